@@ -1,0 +1,2 @@
+//! The `fractus` binary.
+fn main() {}
