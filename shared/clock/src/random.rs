@@ -16,7 +16,8 @@ impl Random {
     /// Seeded by the operating system: unpredictable, fit for keys and tokens.
     pub fn system() -> Self {
         let mut seed = [0u8; 32];
-        #[allow(clippy::expect_used)] // Without entropy no id or key may be made: stopping at start is the only safe answer.
+        #[allow(clippy::expect_used)]
+        // Without entropy no id or key may be made: stopping at start is the only safe answer.
         SysRng.try_fill_bytes(&mut seed).expect("the operating system gives random bytes");
         Random { generator: Arc::new(Mutex::new(StdRng::from_seed(seed))) }
     }

@@ -1,1 +1,25 @@
-//! See ARCHITECTURE.md.
+//! AWS's wire protocols, both directions, driven by schemas.
+//!
+//! A shape (structure or union) knows its [`Schema`] and two things: how to read one member from a [`Reader`] and how
+//! to write its members to a [`Writer`]. Each protocol implements those two traits once; there is no intermediate tree
+//! and no per-protocol generated code. A [`DynamicShape`] does the same for a schema that is known only at run time.
+//!
+//! Modules in reading order: [`schema`] (the facts), [`shape`] (the traits), [`document`], [`body`] (streams),
+//! [`failure`] (errors), [`operation`] (typed markers).
+
+pub mod body;
+pub mod document;
+pub mod failure;
+pub mod operation;
+pub mod schema;
+pub mod shape;
+
+pub use body::{BodyError, ByteStream, EventStream, Payload};
+pub use document::{Document, DynamicShape};
+pub use failure::{Failure, Fault};
+pub use operation::Operation;
+pub use schema::{
+    Constraints, ErrorTrait, HttpTrait, Kind, Location, Member, OperationSchema, Protocol, Schema, ServiceSchema,
+    TimestampFormat, XmlNamespace,
+};
+pub use shape::{ReadError, ReadErrorKind, Reader, Shape, WriteError, Writer};

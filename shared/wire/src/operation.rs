@@ -1,0 +1,15 @@
+//! Typed markers of operations, which the generated api crates provide.
+
+use crate::failure::Failure;
+use crate::schema::OperationSchema;
+use crate::shape::Shape;
+
+/// One operation of an API: a unit type such as `sqs_api::CreateQueue`.
+pub trait Operation: Send + Sync + 'static {
+    type Input: Shape + Default;
+    type Output: Shape + Default;
+    /// The API's typed error enum: every modelled error, the common ones, and any other.
+    type Error: Into<Failure> + From<Failure> + Send;
+
+    const SCHEMA: &'static OperationSchema;
+}

@@ -1,0 +1,319 @@
+//! The facts of an API as static data: services, operations, shapes, members.
+//!
+//! All of it is `'static`: generated code holds it in statics, a model loaded at run time is leaked once per API.
+//! The builders are `const`, so that generated statics stay one short line a member.
+
+/// What a shape is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Structure,
+    Union,
+    /// `members[0]` is the element.
+    List,
+    /// `members[0]` is the key (always a string), `members[1]` the value.
+    Map,
+    String,
+    /// A string with known values; other values are kept as they are.
+    Enum,
+    Blob,
+    Boolean,
+    Integer,
+    Long,
+    Float,
+    Double,
+    Timestamp,
+    /// A Smithy document: any JSON-like value.
+    Document,
+}
+
+/// Bounds that the model puts on a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Constraints {
+    /// Least length (string characters, blob bytes, list or map entries) or least number.
+    pub min: Option<f64>,
+    /// Greatest length or number.
+    pub max: Option<f64>,
+    /// A regular expression in the model's dialect, unanchored unless it anchors itself.
+    pub pattern: Option<&'static str>,
+}
+
+impl Constraints {
+    pub const NONE: Constraints = Constraints { min: None, max: None, pattern: None };
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XmlNamespace {
+    pub uri: &'static str,
+    pub prefix: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampFormat {
+    /// RFC 3339.
+    DateTime,
+    /// RFC 9110's IMF-fixdate.
+    HttpDate,
+    /// Seconds since the epoch, with a fraction where the protocol has one.
+    EpochSeconds,
+}
+
+/// What makes a structure an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorTrait {
+    /// The code on the wire: the modelled `error.code`, else the shape's name.
+    pub code: &'static str,
+    /// The modelled HTTP status, where there is one.
+    pub status: Option<u16>,
+    /// The caller's fault (`Sender`), unless the model says it is the service's.
+    pub sender_fault: bool,
+}
+
+/// A shape.
+#[derive(Debug)]
+pub struct Schema {
+    /// The shape's name in the model.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// Structure and union: the members in model order. List: the element. Map: key and value.
+    pub members: &'static [Member],
+    /// Indexes of `members` sorted by wire name, for look-up.
+    pub by_wire_name: &'static [u16],
+    /// The known values of an enum.
+    pub values: &'static [&'static str],
+    pub constraints: Constraints,
+    pub error: Option<ErrorTrait>,
+    /// The member that is the whole HTTP body (`httpPayload`).
+    pub payload: Option<u16>,
+    /// The element name of the shape when it is a root or payload (`locationName` on the shape).
+    pub xml_name: Option<&'static str>,
+    pub xml_namespace: Option<XmlNamespace>,
+    /// The format on the shape itself (timestamps).
+    pub timestamp_format: Option<TimestampFormat>,
+    /// Repeated elements without a wrapper (on the list or map shape itself).
+    pub flattened: bool,
+    /// A union whose variants travel as events.
+    pub event_stream: bool,
+    /// A structure that travels as one event.
+    pub event: bool,
+    /// A blob that is streamed.
+    pub streaming: bool,
+    /// A streamed blob whose length must be known.
+    pub requires_length: bool,
+    pub sensitive: bool,
+}
+
+impl Schema {
+    pub const fn new(name: &'static str, kind: Kind) -> Self {
+        Schema {
+            name,
+            kind,
+            members: &[],
+            by_wire_name: &[],
+            values: &[],
+            constraints: Constraints::NONE,
+            error: None,
+            payload: None,
+            xml_name: None,
+            xml_namespace: None,
+            timestamp_format: None,
+            flattened: false,
+            event_stream: false,
+            event: false,
+            streaming: false,
+            requires_length: false,
+            sensitive: false,
+        }
+    }
+
+    pub const fn with_members(mut self, members: &'static [Member], by_wire_name: &'static [u16]) -> Self {
+        self.members = members;
+        self.by_wire_name = by_wire_name;
+        self
+    }
+
+    /// The member with this wire name (JSON key, XML element, query name).
+    pub fn member_by_wire_name(&self, name: &str) -> Option<&'static Member> {
+        let members = self.members;
+        if members.len() <= 8 || self.by_wire_name.is_empty() {
+            return members.iter().find(|member| member.wire_name == name);
+        }
+        let found = self
+            .by_wire_name
+            .binary_search_by(|index| members.get(usize::from(*index)).map_or("", |member| member.wire_name).cmp(name));
+        found.ok().and_then(|position| members.get(usize::from(self.by_wire_name[position])))
+    }
+
+    /// The list's element or the map's value.
+    pub fn element(&self) -> Option<&'static Member> {
+        self.members.last()
+    }
+}
+
+/// Where in an HTTP message a member travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Location {
+    Body,
+    /// The header named by the wire name.
+    Header,
+    /// A map: every header whose name begins with the wire name.
+    Headers,
+    /// A label in the URI, named by the wire name.
+    Uri,
+    /// The query parameter named by the wire name; a map member takes all remaining parameters.
+    QueryString,
+    StatusCode,
+}
+
+/// A member of a structure or union, or the element, key or value of a collection.
+#[derive(Debug)]
+pub struct Member {
+    /// The name in the model.
+    pub name: &'static str,
+    /// `locationName`, else the name.
+    pub wire_name: &'static str,
+    /// The position in `Schema::members`, which `Shape::read_member` takes.
+    pub index: u16,
+    pub target: &'static Schema,
+    pub required: bool,
+    pub location: Location,
+    /// Repeated elements without a wrapper (on the member or its list).
+    pub flattened: bool,
+    pub xml_attribute: bool,
+    pub xml_namespace: Option<XmlNamespace>,
+    pub timestamp_format: Option<TimestampFormat>,
+    /// EC2's `queryName`.
+    pub query_name: Option<&'static str>,
+    /// Filled in by clients with a fresh token when absent.
+    pub idempotency_token: bool,
+    /// Stands in the operation's host prefix.
+    pub host_label: bool,
+    /// JSON in a base64 header.
+    pub json_value: bool,
+    pub event_header: bool,
+    pub event_payload: bool,
+}
+
+impl Member {
+    pub const fn new(name: &'static str, index: u16, target: &'static Schema) -> Self {
+        Member {
+            name,
+            wire_name: name,
+            index,
+            target,
+            required: false,
+            location: Location::Body,
+            flattened: false,
+            xml_attribute: false,
+            xml_namespace: None,
+            timestamp_format: None,
+            query_name: None,
+            idempotency_token: false,
+            host_label: false,
+            json_value: false,
+            event_header: false,
+            event_payload: false,
+        }
+    }
+
+    pub const fn wire(mut self, wire_name: &'static str) -> Self {
+        self.wire_name = wire_name;
+        self
+    }
+
+    pub const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    pub const fn at(mut self, location: Location) -> Self {
+        self.location = location;
+        self
+    }
+
+    /// The format for this member: its own, else its shape's, else `default` (the protocol's for the location).
+    pub fn timestamp_format_or(&self, default: TimestampFormat) -> TimestampFormat {
+        self.timestamp_format.or(self.target.timestamp_format).unwrap_or(default)
+    }
+}
+
+/// How an operation is bound to HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpTrait {
+    pub method: &'static str,
+    /// The URI pattern with labels, such as `/{Bucket}/{Key+}?partNumber`.
+    pub uri: &'static str,
+    /// The status of a success; 200 unless the model says another.
+    pub code: u16,
+}
+
+#[derive(Debug)]
+pub struct OperationSchema {
+    pub name: &'static str,
+    pub http: HttpTrait,
+    /// An empty structure when the model has none.
+    pub input: &'static Schema,
+    pub output: &'static Schema,
+    pub errors: &'static [&'static Schema],
+    /// The root element of an XML request body, where the model names one, and its namespace.
+    pub input_xml_name: Option<&'static str>,
+    pub input_xml_namespace: Option<XmlNamespace>,
+    /// The element around a Query answer's members.
+    pub result_wrapper: Option<&'static str>,
+    /// The modelled host prefix, such as `data-` or `{AccountId}.`.
+    pub host_prefix: Option<&'static str>,
+    /// May be sent without a signature.
+    pub unsigned: bool,
+    /// The body's payload is not part of the signature (`v4-unsigned-body`).
+    pub unsigned_payload: bool,
+    /// A checksum of the request body is required (`httpChecksumRequired` or the newer trait).
+    pub checksum_required: bool,
+    /// The input member that names the request's checksum algorithm.
+    pub checksum_algorithm_member: Option<&'static str>,
+    /// The input member that asks for checksums in the answer.
+    pub checksum_mode_member: Option<&'static str>,
+    /// Request body encodings a client may use (`gzip`).
+    pub request_compression: bool,
+    pub idempotent: bool,
+    pub deprecated: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    AwsJson10,
+    AwsJson11,
+    AwsQuery,
+    Ec2Query,
+    RestJson1,
+    RestXml,
+    RpcV2Cbor,
+}
+
+#[derive(Debug)]
+pub struct ServiceSchema {
+    /// The API's name, as the file in shared/models is called: `sqs`, `sesv2`, `dynamodbstreams`.
+    pub api: &'static str,
+    pub api_version: &'static str,
+    /// `SQS`, `DynamoDB Streams`.
+    pub service_id: &'static str,
+    pub full_name: &'static str,
+    pub endpoint_prefix: &'static str,
+    pub signing_name: &'static str,
+    /// `AmazonSQS`, the part of X-Amz-Target before the dot.
+    pub target_prefix: Option<&'static str>,
+    /// Every protocol the model lists, the preferred first.
+    pub protocols: &'static [Protocol],
+    /// JSON answers carry the Query protocol's error codes in a header (`awsQueryCompatible`).
+    pub query_compatible: bool,
+    pub xml_namespace: Option<&'static str>,
+    /// The service has one endpoint for all regions.
+    pub global_endpoint: bool,
+    /// Sorted by name.
+    pub operations: &'static [&'static OperationSchema],
+}
+
+impl ServiceSchema {
+    pub fn operation(&self, name: &str) -> Option<&'static OperationSchema> {
+        let operations = self.operations;
+        operations.binary_search_by(|operation| operation.name.cmp(name)).ok().map(|index| operations[index])
+    }
+}
