@@ -1,6 +1,8 @@
 //! A connection goes from a router's task to a service's, is used there for several requests, and a foreign request
 //! comes back through the router.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test does")]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
