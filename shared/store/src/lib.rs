@@ -1,1 +1,25 @@
-//! See ARCHITECTURE.md.
+//! The transactional, ordered store behind every service, and its blobs.
+
+mod collection;
+mod config;
+mod engine;
+mod error;
+mod expiry;
+mod inspect;
+mod key;
+mod lanes;
+mod range;
+mod scope;
+mod store;
+mod transaction;
+
+pub use collection::Collection;
+pub use config::{Durability, StoreConfig};
+pub use error::StoreError;
+pub use inspect::{CollectionInfo, RecordInfo};
+pub use key::{Key, KeyBytes, KeyOf, OpenPart, OpenPrefixOf, PrefixOf};
+pub use lanes::ResetScope;
+pub use range::{Order, Range};
+pub use scope::Scope;
+pub use store::Store;
+pub use transaction::{Keys, Scan, Snapshot, Transaction};

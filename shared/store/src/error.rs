@@ -1,0 +1,42 @@
+//! What can go wrong below a service's own rules.
+
+/// A failure of the store itself. A service maps it to its internal error; it is never the caller's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A stored key does not have the parts its collection says.
+    #[error("a key of collection {collection} cannot be read: {reason}")]
+    Key { collection: &'static str, reason: &'static str },
+    /// A value could not be written as a record.
+    #[error("a value of collection {collection} cannot be stored: {source}")]
+    Encode { collection: &'static str, source: rmp_serde::encode::Error },
+    /// A stored record does not have the fields its type needs.
+    #[error("a record of collection {collection} cannot be read: {source}")]
+    Decode { collection: &'static str, source: rmp_serde::decode::Error },
+    /// The transaction met others again and again and was given up.
+    #[error("the transaction was in conflict with others {attempts} times")]
+    Conflict { attempts: u32 },
+    /// The engine failed: a disk or a database error.
+    #[error("the {engine} engine failed: {message}")]
+    Engine { engine: &'static str, message: String },
+    /// The database found this transaction in conflict; it runs again. A closure passes it on as it is.
+    #[error("conflict with another transaction")]
+    Retry,
+    /// A configured value cannot be used.
+    #[error("the store's configuration is wrong: {0}")]
+    Config(String),
+    /// A stream to be imported is no export, or is damaged.
+    #[error("the import cannot be read: {0}")]
+    Import(String),
+    /// Reading or writing a file failed.
+    #[error("the store's files cannot be used: {0}")]
+    Io(#[from] std::io::Error),
+    /// The lane snapshot asked for is not there.
+    #[error("lane {lane} has no snapshot {name:?}")]
+    NoSnapshot { lane: String, name: String },
+}
+
+impl StoreError {
+    pub(crate) fn engine(engine: &'static str, error: impl std::fmt::Display) -> Self {
+        StoreError::Engine { engine, message: error.to_string() }
+    }
+}
