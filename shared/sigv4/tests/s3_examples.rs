@@ -4,6 +4,8 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! AWS's SigV4 test suite, both directions. The vectors are Apache-2.0; see test-data/aws4_testsuite/NOTICE.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+
 use std::path::{Path, PathBuf};
 
 use fractus_clock::Timestamp;
