@@ -9,6 +9,7 @@
 
 pub mod body;
 pub mod document;
+pub mod dynamic;
 pub mod failure;
 pub mod operation;
 pub mod schema;
@@ -19,7 +20,7 @@ pub use document::{Document, DynamicShape};
 pub use failure::{Failure, Fault};
 pub use operation::Operation;
 pub use schema::{
-    Constraints, ErrorTrait, HttpTrait, Kind, Location, Member, OperationSchema, Protocol, Schema, ServiceSchema,
-    TimestampFormat, XmlNamespace,
+    Constraints, ErrorTrait, HttpTrait, Kind, Location, Member, Members, OperationSchema, Protocol, Schema,
+    ServiceSchema, TimestampFormat, XmlNamespace,
 };
 pub use shape::{ReadError, ReadErrorKind, Reader, Shape, WriteError, Writer};

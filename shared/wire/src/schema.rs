@@ -3,6 +3,10 @@
 //! All of it is `'static`: generated code holds it in statics, a model loaded at run time is leaked once per API.
 //! The builders are `const`, so that generated statics stay one short line a member.
 
+use std::fmt;
+use std::ops::Deref;
+use std::sync::OnceLock;
+
 /// What a shape is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -68,14 +72,49 @@ pub struct ErrorTrait {
     pub sender_fault: bool,
 }
 
+/// The members of a shape: read as the slice that it is.
+///
+/// Shapes may hold themselves, so a schema that is made at run time needs its address before its members are known.
+#[derive(Clone, Copy)]
+pub enum Members {
+    Known(&'static [Member]),
+    /// Filled in once all schemas of the API have an address.
+    Late(&'static OnceLock<Vec<Member>>),
+}
+
+impl Members {
+    pub fn as_slice(self) -> &'static [Member] {
+        match self {
+            Members::Known(members) => members,
+            Members::Late(members) => members.get().map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
+impl Deref for Members {
+    type Target = [Member];
+
+    fn deref(&self) -> &[Member] {
+        self.as_slice()
+    }
+}
+
+impl IntoIterator for Members {
+    type Item = &'static Member;
+    type IntoIter = std::slice::Iter<'static, Member>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.as_slice().iter()
+    }
+}
+
 /// A shape.
-#[derive(Debug)]
 pub struct Schema {
     /// The shape's name in the model.
     pub name: &'static str,
     pub kind: Kind,
     /// Structure and union: the members in model order. List: the element. Map: key and value.
-    pub members: &'static [Member],
+    pub members: Members,
     /// Indexes of `members` sorted by wire name, for look-up.
     pub by_wire_name: &'static [u16],
     /// The known values of an enum.
@@ -91,6 +130,8 @@ pub struct Schema {
     pub timestamp_format: Option<TimestampFormat>,
     /// Repeated elements without a wrapper (on the list or map shape itself).
     pub flattened: bool,
+    /// A list or map that may hold nulls; elsewhere they are left out.
+    pub sparse: bool,
     /// A union whose variants travel as events.
     pub event_stream: bool,
     /// A structure that travels as one event.
@@ -107,7 +148,7 @@ impl Schema {
         Schema {
             name,
             kind,
-            members: &[],
+            members: Members::Known(&[]),
             by_wire_name: &[],
             values: &[],
             constraints: Constraints::NONE,
@@ -117,6 +158,7 @@ impl Schema {
             xml_namespace: None,
             timestamp_format: None,
             flattened: false,
+            sparse: false,
             event_stream: false,
             event: false,
             streaming: false,
@@ -126,14 +168,14 @@ impl Schema {
     }
 
     pub const fn with_members(mut self, members: &'static [Member], by_wire_name: &'static [u16]) -> Self {
-        self.members = members;
+        self.members = Members::Known(members);
         self.by_wire_name = by_wire_name;
         self
     }
 
     /// The member with this wire name (JSON key, XML element, query name).
     pub fn member_by_wire_name(&self, name: &str) -> Option<&'static Member> {
-        let members = self.members;
+        let members = self.members.as_slice();
         if members.len() <= 8 || self.by_wire_name.is_empty() {
             return members.iter().find(|member| member.wire_name == name);
         }
@@ -145,7 +187,14 @@ impl Schema {
 
     /// The list's element or the map's value.
     pub fn element(&self) -> Option<&'static Member> {
-        self.members.last()
+        self.members.as_slice().last()
+    }
+}
+
+/// The name alone: schemas of recursive shapes have no end.
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Schema({})", self.name)
     }
 }
 
