@@ -129,7 +129,8 @@ impl Store {
 
     /// Removes what `scope` says.
     pub async fn reset(&self, scope: &ResetScope) -> Result<(), StoreError> {
-        self.clear(&|lane, space| scope.covers_space(lane, space), scope.lane()).await
+        self.clear(&|lane, space| scope.covers_space(lane, space), scope.lane()).await?;
+        self.forget_blobs(scope).await
     }
 
     async fn copy_lane(&self, from: &str, to: &str) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! The transactional, ordered store behind every service, and its blobs.
 
+mod blob_index;
+mod blobs;
 mod collection;
 mod config;
 mod engine;
@@ -13,6 +15,7 @@ mod scope;
 mod store;
 mod transaction;
 
+pub use blobs::{BlobRef, BlobStream, BlobWriter, Blobs, INLINE_BYTES, Piece};
 pub use collection::Collection;
 pub use config::{Durability, StoreConfig};
 pub use error::StoreError;

@@ -63,6 +63,13 @@ impl Scope {
         std::str::from_utf8(&self.bytes[..usize::from(self.lane_end) - 1]).unwrap_or_default()
     }
 
+    /// Partition, account and region; an absent one is empty.
+    pub(crate) fn parts(&self) -> [&str; 3] {
+        let rest = &self.bytes[usize::from(self.lane_end)..];
+        let mut parts = rest.split(|byte| *byte == 0).map(|part| std::str::from_utf8(part).unwrap_or_default());
+        std::array::from_fn(|_| parts.next().unwrap_or_default())
+    }
+
     /// The front of every key of `collection` in this scope.
     pub(crate) fn space(&self, collection: &'static str) -> RawKey {
         let mut bytes = self.bytes.clone();

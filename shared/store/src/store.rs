@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fractus_clock::Clocks;
 
+use crate::blobs::Blobs;
 use crate::config::StoreConfig;
 use crate::engine::Source;
 use crate::engine::memory::Memory;
@@ -17,6 +18,7 @@ pub(crate) enum Engine {
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) clocks: Clocks,
+    pub(crate) blobs: Blobs,
 }
 
 /// One service's state. Clones are the same store.
@@ -28,7 +30,7 @@ pub struct Store {
 impl Store {
     /// A store in memory, gone with the process.
     pub fn memory(clocks: Clocks) -> Self {
-        Store { inner: Arc::new(Inner { engine: Engine::Memory(Memory::default()), clocks }) }
+        Store { inner: Arc::new(Inner { engine: Engine::Memory(Memory::default()), clocks, blobs: Blobs::memory() }) }
     }
 
     /// Opens the store of one service as the configuration says; `service_name` keeps services apart.
@@ -37,6 +39,11 @@ impl Store {
             (None, None) => Ok(Self::memory(clocks)),
             _ => Err(StoreError::Config(format!("{service_name}: this engine is not built yet"))),
         }
+    }
+
+    /// The place of large bytes that belongs to this store.
+    pub fn blobs(&self) -> &Blobs {
+        &self.inner.blobs
     }
 
     pub fn clocks(&self) -> &Clocks {
