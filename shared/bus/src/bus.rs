@@ -1,0 +1,92 @@
+//! The handle.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::connection::{Connection, Live};
+use crate::warnings::Warnings;
+use crate::{BusConfig, BusError, BusState};
+
+/// A process's place on the bus; clones share it. When the last clone is gone, so is the connection.
+#[derive(Clone)]
+pub struct Bus {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub config: BusConfig,
+    pub connection: Connection,
+    pub warnings: Warnings,
+    /// Cancelled when consumers and servers are to take nothing new and finish what they have.
+    pub drain: CancellationToken,
+    /// Everything that works in the background on this bus.
+    pub tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.drain.cancel();
+        self.stop.cancel();
+    }
+}
+
+impl Bus {
+    /// Takes part in the bus. Never fails and never waits: the connection is made in the background and made again
+    /// whenever it is lost; see [`Bus::state`]. Call it inside a tokio runtime.
+    pub fn connect(config: BusConfig) -> Self {
+        let stop = CancellationToken::new();
+        let connection = Connection::start(&config, stop.clone());
+        let inner = Inner {
+            config,
+            connection,
+            warnings: Warnings::default(),
+            drain: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            stop,
+        };
+        Bus { inner: Arc::new(inner) }
+    }
+
+    /// A bus that is never there, for a service that runs alone.
+    pub fn off(service: impl Into<String>) -> Self {
+        Bus::connect(BusConfig::new(None, service, "alone"))
+    }
+
+    /// Whether NATS is there, now and at every change.
+    pub fn state(&self) -> watch::Receiver<BusState> {
+        self.inner.connection.state()
+    }
+
+    pub fn service(&self) -> &str {
+        &self.inner.config.service
+    }
+
+    pub fn instance(&self) -> &str {
+        &self.inner.config.instance
+    }
+
+    /// Waits until NATS is there; for ever when the bus is off.
+    pub async fn connected(&self) {
+        self.inner.connection.live().await;
+    }
+
+    /// Takes nothing new, lets running handlers finish and acknowledge, says goodbye, and closes. The caller bounds the
+    /// wait; what is cut off is delivered again to another replica.
+    pub async fn shutdown(&self) {
+        self.inner.drain.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        if let Ok(live) = self.inner.connection.now() {
+            let _ = live.client.flush().await;
+        }
+        self.inner.stop.cancel();
+    }
+
+    pub(crate) fn live(&self) -> Result<Live, BusError> {
+        self.inner.connection.now()
+    }
+}
