@@ -7,13 +7,23 @@
 //! Modules in reading order: [`schema`] (the facts), [`shape`] (the traits), [`document`], [`body`] (streams),
 //! [`failure`] (errors), [`operation`] (typed markers).
 
+pub mod aws_query;
 pub mod body;
 pub mod document;
+<<<<<<< HEAD
 pub mod dynamic;
+=======
+pub mod ec2_query;
+>>>>>>> 72fa939 (wire: XML codec, awsQuery and ec2 on both sides)
 pub mod failure;
 pub mod operation;
+pub mod reading;
 pub mod schema;
 pub mod shape;
+pub mod xml;
+
+#[cfg(test)]
+mod test_shapes;
 
 pub use body::{BodyError, ByteStream, EventStream, Payload};
 pub use document::{Document, DynamicShape};
