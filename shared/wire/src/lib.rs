@@ -10,11 +10,8 @@
 pub mod aws_query;
 pub mod body;
 pub mod document;
-<<<<<<< HEAD
 pub mod dynamic;
-=======
 pub mod ec2_query;
->>>>>>> 72fa939 (wire: XML codec, awsQuery and ec2 on both sides)
 pub mod failure;
 pub mod operation;
 pub mod reading;

@@ -11,7 +11,6 @@ mod reader;
 pub mod scalar;
 mod writer;
 
-pub(crate) use attributes::TextReader;
 pub use failure::read_failure;
 pub use names::Names;
 pub use reader::{XmlLimits, XmlReader};
