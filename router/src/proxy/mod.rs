@@ -1,0 +1,10 @@
+//! Passing requests on where a connection cannot be handed over: TLS, HTTP/2, services on other machines, real AWS.
+//!
+//! Read in this order: [`body`] (what is streamed), [`endpoint`] (one replica and its open connections), [`targets`]
+//! (which replicas a service has, and which is next), [`forward`] (one request).
+
+pub mod body;
+pub mod connect;
+pub mod endpoint;
+pub mod forward;
+pub mod targets;
