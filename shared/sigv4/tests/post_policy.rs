@@ -88,11 +88,14 @@ fn with(conditions: &str) -> String {
     format!(r#"{{"expiration": "2015-12-30T12:00:00Z", "conditions": [{conditions}]}}"#)
 }
 
+/// Conditions, the form's fields, and what comes of them.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, Result<SizeRange, PostError>);
+
 #[test]
 fn conditions() {
     let failed = |text: &str| Err(PostError::ConditionFailed(text.to_owned()));
     let ok = Ok(SizeRange { min: 0, max: u64::MAX });
-    let cases: Vec<(&str, Vec<(&str, &str)>, Result<SizeRange, PostError>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (r#"{"bucket": "b"}, {"key": "k"}"#, vec![("key", "k")], ok.clone()),
         (r#"{"bucket": "other"}"#, vec![], failed(r#"["eq", "$bucket", "other"]"#)),
         (r#"["eq", "$KEY", "k"]"#, vec![("Key", "k")], ok.clone()),
