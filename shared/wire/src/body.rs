@@ -9,6 +9,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
+use crate::document_io::{from_document, to_document};
 use crate::failure::Failure;
 use crate::schema::Protocol;
 use crate::shape::Shape;
@@ -119,6 +120,20 @@ impl<T: Shape> EventStream<T> {
     /// The stream as the protocols take it.
     pub fn into_payload(self) -> Payload {
         Payload::Events(Box::pin(self.0.map(|event| event.map(|event| Box::new(event) as Box<dyn Shape>))))
+    }
+}
+
+impl<T: Shape + Default> EventStream<T> {
+    /// The stream from what a protocol read: incoming frames, or events that were never written out.
+    pub fn from_payload(payload: Payload) -> Self {
+        match payload {
+            Payload::Events(events) => EventStream::new(events.map(|event| {
+                let event = to_document(event?.as_ref()).map_err(|error| Failure::internal(error.to_string()))?;
+                from_document(&event).map_err(|error| Failure::internal(error.to_string()))
+            })),
+            // The protocols hand events over as shapes or as frames; bytes or nothing are no events.
+            Payload::IncomingEvents(..) | Payload::Bytes(_) | Payload::None => EventStream::default(),
+        }
     }
 }
 

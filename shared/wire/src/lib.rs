@@ -10,10 +10,13 @@
 pub mod aws_query;
 pub mod body;
 pub mod document;
+pub mod document_io;
 pub mod dynamic;
 pub mod ec2_query;
 pub mod failure;
+pub mod generated;
 pub mod operation;
+mod print;
 pub mod reading;
 pub mod schema;
 pub mod shape;
