@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
@@ -86,6 +87,38 @@ impl ByteStream {
             collected.extend_from_slice(&piece);
         }
         Ok(Bytes::from(collected))
+    }
+}
+
+/// A `ByteStream` is a body as hyper and axum take it.
+impl Body for ByteStream {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            ByteStream::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            ByteStream::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            ByteStream::Streaming { body, .. } => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ByteStream::Whole(bytes) => bytes.is_empty(),
+            ByteStream::Streaming { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self, self.length_bytes()) {
+            (_, Some(length)) => SizeHint::with_exact(length),
+            (ByteStream::Streaming { body, .. }, None) => body.size_hint(),
+            (ByteStream::Whole(_), None) => SizeHint::default(),
+        }
     }
 }
 

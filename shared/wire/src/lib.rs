@@ -5,8 +5,10 @@
 //! and no per-protocol generated code. A [`DynamicShape`] does the same for a schema that is known only at run time.
 //!
 //! Modules in reading order: [`schema`] (the facts), [`shape`] (the traits), [`document`], [`body`] (streams),
-//! [`failure`] (errors), [`operation`] (typed markers).
+//! [`failure`] (errors), [`operation`] (typed markers), [`protocol`] (the door that hosts and clients use, and which
+//! protocol and operation a request means), [`reading`] (what readers keep), then a folder for each codec and protocol.
 
+pub mod aws_json;
 pub mod aws_query;
 pub mod body;
 pub mod document;
@@ -14,8 +16,12 @@ pub mod document_io;
 pub mod dynamic;
 pub mod ec2_query;
 pub mod failure;
-pub mod generated;
+pub mod http_binding;
+mod identification;
+pub mod json;
 pub mod operation;
+pub mod protocol;
+pub mod generated;
 mod print;
 pub mod reading;
 pub mod schema;

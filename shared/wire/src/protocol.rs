@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::reading::{Missing, is_streamed};
 use crate::schema::{OperationSchema, Protocol, Schema, ServiceSchema};
 use crate::shape::{ReadError, Shape, WriteError};
-use crate::{aws_json, http_binding, identification};
+use crate::{aws_json, http_binding};
 
 pub use crate::http_binding::Labels;
 pub use crate::identification::{action_is_in_body, identify};

@@ -32,7 +32,7 @@ fn read_number(reader: &mut JsonReader<'_>, peek: Peek) -> Result<Document, Read
     let before = reader.json.clone();
     match reader.json.known_number(peek) {
         Ok(NumberAny::Int(NumberInt::Int(value))) => Ok(Document::Integer(value)),
-        Ok(NumberAny::Float(value)) => Ok(Document::Double(value.0)),
+        Ok(NumberAny::Float(value)) => Ok(Document::Double(value)),
         // A whole number beyond 64 bits keeps its size and loses its last digits.
         Err(error) if error.error_type == JiterErrorType::JsonError(JsonErrorType::NumberOutOfRange) => {
             reader.json = before;

@@ -102,8 +102,8 @@ impl<'a> JsonReader<'a> {
         match self.json.known_number(peek).map_err(|error| malformed(&error))? {
             NumberAny::Int(NumberInt::Int(value)) => Ok(value),
             // `1.0` and `1e3` are whole numbers too.
-            NumberAny::Float(value) if value.0.fract() == 0.0 && value.0.abs() < 9_007_199_254_740_992.0 => {
-                Ok(value.0 as i64)
+            NumberAny::Float(value) if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => {
+                Ok(value as i64)
             }
             NumberAny::Float(_) => Err(unexpected(peek, kind)),
         }
