@@ -16,16 +16,18 @@ pub mod document_io;
 pub mod dynamic;
 pub mod ec2_query;
 pub mod failure;
+pub mod generated;
 pub mod http_binding;
 mod identification;
 pub mod json;
 pub mod operation;
-pub mod protocol;
-pub mod generated;
 mod print;
+pub mod protocol;
 pub mod reading;
+mod rest_json1;
 pub mod schema;
 pub mod shape;
+pub mod tokens;
 pub mod xml;
 
 #[cfg(test)]

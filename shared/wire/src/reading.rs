@@ -124,6 +124,17 @@ impl Seen {
         before
     }
 
+    /// Takes over what `other` has seen.
+    pub fn merge(&mut self, other: Seen) {
+        self.low |= other.low;
+        if self.high.len() < other.high.len() {
+            self.high.resize(other.high.len(), 0);
+        }
+        for (mine, theirs) in self.high.iter_mut().zip(&other.high) {
+            *mine |= theirs;
+        }
+    }
+
     pub fn has(&self, index: u16) -> bool {
         let (word, bit) = (usize::from(index) / 128, 1u128 << (index % 128));
         let slot = if word == 0 { self.low } else { self.high.get(word - 1).copied().unwrap_or(0) };

@@ -52,7 +52,14 @@ pub(super) fn read_response(
         ByteStream::Streaming { .. } => return Err(ReadError::malformed("an error answer is to be collected").into()),
     };
     if !succeeded {
-        return Err(error_of_json(call.operation, parts.status.as_u16(), &parts.headers, &bytes)?.into());
+        let status = parts.status.as_u16();
+        let failure = error_of_json(call.operation, status, &parts.headers, &bytes, |shape| {
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            JsonReader::new(&bytes).read_body(shape.schema(), shape).map(|_| ())
+        })?;
+        return Err(failure.into());
     }
     if !bytes.is_empty() {
         JsonReader::new(&bytes).read_root(call.operation.output, output)?;

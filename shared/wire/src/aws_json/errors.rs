@@ -6,10 +6,11 @@ use http::HeaderMap;
 
 use crate::document::{Document, DynamicShape};
 use crate::failure::{Failure, Fault};
+use crate::http_binding::{member_text, write_bound};
 use crate::json::{JsonReader, JsonWriter};
 use crate::protocol::{Answer, error_schema};
 use crate::schema::{Kind, Member, OperationSchema, Schema};
-use crate::shape::{ReadError, Reader};
+use crate::shape::{ReadError, Reader, Shape, WriteError};
 
 /// The namespace of the errors that AWS's server framework makes itself.
 const FRAMEWORK_NAMESPACE: &str = "com.amazon.coral.service";
@@ -30,42 +31,55 @@ pub(crate) fn wire_code<'f>(failure: &'f Failure, answer: &Answer<'_>) -> Cow<'f
     }
 }
 
-/// Appends the error's object: its type (where the protocol has it in the body), its message, its own members.
-pub(crate) fn write_error_body(out: &mut Vec<u8>, type_name: Option<&str>, failure: &Failure) {
-    out.push(b'{');
+/// Appends the error's object: its type (where the protocol has it in the body), its message, its own members. Members
+/// that travel in headers are given back.
+pub(crate) fn write_error_body(out: &mut Vec<u8>, type_name: Option<&str>, failure: &Failure) -> HeaderMap {
     let start = out.len();
+    if let Some(shape) = failure.shape.as_deref() {
+        if let Ok(headers) = write_object(out, type_name, failure, Some(shape)) {
+            return headers;
+        }
+        // The members cannot be written: the code and the message still go out.
+        out.truncate(start);
+    }
+    write_object(out, type_name, failure, None).unwrap_or_default()
+}
+
+fn write_object(
+    out: &mut Vec<u8>,
+    type_name: Option<&str>,
+    failure: &Failure,
+    shape: Option<&dyn Shape>,
+) -> Result<HeaderMap, WriteError> {
+    out.push(b'{');
     let mut writer = JsonWriter::members(out);
     if let Some(type_name) = type_name {
         writer.write_extra("__type", type_name);
     }
-    let shape = failure.shape.as_deref();
-    if !failure.message.is_empty() && !shape.is_some_and(|shape| has_message(shape.schema())) {
-        writer.write_extra(message_name(&failure.code), &failure.message);
+    let member = shape.and_then(|shape| message_member(shape.schema()));
+    let is_set = match (shape, member) {
+        (Some(shape), Some(member)) => member_text(shape, member)?.is_some(),
+        _ => false,
+    };
+    if !failure.message.is_empty() && !is_set {
+        writer.write_extra(member.map_or(message_name(&failure.code), |member| member.wire_name), &failure.message);
     }
     for (name, value) in &failure.details {
         writer.write_extra(name, value);
     }
-    if let Some(shape) = shape
-        && shape.write_members(&mut writer).is_err()
-    {
-        // The members cannot be written: the code and the message still go out.
-        drop(writer);
-        out.truncate(start);
-        let mut writer = JsonWriter::members(out);
-        if let Some(type_name) = type_name {
-            writer.write_extra("__type", type_name);
-        }
-        writer.write_extra("message", &failure.message);
-    }
+    let headers = match shape {
+        Some(shape) => write_bound(shape, &mut writer)?.headers,
+        None => HeaderMap::new(),
+    };
     out.push(b'}');
-}
-
-fn has_message(schema: &'static Schema) -> bool {
-    message_member(schema).is_some()
+    Ok(headers)
 }
 
 fn message_member(schema: &'static Schema) -> Option<&'static Member> {
-    schema.members.iter().find(|member| member.target.kind == Kind::String && member.name.eq_ignore_ascii_case("message"))
+    schema
+        .members
+        .iter()
+        .find(|member| member.target.kind == Kind::String && member.name.eq_ignore_ascii_case("message"))
 }
 
 /// The framework writes its own errors' messages with a capital letter.
@@ -76,12 +90,13 @@ fn message_name(code: &str) -> &'static str {
     }
 }
 
-/// Takes an error answer apart: the code from the header or body, the modelled error with its members.
+/// Takes an error answer apart: the code from the header or body, the modelled error, whose members `read_members` reads.
 pub(crate) fn error_of_json(
     operation: &'static OperationSchema,
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
+    read_members: impl FnOnce(&mut dyn Shape) -> Result<(), ReadError>,
 ) -> Result<Failure, ReadError> {
     let document = read_object(body)?;
     let header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
@@ -98,9 +113,7 @@ pub(crate) fn error_of_json(
     take_query_error(&mut failure, headers);
     if let Some(schema) = schema {
         let mut shape = DynamicShape::new(schema);
-        if !body.is_empty() {
-            JsonReader::new(body).read_body(schema, &mut shape)?;
-        }
+        read_members(&mut shape)?;
         failure.shape = Some(Box::new(shape));
     }
     Ok(failure)

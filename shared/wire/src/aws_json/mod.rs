@@ -17,7 +17,9 @@ use crate::protocol::{Answer, Call, Codec, IncomingRequest, Read, ResponseError}
 use crate::schema::{OperationSchema, Protocol, ServiceSchema};
 use crate::shape::{Shape, WriteError};
 
-pub(crate) use errors::{error_of_json, refusal, wire_code, write_error_body};
+pub(crate) use client::QUERY_MODE;
+pub(crate) use errors::{error_of_json, refusal, take_query_error, wire_code, write_error_body};
+pub(crate) use server::{append_query_error, append_request_id};
 
 /// Both versions.
 pub(crate) struct AwsJson;

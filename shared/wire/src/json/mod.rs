@@ -9,4 +9,5 @@ mod tests;
 mod writer;
 
 pub use reader::JsonReader;
+pub(crate) use reader::{date_time, epoch_seconds, http_date, out_of_range};
 pub use writer::JsonWriter;

@@ -41,6 +41,12 @@ impl<'a> JsonReader<'a> {
         Ok(seen)
     }
 
+    /// Reads the member of `shape` whose value comes next, without a name.
+    pub fn read_value(&mut self, member: &'static Member, shape: &mut dyn Shape) -> Result<(), ReadError> {
+        let mut seen = Seen::default();
+        self.read_member(member, shape, &mut seen)
+    }
+
     /// Refuses anything but white space after the value.
     pub fn finish(&mut self) -> Result<(), ReadError> {
         self.json.finish().map_err(|error| malformed(&error))
@@ -247,7 +253,11 @@ fn is_aggregate(kind: Kind) -> bool {
 
 /// Seconds since the epoch with a fraction, as JSON, CBOR and headers carry them.
 pub(crate) fn epoch_seconds(seconds: f64) -> Result<Timestamp, ReadError> {
-    if seconds.abs() <= MAX_EPOCH_SECONDS { Ok(Timestamp::from_secs_f64(seconds)) } else { Err(out_of_range("a timestamp")) }
+    if seconds.abs() <= MAX_EPOCH_SECONDS {
+        Ok(Timestamp::from_secs_f64(seconds))
+    } else {
+        Err(out_of_range("a timestamp"))
+    }
 }
 
 pub(crate) fn date_time(text: &str) -> Result<Timestamp, ReadError> {
