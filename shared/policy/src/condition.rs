@@ -419,7 +419,8 @@ mod tests {
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html>
     #[test]
     fn set_operators() {
-        let rows: [(&str, &[&str], Option<&[&str]>, bool); 15] = [
+        type Row = (&'static str, &'static [&'static str], Option<&'static [&'static str]>, bool);
+        let rows: [Row; 15] = [
             ("ForAllValues:StringEquals", &["a", "b"], Some(&["a", "b"]), true),
             ("ForAllValues:StringEquals", &["a", "b"], Some(&["a"]), true),
             ("ForAllValues:StringEquals", &["a", "b"], Some(&["a", "c"]), false),

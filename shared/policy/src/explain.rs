@@ -49,6 +49,12 @@ impl Verdict<'_> {
     pub fn message(&self, request: &Request<'_>) -> Option<String> {
         let reason = match self {
             Verdict::Allowed(_) => return None,
+            // A managed policy is named by its ARN; inline ones and those of resources are not named.
+            Verdict::ExplicitDeny(StatementRef { layer, policy, .. })
+                if policy.starts_with("arn:") && !layer.names_principals() =>
+            {
+                format!("with an explicit deny in {}: {policy}", layer.denied_in())
+            }
             Verdict::ExplicitDeny(statement) => format!("with an explicit deny in {}", statement.layer.denied_in()),
             Verdict::NotAllowed(layer) => format!("because no {layer} allows the {} action", request.action),
         };

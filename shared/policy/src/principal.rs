@@ -215,8 +215,10 @@ impl PrincipalEntry {
                 }
             }
             PrincipalEntry::Service(name) if principal.kind == K::Service && *name == principal.name => Grant::Direct,
-            PrincipalEntry::Federated(name) if principal.kind == K::Federated => {
-                if name == "*" || *name == principal.name { Grant::Direct } else { return None }
+            PrincipalEntry::Federated(name)
+                if principal.kind == K::Federated && (name == "*" || *name == principal.name) =>
+            {
+                Grant::Direct
             }
             PrincipalEntry::CanonicalUser(id) if principal.canonical_user.as_ref() == Some(id) => Grant::Account,
             _ => return None,

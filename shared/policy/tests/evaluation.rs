@@ -204,6 +204,28 @@ fn denials_and_their_words() {
 }
 
 #[test]
+fn a_managed_policy_is_named() {
+    let deny = policy(DENY);
+    let attached = [Attached::new("arn:aws:iam::111111111111:policy/no-sending", &deny)];
+    let policies = Policies { identity: &attached, ..Policies::default() };
+    let (principal, context) = (ann(), Context::new());
+    let request = Request {
+        principal: &principal,
+        action: "sqs:SendMessage",
+        resource: QUEUE,
+        resource_account: None,
+        context: &context,
+    };
+    assert_eq!(
+        policies.evaluate(&request).message(&request).unwrap(),
+        format!(
+            "User: {ANN} is not authorized to perform: sqs:SendMessage on resource: {QUEUE} with an explicit deny in an \
+             identity-based policy: arn:aws:iam::111111111111:policy/no-sending"
+        )
+    );
+}
+
+#[test]
 fn negated_elements_and_conditions() {
     let statement = r#"{"Sid": "Own", "Effect": "Allow", "NotAction": ["sqs:Delete*", "iam:*"],
         "NotResource": "arn:aws:sqs:*:*:secret-*",
