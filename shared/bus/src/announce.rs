@@ -44,7 +44,7 @@ impl Announced {
     pub async fn leave(self) {
         self.say_goodbye();
         if let Ok(live) = self.bus.live() {
-            let _ = live.client.flush().await;
+            let _ = live.settle().await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! The handle.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,8 @@ pub(crate) struct Inner {
     pub config: BusConfig,
     pub connection: Connection,
     pub warnings: Warnings,
+    /// The epoch of the connection over which the delivery queue was seen; 0 is none.
+    pub queue_seen: AtomicU64,
     /// Cancelled when consumers and servers are to take nothing new and finish what they have.
     pub drain: CancellationToken,
     /// Everything that works in the background on this bus.
@@ -44,6 +47,7 @@ impl Bus {
             config,
             connection,
             warnings: Warnings::default(),
+            queue_seen: AtomicU64::new(0),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
             stop,
@@ -81,7 +85,7 @@ impl Bus {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         if let Ok(live) = self.inner.connection.now() {
-            let _ = live.client.flush().await;
+            let _ = live.settle().await;
         }
         self.inner.stop.cancel();
     }

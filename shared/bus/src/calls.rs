@@ -125,7 +125,7 @@ where
     let Ok(subject) = subjects::call(&service, C::VERB) else { return };
     while let Some(live) = with.stop.run_until_cancelled(connection.live()).await {
         let Some(mut subscriber) = events::open(&live, &subject, Some(&service)).await else { return };
-        if live.client.flush().await.is_ok() {
+        if live.settle().await.is_ok() {
             with.ready.send_replace(true);
         }
         let mut draining = false;

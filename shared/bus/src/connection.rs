@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Event, jetstream};
+use bytes::Bytes;
 use fractus_clock::Clock;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,18 @@ pub(crate) struct Live {
     pub jetstream: jetstream::Context,
     /// Grows with each reconnection: whoever holds requests open at the server makes them again.
     pub epoch: u64,
+}
+
+impl Live {
+    /// Waits until the server has taken in all that was sent before, subscriptions among it. (The client's own flush
+    /// ends when the bytes are in the socket.)
+    pub async fn settle(&self) -> Result<(), BusError> {
+        // Nobody listens there, so the server itself answers, after what came before on this connection.
+        match self.client.request(self.client.new_inbox(), Bytes::new()).await {
+            Err(error) if error.kind() != RequestErrorKind::NoResponders => Err(BusError::Away),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone)]

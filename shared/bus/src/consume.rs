@@ -309,7 +309,7 @@ impl Worker {
         while !flight.is_idle() {
             flight.settled().await;
         }
-        let _ = live.client.flush().await;
+        let _ = live.settle().await;
         if let Ok(queue) = live.jetstream.get_stream_no_info(subjects::DELIVERIES).await {
             let _ = queue.delete_consumer(&self.consumer_name()).await;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
@@ -70,6 +71,11 @@ impl Bus {
 
     async fn send(&self, parcel: &Parcel) -> Result<(Live, PublishAckFuture), BusError> {
         let live = self.live().inspect_err(|error| self.warn_of_waiting(&parcel.service, error))?;
+        // Once for each connection, because a delivery to a missing queue gets no answer where somebody listens.
+        if self.inner.queue_seen.load(Ordering::Acquire) != live.epoch {
+            ensure_queue(&live.jetstream, &self.inner.config).await?;
+            self.inner.queue_seen.store(live.epoch, Ordering::Release);
+        }
         let acknowledgement = publish(&live, parcel).await?;
         Ok((live, acknowledgement))
     }
@@ -85,10 +91,12 @@ impl Bus {
                 self.check_for_takers(&parcel.service);
                 Ok(())
             }
-            // The queue is not there yet, or is gone with the server's memory: make it, and try this one again.
+            // Somebody has deleted the queue: make it, and try this one again.
             Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
                 ensure_queue(&live.jetstream, &self.inner.config).await?;
-                publish(&live, parcel).await?.await.map(|_| ()).map_err(refusal)
+                publish(&live, parcel).await?.await.map_err(refusal)?;
+                self.check_for_takers(&parcel.service);
+                Ok(())
             }
             Err(error) => Err(refusal(error)),
         }

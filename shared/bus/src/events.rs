@@ -158,7 +158,7 @@ async fn forward(
         let live = connection.live().await;
         changes.mark_unchanged();
         let Some(mut subscriber) = open(&live, &subject, group.as_deref()).await else { return };
-        if live.client.flush().await.is_err() {
+        if live.settle().await.is_err() {
             continue;
         }
         ready.send_replace(true);

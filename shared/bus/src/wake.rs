@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Connection, Live};
 use crate::contracts::{Presence, Status};
-use crate::{Bus, BusError, announce, calls, events, subjects};
+use crate::{Bus, BusConfig, BusError, announce, calls, deliver, events, subjects};
 
 /// What wants the service.
 #[derive(Debug)]
@@ -102,6 +102,7 @@ impl Bus {
         let stop = CancellationToken::new();
         let watching = Watching {
             connection: self.inner.connection.clone(),
+            config: self.inner.config.clone(),
             service: service.to_owned(),
             sender,
             ready: ready_sender,
@@ -125,6 +126,7 @@ impl Bus {
 
 struct Watching {
     connection: Connection,
+    config: BusConfig,
     service: String,
     sender: mpsc::Sender<Wake>,
     ready: watch::Sender<bool>,
@@ -152,7 +154,11 @@ impl Watching {
         let mut deliveries = events::open(live, &format!("deliver.{service}.>"), None).await?;
         let mut calls = events::open(live, &format!("call.{service}.>"), Some(service)).await?;
         let mut pings = events::open(live, &format!("$SRV.PING.{service}"), None).await?;
-        let _ = live.client.flush().await;
+        // A delivery to a queue that is not there would be heard here and answered by nobody.
+        if let Err(error) = deliver::ensure_queue(&live.jetstream, &self.config).await {
+            tracing::warn!(%error, "the delivery queue is not there");
+        }
+        let _ = live.settle().await;
         self.ready.send_replace(true);
         self.look_into_queue(live).await;
         let mut stopping = false;
