@@ -116,6 +116,9 @@ impl<T: Value> Value for Vec<T> {
 
     fn read_into(&mut self, member: &'static Member, reader: &mut dyn Reader) -> Read {
         let element = element_to_read(member)?;
+        if !reader.collections_come_in_pieces() {
+            self.clear();
+        }
         reader.read_list(member, &mut |reader| {
             if reader.read_null() {
                 self.extend(T::null());
@@ -143,6 +146,9 @@ impl<T: Value> Value for IndexMap<String, T> {
 
     fn read_into(&mut self, member: &'static Member, reader: &mut dyn Reader) -> Read {
         let element = element_to_read(member)?;
+        if !reader.collections_come_in_pieces() {
+            self.clear();
+        }
         reader.read_map(member, &mut |key, reader| {
             if reader.read_null() {
                 self.extend(T::null().map(|value| (key, value)));

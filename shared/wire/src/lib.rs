@@ -11,6 +11,7 @@
 pub mod aws_json;
 pub mod aws_query;
 pub mod body;
+pub mod cbor;
 pub mod document;
 pub mod document_io;
 pub mod dynamic;
@@ -25,6 +26,7 @@ mod print;
 pub mod protocol;
 pub mod reading;
 mod rest_json1;
+mod rpc_v2_cbor;
 pub mod schema;
 pub mod shape;
 pub mod tokens;

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::reading::{Missing, is_streamed};
 use crate::schema::{OperationSchema, Protocol, Schema, ServiceSchema};
 use crate::shape::{ReadError, Shape, WriteError};
-use crate::{aws_json, http_binding, rest_json1};
+use crate::{aws_json, http_binding, rest_json1, rpc_v2_cbor};
 
 pub use crate::http_binding::Labels;
 pub use crate::identification::{action_is_in_body, identify};
@@ -224,6 +224,7 @@ fn codec(protocol: Protocol) -> Result<&'static dyn Codec, Unspoken> {
     match protocol {
         Protocol::AwsJson10 | Protocol::AwsJson11 => Ok(&aws_json::AWS_JSON),
         Protocol::RestJson1 => Ok(&rest_json1::REST_JSON1),
+        Protocol::RpcV2Cbor => Ok(&rpc_v2_cbor::RPC_V2_CBOR),
         other => Err(Unspoken(other)),
     }
 }

@@ -30,6 +30,13 @@ pub enum Kind {
     Document,
 }
 
+impl Kind {
+    /// A structure, union, list or map: something that holds values.
+    pub const fn is_aggregate(self) -> bool {
+        matches!(self, Kind::Structure | Kind::Union | Kind::List | Kind::Map)
+    }
+}
+
 /// Bounds that the model puts on a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constraints {

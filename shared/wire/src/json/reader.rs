@@ -173,7 +173,7 @@ impl Reader for JsonReader<'_> {
             return Err(unexpected(peek, Kind::Map));
         }
         // The key is needed in the path only where something can be missing below it.
-        let keeps_keys = member.target.element().is_some_and(|value| is_aggregate(value.target.kind));
+        let keeps_keys = member.target.element().is_some_and(|value| value.target.kind.is_aggregate());
         self.progress.path.enter(Step::Element(0))?;
         let mut found = self.json.known_object().map_err(|error| malformed(&error))?.map(str::to_owned);
         while let Some(key) = found {
@@ -190,6 +190,10 @@ impl Reader for JsonReader<'_> {
 
     fn read_null(&mut self) -> bool {
         matches!(self.json.peek(), Ok(Peek::Null)) && self.json.known_null().is_ok()
+    }
+
+    fn collections_come_in_pieces(&self) -> bool {
+        false
     }
 
     fn read_string(&mut self, member: &'static Member) -> Result<String, ReadError> {
@@ -245,10 +249,6 @@ impl Reader for JsonReader<'_> {
         let depth = self.progress.path.depth();
         read_document(self, depth)
     }
-}
-
-fn is_aggregate(kind: Kind) -> bool {
-    matches!(kind, Kind::Structure | Kind::Union | Kind::List | Kind::Map)
 }
 
 /// Seconds since the epoch with a fraction, as JSON, CBOR and headers carry them.
