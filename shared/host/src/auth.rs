@@ -8,7 +8,7 @@ use fractus_clock::{Clock, ClockSettings, Timestamp};
 use fractus_sigv4::{
     Body, ChunkError, ChunkSeed, Expectation, KeyCache, Payload, Place, RequestSignature, RequestView, SignatureError,
 };
-use fractus_wire::Failure;
+use fractus_wire::{Failure, Protocol};
 
 use crate::access::Access;
 use crate::config::AuthMode;
@@ -161,21 +161,35 @@ fn now_of_the_signer(clock: &Clock, signed_at: Timestamp) -> Timestamp {
     signed_at.plus(clock.now().since(signed_at_in_lane))
 }
 
-fn failure(_: &Context, error: &SignatureError) -> Failure {
-    Failure::new("SignatureDoesNotMatch", 403, error.to_string())
+/// The words of this protocol for a refused signature.
+fn failure(cx: &Context, error: &SignatureError) -> Failure {
+    use fractus_sigv4::Dialect;
+    let dialect = match cx.operation.map(|operation| operation.protocol) {
+        Some(Protocol::AwsQuery | Protocol::Ec2Query) => Dialect::Query,
+        Some(Protocol::AwsJson10 | Protocol::AwsJson11 | Protocol::RpcV2Cbor) => Dialect::AwsJson,
+        Some(Protocol::RestJson1) => Dialect::RestJson,
+        Some(Protocol::RestXml) if cx.host.signing_names().contains(&"s3") => Dialect::S3,
+        Some(Protocol::RestXml) => Dialect::Query,
+        None => Dialect::S3,
+    };
+    from_answer(error.answer(dialect))
+}
+
+fn from_answer(answer: fractus_sigv4::Answer) -> Failure {
+    let mut failure = Failure::new(answer.code, answer.status, answer.message);
+    failure.details = answer.details;
+    failure
 }
 
 pub(crate) fn chunk_failure(error: &ChunkError) -> Failure {
-    Failure::new("IncompleteBody", 400, error.to_string())
+    from_answer(error.answer())
 }
 
 pub(crate) fn payload_hash_failure(declared: &[u8; 32], computed: &[u8; 32]) -> Failure {
-    let (declared, computed) = (hex::encode(declared), hex::encode(computed));
-    Failure::new(
-        "XAmzContentSHA256Mismatch",
-        400,
-        SignatureError::PayloadHashMismatch { declared, computed }.to_string(),
-    )
+    let error =
+        SignatureError::PayloadHashMismatch { declared: hex::encode(declared), computed: hex::encode(computed) };
+    // Only payloads of S3's dialect flow with a hash.
+    from_answer(error.answer(fractus_sigv4::Dialect::S3))
 }
 
 /// Evaluates all policies on `wanted`; nothing wanted means the operation's own action on everything.

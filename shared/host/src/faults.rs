@@ -78,11 +78,6 @@ impl Faults {
         self.any.store(!self.lanes.load().is_empty(), Ordering::Release);
     }
 
-    pub fn clear(&self) {
-        self.lanes.store(std::sync::Arc::default());
-        self.any.store(false, Ordering::Release);
-    }
-
     /// The fault that hits this request, if any.
     pub fn draw(&self, lane: &Lane, service: &str, operation: &str) -> Option<FaultRule> {
         if !self.any.load(Ordering::Acquire) {

@@ -42,6 +42,14 @@ pub(crate) struct Inner {
     kept: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
+impl Inner {
+    /// Whether requests are written to the log at all.
+    pub fn logs_requests(&self) -> bool {
+        let filter = self.config.log.parse::<tracing_subscriber::filter::Targets>().unwrap_or_default();
+        self.config.log_requests && filter.would_enable("request", &tracing::Level::INFO)
+    }
+}
+
 /// What a host is made of; the process makes it from the settings, tests as they like.
 pub struct HostParts {
     pub name: &'static str,

@@ -21,14 +21,22 @@ pub mod service;
 
 mod access;
 mod activity;
+mod admin;
 mod auth;
 mod body;
+mod control;
 mod credentials;
 mod faults;
 mod host;
 mod identity;
+mod launch;
 mod metrics;
+mod parent;
 mod readiness;
+mod requests;
+mod run;
+mod serve;
+mod server;
 mod tasks;
 
 #[doc(hidden)]
@@ -40,6 +48,10 @@ pub use context::{CalledOperation, Caller, CallerKind, Context};
 pub use faults::{FaultError, FaultRule};
 pub use host::{Host, HostParts};
 pub use identity::LANE_HEADER;
+pub use launch::{LaunchError, Running, launch};
 pub use operations::{Fidelity, Handler, OperationRow, Operations};
 pub use readiness::Hold;
+pub use run::{Program, run};
+pub use serve::FIDELITY_HEADER;
+pub use server::ListenError;
 pub use service::{App, Prepared, RequestUuid, Service};
