@@ -10,7 +10,9 @@ use tokio::io::unix::AsyncFd;
 pub(crate) fn watch(pid: u32) -> Option<Parent> {
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     let descriptor = pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
-    AsyncFd::register_with_interest(descriptor, Interest::READABLE).ok().map(Parent)
+    // The successor is unsafe for types that may close their descriptor early; an `OwnedFd` cannot.
+    #[allow(deprecated)]
+    AsyncFd::with_interest(descriptor, Interest::READABLE).ok().map(Parent)
 }
 
 pub(crate) struct Parent(AsyncFd<OwnedFd>);
