@@ -2,6 +2,11 @@
 
 use fractus_clock::Random;
 
+use std::sync::OnceLock;
+
+use fractus_bus::Bus;
+
+use crate::admin::control::Control;
 use crate::certificates::Certificates;
 use crate::proxy::targets::Targets;
 
@@ -9,12 +14,31 @@ use crate::proxy::targets::Targets;
 pub struct Router {
     pub targets: Targets,
     pub certificates: Certificates,
+    pub control: Control,
+    bus: OnceLock<Bus>,
     random: Random,
 }
 
 impl Router {
     pub fn new(certificates: Certificates) -> Self {
-        Router { targets: Targets::default(), certificates, random: Random::system() }
+        Router {
+            targets: Targets::default(),
+            certificates,
+            control: Control::default(),
+            bus: OnceLock::new(),
+            random: Random::system(),
+        }
+    }
+
+    /// Takes part in NATS from now on.
+    pub fn set_bus(&self, bus: Bus) {
+        if self.bus.set(bus).is_err() {
+            tracing::warn!("the bus is set already");
+        }
+    }
+
+    pub fn bus(&self) -> Option<&Bus> {
+        self.bus.get()
     }
 
     pub fn request_id(&self) -> String {

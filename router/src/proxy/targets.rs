@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 
 use super::endpoint::Endpoint;
+use crate::launcher::ServiceStatus;
 
 /// Where a service's requests go.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -36,6 +37,12 @@ pub enum StartError {
 pub trait Starter: Send + Sync {
     /// Completes when the service has announced itself, or cannot.
     fn start<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + 'a>>;
+
+    /// Every service that it can start, and where each is in its life.
+    fn statuses(&self) -> Vec<(String, ServiceStatus)>;
+
+    /// Whether an idle service may have state kept from before.
+    fn has_state(&self, service: &str) -> bool;
 }
 
 #[derive(Debug)]
@@ -145,6 +152,24 @@ impl Targets {
         let mut targets: Vec<_> = self.by_service.read().values().cloned().collect();
         targets.sort_by(|a, b| a.service.cmp(&b.service));
         targets
+    }
+
+    /// The services that the launcher stands in for.
+    pub fn launched(&self) -> Vec<(String, ServiceStatus)> {
+        self.starter.get().map(|starter| starter.statuses()).unwrap_or_default()
+    }
+
+    /// Starts the idle services that may have state kept from before: all, or only one.
+    pub async fn start_those_with_state(&self, only: Option<&str>) {
+        let Some(starter) = self.starter.get() else { return };
+        for (service, status) in starter.statuses() {
+            let wanted = only.is_none_or(|only| only == service);
+            if wanted && !matches!(status, ServiceStatus::Ready { .. }) && starter.has_state(&service)
+                && let Err(error) = self.ready(&service).await
+            {
+                tracing::warn!(service, %error, "a service with state is left out");
+            }
+        }
     }
 
     /// A target with at least one replica (or real AWS), started if need be.
