@@ -265,7 +265,15 @@ mod tests {
     fn each_layer_lies_over_the_one_before() {
         let file = "data_dir = \"/from/file\"\nauth = \"signed\"\n[router]\nlisten = \"0.0.0.0:1\"\ndrain_grace_secs = 9\n\
                     [targets]\nsqs = \"aws\"\nsns = \"http://a:1\"\n[sqs]\nx = 1";
-        let config = load(file, &[("FRACTUS_ROUTER_LISTEN", "0.0.0.0:2"), ("FRACTUS_TARGET_SNS", "http://b:2"), ("FRACTUS_ROUTER_URL", "x")]).unwrap();
+        let config = load(
+            file,
+            &[
+                ("FRACTUS_ROUTER_LISTEN", "0.0.0.0:2"),
+                ("FRACTUS_TARGET_SNS", "http://b:2"),
+                ("FRACTUS_ROUTER_URL", "x"),
+            ],
+        )
+        .unwrap();
         assert_eq!(config.listen, "0.0.0.0:2");
         assert_eq!(config.drain_grace_secs, 9);
         assert_eq!(config.data_dir.as_deref(), Some(Path::new("/from/file")));

@@ -1,7 +1,7 @@
 //! Replicas that announce themselves on NATS, for services that the launcher does not run itself.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fractus_bus::Directory;
@@ -27,12 +27,17 @@ pub async fn follow(router: Arc<Router>, directory: Directory, managed: BTreeSet
             for new in ready.iter().filter(|new| !known.iter().any(|known| known.url == url_of(new))) {
                 control::bring_up_to_date(&router, &url_of(new)).await;
             }
-            router.targets.set_replicas(service, ready.into_iter().map(|one| (url_of(one), None)).collect());
+            router.targets.set_replicas(service, ready.into_iter().map(|one| (url_of(one), handoff_of(one))).collect());
         }
         if changes.changed().await.is_err() {
             return;
         }
     }
+}
+
+/// The socket for hand-overs where it is on this machine, or in a folder that containers share.
+fn handoff_of(presence: &Presence) -> Option<PathBuf> {
+    presence.metadata.get("handoff").map(PathBuf::from).filter(|path| path.exists())
 }
 
 /// The Unix socket where it is on this machine, which is quicker; else the URL.

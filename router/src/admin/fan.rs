@@ -42,8 +42,9 @@ pub async fn ask(
         if target.kind != TargetKind::Auto || !which(&target.service) {
             continue;
         }
-        for replica in target.replicas().iter().cloned() {
-            let (service, method, path, body) = (target.service.clone(), method.clone(), path.to_owned(), body.clone());
+        for replica in target.replicas().iter() {
+            let (service, method) = (target.service.clone(), method.clone());
+            let (replica, path, body) = (replica.clone(), path.to_owned(), body.clone());
             asking.spawn(async move {
                 let (status, value) = ask_one(&replica, method, &path, body).await;
                 Answered { service, status, value }
@@ -75,7 +76,7 @@ async fn exchange(
     body: Bytes,
 ) -> Result<(StatusCode, Bytes), BoxError> {
     let request = request(method, path, if body.is_empty() { RouterBody::empty() } else { RouterBody::full(body) })?;
-    let response = replica.send(request).await?;
+    let response = replica.ask(request).await?;
     let status = response.status();
     Ok((status, Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await?.to_bytes()))
 }

@@ -133,7 +133,8 @@ async fn reset(router: &Arc<Router>, parts: &Parts, body: Bytes) -> Response<Rou
     // An idle service may have state on disk; it must be running to forget it.
     router.targets.start_those_with_state(only).await;
     let path = parts.uri.path_and_query().map_or("/_fractus/reset", |path| path.as_str());
-    let mut answers = fan::ask(router, &Method::POST, path, &body, |service| only.is_none_or(|only| only == service)).await;
+    let mut answers =
+        fan::ask(router, &Method::POST, path, &body, |service| only.is_none_or(|only| only == service)).await;
     answers.retain(|answer| !answer.status.is_success());
     if answers.is_empty() {
         return answer::json(StatusCode::OK, &json!({ "reset": only.unwrap_or("all") }));

@@ -38,7 +38,8 @@ pub async fn export(router: &Arc<Router>, parts: &Parts) -> Response<RouterBody>
     router.targets.start_those_with_state(None).await;
     let query = parts.uri.query().map_or(String::new(), |query| format!("?{query}"));
     let path = format!("{STATE_PATH}{query}");
-    let services: Vec<_> = router.targets.services().into_iter().filter(|target| target.kind == TargetKind::Auto).collect();
+    let services: Vec<_> =
+        router.targets.services().into_iter().filter(|target| target.kind == TargetKind::Auto).collect();
     let (sender, receiver) = mpsc::channel::<Piece>(PIECES_BETWEEN);
     tokio::spawn(async move {
         let whole = async {
@@ -57,7 +58,9 @@ pub async fn export(router: &Arc<Router>, parts: &Parts) -> Response<RouterBody>
         }
     });
     let mut response = Response::new(RouterBody::boxed(StreamBody::new(ReceiverStream::new(receiver))));
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/octet-stream"));
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/octet-stream"));
     response
 }
 
@@ -67,7 +70,7 @@ async fn export_service(
     path: &str,
     sender: &mpsc::Sender<Piece>,
 ) -> Result<(), BoxError> {
-    let response = replica.send(fan::request(Method::GET, path, RouterBody::empty())?).await?;
+    let response = replica.ask(fan::request(Method::GET, path, RouterBody::empty())?).await?;
     if !response.status().is_success() {
         return Err(format!("{service} answered {} to {path}", response.status()).into());
     }
@@ -117,7 +120,7 @@ async fn import_service(router: &Arc<Router>, service: &str, source: &mut Source
     let body = RouterBody::boxed(StreamBody::new(ReceiverStream::new(receiver)));
     let request = fan::request(Method::POST, STATE_PATH, body)?;
     let sending = tokio::spawn(async move {
-        let response = replica.send(request).await.map_err(|error| Box::new(error) as BoxError)?;
+        let response = replica.ask(request).await?;
         let status = response.status();
         let said = response.into_body().collect().await?.to_bytes();
         Ok::<_, BoxError>((status, String::from_utf8_lossy(&said).into_owned()))

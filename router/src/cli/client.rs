@@ -39,7 +39,12 @@ impl Client {
     }
 
     /// Asks, whatever the status of the answer.
-    pub async fn ask_any(&self, method: Method, path: &str, body: Option<Value>) -> Result<(StatusCode, Value), BoxError> {
+    pub async fn ask_any(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(StatusCode, Value), BoxError> {
         let body = body.map_or(RouterBody::empty(), |body| RouterBody::full(body.to_string()));
         let exchange = async {
             let response = self.send(method, path, body).await?;
@@ -54,10 +59,6 @@ impl Client {
     /// Sends a request whose answer is read as it comes.
     pub async fn send(&self, method: Method, path: &str, body: RouterBody) -> Result<Response<RouterBody>, BoxError> {
         let request = Request::builder().method(method).uri(path).header(HOST, &self.host).body(body)?;
-        self.endpoint.send(request).await.map_err(|error| {
-            use std::error::Error;
-            let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-            format!("no stack answers at {}: {error}{cause}", self.endpoint.url).into()
-        })
+        self.endpoint.ask(request).await
     }
 }

@@ -117,7 +117,7 @@ struct Up {
 #[derive(Debug, Args)]
 struct Stack {
     /// The stack's URL.
-    #[arg(long, env = "FRACTUS_ENDPOINT", default_value = "http://127.0.0.1:4566")]
+    #[arg(long, global = true, env = "FRACTUS_ENDPOINT", default_value = "http://127.0.0.1:4566")]
     endpoint: String,
 }
 
@@ -195,7 +195,8 @@ fn configured(asked: &Listen) -> Result<Config, BoxError> {
 fn start_log(filter: &str) {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The NATS client tells of every connection; the router says what matters of it.
+    let filter = EnvFilter::try_new(format!("async_nats=warn,{filter}")).unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
 }
@@ -260,7 +261,11 @@ async fn reset(client: &Client, services: &[String], scope: &[String]) -> Result
     for service in each {
         let mut query = scope.to_vec();
         query.extend(service.map(|service| format!("service={service}")));
-        let path = if query.is_empty() { "/_fractus/reset".to_owned() } else { format!("/_fractus/reset?{}", query.join("&")) };
+        let path = if query.is_empty() {
+            "/_fractus/reset".to_owned()
+        } else {
+            format!("/_fractus/reset?{}", query.join("&"))
+        };
         client.ask(Method::POST, &path, None).await?;
     }
     Ok(())

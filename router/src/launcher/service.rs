@@ -36,9 +36,13 @@ const STOP_GRACE: Duration = Duration::from_secs(12);
 pub enum ServiceStatus {
     Idle,
     Starting,
-    Ready { url: String },
+    Ready {
+        url: String,
+    },
     /// The last start failed; the next request tries again.
-    Down { why: String },
+    Down {
+        why: String,
+    },
 }
 
 impl ServiceStatus {

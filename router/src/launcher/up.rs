@@ -85,7 +85,7 @@ pub async fn up(config: &Config, asked: Asked, stop: impl Future<Output = ()>) -
     tokio::pin!(stop);
     tokio::select! {
         () = &mut stop => {}
-        () = keep_nats(&mut nats, &settings, &folder) => {}
+        () = keep_nats(&mut nats, &settings) => {}
     }
     tracing::info!("ending");
     drain.send_replace(true);
@@ -124,7 +124,8 @@ struct RunDir(PathBuf);
 impl RunDir {
     fn create(config: &Config) -> Result<Self, UpError> {
         use std::os::unix::fs::DirBuilderExt;
-        let path = config.run_dir.clone().unwrap_or_else(std::env::temp_dir).join(format!("fractus-{}", std::process::id()));
+        let path =
+            config.run_dir.clone().unwrap_or_else(std::env::temp_dir).join(format!("fractus-{}", std::process::id()));
         let created = match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path),
@@ -175,7 +176,7 @@ fn find_nats(config: &Config, folder: &Path) -> Option<PathBuf> {
 }
 
 /// Starts nats-server again, on its port, whenever it ends unasked. Never completes.
-async fn keep_nats(nats: &mut Option<(Nats, PathBuf)>, settings: &LaunchSettings, _folder: &Path) {
+async fn keep_nats(nats: &mut Option<(Nats, PathBuf)>, settings: &LaunchSettings) {
     let Some((nats, program)) = nats else { return std::future::pending().await };
     loop {
         nats.ended().await;

@@ -14,7 +14,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 
-use super::body::RouterBody;
+use super::body::{BoxError, RouterBody};
 use super::connect::{Address, InvalidUrl};
 
 /// Idle connections kept for a replica. More than that in use at once is fine; the rest are closed after use.
@@ -113,6 +113,14 @@ impl Endpoint {
             Err((Some(unsent), error)) => Err(SendError::NotSent(Box::new(unsent), io::Error::other(error))),
             Err((None, error)) => Err(SendError::Broken(error)),
         }
+    }
+
+    /// [`Endpoint::send`] for requests of the router's own, which are not sent elsewhere.
+    pub async fn ask(self: &Arc<Self>, request: Request<RouterBody>) -> Result<Response<RouterBody>, BoxError> {
+        self.send(request).await.map_err(|error| match error {
+            SendError::NotSent(_, source) => format!("{} cannot be reached: {source}", self.url).into(),
+            SendError::Broken(source) => format!("{} broke off: {source}", self.url).into(),
+        })
     }
 
     async fn exchange(

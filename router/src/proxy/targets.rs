@@ -164,7 +164,9 @@ impl Targets {
         let Some(starter) = self.starter.get() else { return };
         for (service, status) in starter.statuses() {
             let wanted = only.is_none_or(|only| only == service);
-            if wanted && !matches!(status, ServiceStatus::Ready { .. }) && starter.has_state(&service)
+            if wanted
+                && !matches!(status, ServiceStatus::Ready { .. })
+                && starter.has_state(&service)
                 && let Err(error) = self.ready(&service).await
             {
                 tracing::warn!(service, %error, "a service with state is left out");
