@@ -33,6 +33,7 @@ pub struct CallFailure {
 }
 
 /// A served verb. Dropping it ends the serving; calls that are being handled are finished.
+#[must_use = "dropping it ends the serving"]
 pub struct Serving {
     ready: watch::Receiver<bool>,
     _stop: DropGuard,

@@ -60,6 +60,8 @@ struct Shared {
 }
 
 const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// About a second.
+const FAILURES_BEFORE_WARNING: usize = 6;
 /// Messages waiting for one subscriber; past it they are dropped and the subscriber is told.
 const SUBSCRIPTION_CAPACITY: usize = 8_192;
 /// Commands waiting for the connection.
@@ -177,7 +179,8 @@ async fn supervise(connection: Connection, url: String, config: BusConfig) {
                 connection.shared.state.send_replace(BusState::Away);
             }
             Err(error) => {
-                if failures == 0 {
+                // A server that starts together with this process is there sooner.
+                if failures == FAILURES_BEFORE_WARNING {
                     tracing::warn!(
                         url = %without_password(&url), %error,
                         "no message bus yet: deliveries, events and calls between services wait for it"

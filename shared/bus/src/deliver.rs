@@ -9,6 +9,7 @@ use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErro
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
+use fractus_aws::Lane;
 
 use crate::connection::Live;
 use crate::contracts::Delivery;
@@ -100,6 +101,24 @@ impl Bus {
             }
             Err(error) => Err(refusal(error)),
         }
+    }
+
+    /// Forgets deliveries that wait in the queue: those of one lane or all, to one service or all. A reset does it, after
+    /// the services have forgotten theirs. What a replica has in hand is not taken from it.
+    pub async fn forget_deliveries(&self, lane: Option<&Lane>, service: Option<&str>) -> Result<(), BusError> {
+        let live = self.live()?;
+        let subject =
+            format!("deliver.{}.{}.*", service.map_or(Ok("*"), subjects::token)?, lane.map_or("*", Lane::as_str));
+        ensure_queue(&live.jetstream, &self.inner.config).await?;
+        let refused = |error: String| BusError::Refused(error);
+        let queue = live.jetstream.get_stream_no_info(subjects::DELIVERIES).await;
+        queue
+            .map_err(|error| refused(error.to_string()))?
+            .purge()
+            .filter(subject)
+            .await
+            .map(|_| ())
+            .map_err(|error| refused(error.to_string()))
     }
 
     /// Says once for each target service that its deliveries do not flow.

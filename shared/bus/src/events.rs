@@ -40,6 +40,7 @@ pub enum Heard<E> {
 }
 
 /// Events of one kind as they come. Dropping it ends the subscription.
+#[must_use = "dropping it ends the subscription"]
 pub struct Subscription<E> {
     arrivals: mpsc::Receiver<Arrival>,
     ready: watch::Receiver<bool>,

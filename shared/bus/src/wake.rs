@@ -50,6 +50,7 @@ impl HeldCall {
 }
 
 /// Watches in the place of a service that is not running.
+#[must_use = "dropping it ends the watch"]
 pub struct WakeWatch {
     wakes: mpsc::Receiver<Wake>,
     ready: watch::Receiver<bool>,

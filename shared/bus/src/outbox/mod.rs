@@ -47,6 +47,7 @@ const MOST_HANDED_BYTES: usize = 64 << 20;
 
 /// A service's outbox; clones share it. When the last is dropped the pump stops, and what waits stays in the store.
 #[derive(Clone)]
+#[must_use = "dropping it stops the pump"]
 pub struct Outbox {
     shared: Arc<Shared>,
     _stop: Arc<DropGuard>,

@@ -191,3 +191,69 @@ async fn a_full_queue_refuses_what_is_new() {
     assert!(results[0].is_ok());
     assert_eq!(results[9], Err(BusError::QueueFull));
 }
+
+#[tokio::test]
+async fn any_nats_client_can_deliver() {
+    let server = NatsServer::start().await;
+    let bus = bus(&server, "sqs").await;
+    let (handler, mut arrived) = collector();
+    let _consumption = bus.consume_deliveries(ConsumeConfig::default(), handler);
+    // Makes the queue.
+    soon(bus.deliver(&delivery("first", "x"))).await.unwrap();
+    let client = async_nats::connect(&server.url).await.unwrap();
+    let text = r#"{"id":"by-hand","lane":"main","target":"arn:aws:sqs:us-east-1:000000000000:q","service":"sqs",
+        "account":"000000000000","region":"us-east-1","body":"hello","created_at":0,
+        "source":{"principal":"me","account":"000000000000"}}"#;
+    client.publish("deliver.sqs.main.any", "not JSON".into()).await.unwrap();
+    client.publish("deliver.sqs.main.any", text.into()).await.unwrap();
+    assert_eq!(soon(arrived.recv()).await.unwrap().id, "first");
+    assert_eq!(soon(arrived.recv()).await.unwrap().body.as_text(), Some("hello"));
+}
+
+#[tokio::test]
+async fn a_reset_forgets_what_waits_in_its_lane() {
+    let server = NatsServer::start().await;
+    let bus = bus(&server, "sqs").await;
+    let mut other = delivery("other", "x");
+    other.lane = fractus_aws::Lane::new("other").unwrap();
+    soon(bus.deliver(&delivery("main", "x"))).await.unwrap();
+    soon(bus.deliver(&other)).await.unwrap();
+    soon(bus.forget_deliveries(Some(&fractus_aws::Lane::main()), None)).await.unwrap();
+    let (handler, mut arrived) = collector();
+    let _consumption = bus.consume_deliveries(ConsumeConfig::default(), handler);
+    assert_eq!(soon(arrived.recv()).await.unwrap().id, "other");
+    nothing(arrived.recv()).await;
+}
+
+#[tokio::test]
+async fn a_draining_replica_finishes_what_it_has_and_leaves_the_rest() {
+    let server = NatsServer::start().await;
+    let (one, two) = (bus(&server, "sqs").await, bus(&server, "sqs").await);
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let (open, gate) = tokio::sync::watch::channel(false);
+    let config = ConsumeConfig { in_flight: 3, ..ConsumeConfig::default() };
+    let consumption = one.consume_deliveries(config, move |delivery| {
+        let (started, mut gate) = (started.clone(), gate.clone());
+        async move {
+            started.send(delivery.id).unwrap();
+            gate.wait_for(|open| *open).await.unwrap();
+            Outcome::Done
+        }
+    });
+    let all: Vec<Delivery> = (0..10).map(|number| delivery(format!("d-{number}"), "x")).collect();
+    assert!(soon(one.deliver_all(&all)).await.iter().all(Result::is_ok));
+    let mut seen = HashSet::new();
+    for _ in 0..3 {
+        seen.insert(soon(starts.recv()).await.unwrap());
+    }
+    let draining = tokio::spawn(consumption.drain());
+    let (handler, mut arrived) = collector();
+    let _consumption = two.consume_deliveries(ConsumeConfig::default(), handler);
+    for _ in 0..7 {
+        assert!(seen.insert(soon(arrived.recv()).await.unwrap().id));
+    }
+    assert!(!draining.is_finished());
+    open.send(true).unwrap();
+    soon(draining).await.unwrap();
+    nothing(arrived.recv()).await;
+}

@@ -119,3 +119,15 @@ async fn any_nats_client_finds_services_by_the_service_protocol() {
         assert_eq!(answer["metadata"]["url"], "http://127.0.0.1:1");
     }
 }
+
+#[tokio::test]
+async fn a_bus_that_shuts_down_says_goodbye() {
+    let server = NatsServer::start().await;
+    let (router, sqs) = (bus(&server, "router").await, bus(&server, "sqs").await);
+    let directory = router.directory();
+    let announced = sqs.announce(presence(&sqs));
+    soon(directory.wait_for("sqs")).await;
+    soon(sqs.shutdown()).await;
+    until(&directory, <[Presence]>::is_empty, "sqs").await;
+    drop(announced);
+}

@@ -129,3 +129,34 @@ async fn a_full_and_slow_owner_keeps_its_lease() {
     let more = tokio::time::timeout(Duration::from_secs(4), starts.recv()).await;
     assert!(more.is_err(), "another replica took over from a live one: {more:?}");
 }
+
+/// The server dies with deliveries on the way: what was lost in transit must not be overtaken by what follows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_keeps_its_order_over_a_crash_of_the_server() {
+    let mut server = NatsServer::start().await;
+    let (sender, sqs) = (bus(&server, "s3").await, bus(&server, "sqs").await);
+    let (done, mut through) = mpsc::unbounded_channel();
+    assert!(soon(sender.deliver_all(&deliveries())).await.iter().all(Result::is_ok));
+    let mut small = quick();
+    small.in_flight = 50;
+    let _consumption = sqs.consume_deliveries(small, move |delivery| {
+        let done = done.clone();
+        async move {
+            fractus_clock::Clock::real().sleep(Duration::from_millis(2)).await;
+            done.send(delivery).unwrap();
+            Outcome::Done
+        }
+    });
+    let mut next: HashMap<String, usize> = HashMap::new();
+    let mut arrivals = 0;
+    while next.values().sum::<usize>() < GROUPS * EACH {
+        let delivery = soon(through.recv()).await.unwrap();
+        arrivals += 1;
+        if arrivals == 60 || arrivals == 200 {
+            server.restart().await;
+        }
+        let next = next.entry(delivery.group_id.clone().unwrap()).or_default();
+        assert!(number(&delivery) <= *next, "{} came before {next}", delivery.id);
+        *next = (*next).max(number(&delivery) + 1);
+    }
+}
