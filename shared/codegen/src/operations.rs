@@ -21,6 +21,7 @@ impl wire::Operation for {marker} {{
     type Output = {};
     type Error = Error;
     const SCHEMA: &'static wire::OperationSchema = &O_{name};
+    const SERVICE: &'static wire::ServiceSchema = &MODEL;
 }}
 static O_{name}: wire::OperationSchema = {};",
             ends.input,
