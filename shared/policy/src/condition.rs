@@ -169,6 +169,16 @@ impl Condition {
         &self.values
     }
 
+    /// Whether it is the negation that is asked for, as in `StringNotEquals`.
+    pub fn is_negated(&self) -> bool {
+        self.operator.negated
+    }
+
+    /// Whether a request without the key fulfils it.
+    pub fn holds_if_absent(&self) -> bool {
+        self.holds(&Context::new())
+    }
+
     pub fn holds(&self, context: &Context) -> bool {
         let Operator { comparison, negated, quantifier, if_exists } = self.operator;
         let given = context.get(&self.key);

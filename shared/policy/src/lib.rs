@@ -17,6 +17,7 @@ mod explain;
 mod matching;
 mod pattern;
 mod principal;
+mod public;
 mod validate;
 
 pub use condition::Condition;

@@ -53,6 +53,14 @@ fn main() -> Result<(), SignError> {
     signer.sign(&mut header, &Payload::of(&body), &keys)?;
     let view = RequestView::from(&header);
     measure("credential scope of a header", || CredentialScope::of(black_box(&view)).is_some());
+    measure("read a header", || RequestSignature::parse(black_box(&view)).is_ok());
+    measure("a signing key from the cache", || {
+        black_box(keys.get(signer.secret, "20231114", "eu-west-1", black_box("sqs")));
+        true
+    });
+    let key = keys.get(signer.secret, "20231114", "eu-west-1", "sqs");
+    measure("one HMAC", || key.sign(black_box(b"0123456789012345678901234567890123456789")) != [0; 64]);
+    measure("one SHA-256 of 600 bytes", || fractus_sigv4::sha256(black_box(&[7; 600])) != [0; 32]);
     let expected = Expectation::new(&["sqs"], time).in_region("eu-west-1");
     let verify = |view: &RequestView<'_>, body: Body<'_>, expected: &Expectation<'_>| {
         RequestSignature::parse(view).and_then(|signature| signature.verify(view, body, signer.secret, expected, &keys))

@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fractus_clock::Timestamp;
 
 use crate::chunked::ChunkError;
 use crate::credential::Place;
+use crate::crypto::sha256;
 use crate::error::{Mismatch, SignatureError};
 
 /// Which words a service answers in.
@@ -309,10 +312,14 @@ fn common(error: &SignatureError, dialect: Dialect) -> Answer {
         E::IncompleteSignature { missing, authorization } => {
             let needs: String =
                 missing.iter().map(|name| format!("Authorization header requires '{name}' parameter. ")).collect();
-            incomplete(format!("{needs}Authorization={}", shown(authorization)))
+            incomplete(format!(
+                "{needs}(Hashed with SHA-256 and encoded with Base64) Authorization={}",
+                hashed(authorization)
+            ))
         }
-        E::NotKeyValue { part, authorization } => incomplete(format!(
-            "'{part}' not a valid key=value pair (missing equal-sign) in Authorization header: '{authorization}'."
+        E::NotKeyValue { part, .. } => incomplete(format!(
+            "Invalid key=value pair (missing equal-sign) in Authorization header (hashed with SHA-256 and encoded with Base64): '{}'.",
+            hashed(part)
         )),
         E::MissingParameters { missing, .. } => {
             let needs: Vec<String> =
@@ -357,9 +364,9 @@ fn common(error: &SignatureError, dialect: Dialect) -> Answer {
     }
 }
 
-/// The header without its parameters: the whole would hand the signature to whoever reads logs.
-fn shown(authorization: &str) -> &str {
-    authorization.split_once(' ').map_or(authorization, |(algorithm, _)| algorithm)
+/// A part of the header as AWS shows it: not to be read by whoever reads logs, but to be recognised by its sender.
+fn hashed(text: &str) -> String {
+    STANDARD.encode(sha256(text.as_bytes()))
 }
 
 fn common_scope(error: &SignatureError) -> String {

@@ -1,11 +1,13 @@
 """Prints requests signed by botocore, one JSON object a line, for tests/botocore.rs to verify."""
 
+import io
 import json
 import sys
 
 from botocore import auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.httpchecksum import AwsChunkedWrapper, Crc32Checksum
 
 ACCESS_KEY, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "FwoGZXIvYXdzE+/=="
 S3 = "https://bucket.s3.eu-west-1.amazonaws.com"
@@ -66,6 +68,10 @@ def main():
             signer.add_auth(request)
             fields = [[name, value] for name, value in request.context["s3-presign-post-fields"].items()]
             print(json.dumps({"kind": "post", "fields": fields}))
+    for size in (0, 1, 100_000):
+        data = bytes(index % 251 for index in range(size))
+        wrapper = AwsChunkedWrapper(io.BytesIO(data), Crc32Checksum, "x-amz-checksum-crc32", chunk_size=16 * 1024)
+        print(json.dumps({"kind": "chunked", "size": size, "body": wrapper.read().decode("latin-1")}))
 
 
 sys.exit(main())

@@ -281,12 +281,21 @@ fn chunk_bounds() {
     assert_eq!(run(&[b'0'; 2000], None), Err(ChunkError::HeaderTooLong));
     assert_eq!(run(b"ffffffffffffffff\r\nx", None), Err(ChunkError::Incomplete));
     assert_eq!(run(b"11111111111111111\r\n", None), Err(ChunkError::MalformedHeader));
-    assert_eq!(run(b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n", None), Err(ChunkError::ChunkTooSmall { chunk: 1, size: 1 }));
+    assert_eq!(run(b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n", None), Err(ChunkError::ChunkTooSmall { chunk: 2, size: 1 }));
     assert_eq!(run(b"2\r\nab\r\n0\r\n\r\n", Some(1)), Err(ChunkError::TooMuchData { expected: 1 }));
     assert_eq!(run(b"2\r\nab\r\n0\r\n\r\n", Some(3)), Err(ChunkError::Incomplete));
     assert_eq!(run(b"2\r\nabc\r\n0\r\n\r\n", None), Err(ChunkError::MalformedHeader));
     assert_eq!(run(b"0\r\na:b\r\n\r\nmore", None), Err(ChunkError::DataBehindEnd));
     assert_eq!(run(b"0\r\nno colon\r\n\r\n", None), Err(ChunkError::MalformedTrailer));
+    let announced = |names: &str, body: &'static [u8]| {
+        let mut decoder = ChunkedDecoder::new(payload, None, None).unwrap().announced(names);
+        let mut body = Bytes::from_static(body);
+        while decoder.decode(&mut body)?.is_some() {}
+        decoder.finish().map(|trailers| trailers.len())
+    };
+    assert_eq!(announced("A, b", b"0\r\na:1\r\nB:2\r\n\r\n"), Ok(2));
+    assert_eq!(announced("a,b", b"0\r\na:1\r\n\r\n"), Err(ChunkError::MalformedTrailer));
+    assert_eq!(announced("a", b"0\r\na:1\r\nb:2\r\n\r\n"), Err(ChunkError::MalformedTrailer));
     let mut long = b"0\r\n".to_vec();
     long.extend(b"a:b\r\n".repeat(5000));
     assert_eq!(run(&long, None), Err(ChunkError::TrailersTooLong));
