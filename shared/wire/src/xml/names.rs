@@ -20,19 +20,22 @@ pub enum Names {
 /// it, unless the member that uses the list says another.
 pub fn key(member: &'static Member, names: Names) -> &'static str {
     if names != Names::Wire
-        && let Some(name) = member.query_name
+        && let Some(name) = member.query_name.or_else(|| flattened_element(member)?.query_name)
     {
         return name;
     }
     if member.wire_name == member.name
         && member.target.flattened
-        && member.target.kind == Kind::List
-        && let Some(element) = member.target.element()
+        && let Some(element) = flattened_element(member)
         && element.wire_name != "member"
     {
         return element.wire_name;
     }
     member.wire_name
+}
+
+fn flattened_element(member: &'static Member) -> Option<&'static Member> {
+    (member.target.kind == Kind::List && is_flattened(member)).then(|| member.target.element()).flatten()
 }
 
 /// The name of a list's element or of a map's key or value.
