@@ -191,6 +191,7 @@ pub static MODEL: wire::ServiceSchema = wire::ServiceSchema {{
     query_compatible: {},
     xml_namespace: {:?},
     global_endpoint: {},
+    bare_errors: {},
     operations: &[{}],
 }};",
         plan.api.api,
@@ -204,6 +205,7 @@ pub static MODEL: wire::ServiceSchema = wire::ServiceSchema {{
         metadata.query_compatible(),
         metadata.xml_namespace.as_ref().map(XmlNamespace::uri),
         metadata.global(),
+        metadata.bare_errors(),
         operations.join(", "),
     );
 }

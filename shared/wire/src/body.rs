@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::document_io::{from_document, to_document};
+use crate::event_stream::{self, FrameLimits};
 use crate::failure::Failure;
 use crate::schema::Protocol;
 use crate::shape::Shape;
@@ -164,8 +165,11 @@ impl<T: Shape + Default> EventStream<T> {
                 let event = to_document(event?.as_ref()).map_err(|error| Failure::internal(error.to_string()))?;
                 from_document(&event).map_err(|error| Failure::internal(error.to_string()))
             })),
+            Payload::IncomingEvents(body, protocol) => {
+                event_stream::events_of_body(body, protocol, FrameLimits::default())
+            }
             // The protocols hand events over as shapes or as frames; bytes or nothing are no events.
-            Payload::IncomingEvents(..) | Payload::Bytes(_) | Payload::None => EventStream::default(),
+            Payload::Bytes(_) | Payload::None => EventStream::default(),
         }
     }
 }

@@ -189,6 +189,7 @@ impl<'a> Maker<'a> {
             query_compatible: metadata.query_compatible(),
             xml_namespace: metadata.xml_namespace.as_ref().map(|namespace| self.keep(namespace.uri())),
             global_endpoint: metadata.global(),
+            bare_errors: metadata.bare_errors(),
             operations: operations.leak(),
         })))
     }

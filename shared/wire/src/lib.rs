@@ -28,6 +28,7 @@ mod print;
 pub mod protocol;
 pub mod reading;
 mod rest_json1;
+pub mod rest_xml;
 mod rpc_v2_cbor;
 pub mod schema;
 pub mod shape;

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::reading::{Missing, is_streamed};
 use crate::schema::{OperationSchema, Protocol, Schema, ServiceSchema};
 use crate::shape::{ReadError, Shape, WriteError};
-use crate::{aws_json, http_binding, rest_json1, rpc_v2_cbor};
+use crate::{aws_json, aws_query, ec2_query, http_binding, rest_json1, rest_xml, rpc_v2_cbor};
 
 pub use crate::http_binding::Labels;
 pub use crate::identification::{action_is_in_body, identify};
@@ -89,7 +89,7 @@ pub fn read_request(
     input: &mut dyn Shape,
 ) -> Result<Read, Failure> {
     let request = IncomingRequest { service, operation: identified.operation, labels: &identified.labels, parts };
-    codec(identified.protocol)?.read_request(&request, body, input)
+    codec(identified.protocol).read_request(&request, body, input)
 }
 
 /// Writes a success.
@@ -100,7 +100,7 @@ pub fn write_response(
     output: &mut dyn Shape,
     answer: &Answer<'_>,
 ) -> Result<Response<ByteStream>, WriteError> {
-    codec(protocol)?.write_response(&Call { protocol, service, operation }, output, answer)
+    codec(protocol).write_response(&Call { protocol, service, operation }, output, answer)
 }
 
 /// Writes an error. Cannot fail: an error that cannot be written as modelled is written without its members.
@@ -111,8 +111,7 @@ pub fn write_failure(
     failure: &Failure,
     answer: &Answer<'_>,
 ) -> Response<ByteStream> {
-    let codec = codec(protocol).unwrap_or(&aws_json::AWS_JSON);
-    let mut response = codec.write_failure(protocol, service, operation, failure, answer);
+    let mut response = codec(protocol).write_failure(protocol, service, operation, failure, answer);
     http_binding::append_failure_headers(response.headers_mut(), failure);
     response
 }
@@ -134,7 +133,7 @@ pub fn write_request(
     input: &mut dyn Shape,
 ) -> Result<OutgoingRequest, WriteError> {
     let host_prefix = http_binding::host_prefix(operation, input)?;
-    let request = codec(protocol)?.write_request(&Call { protocol, service, operation }, input)?;
+    let request = codec(protocol).write_request(&Call { protocol, service, operation }, input)?;
     Ok(OutgoingRequest { request, host_prefix })
 }
 
@@ -147,8 +146,7 @@ pub fn read_response(
     response: Response<ByteStream>,
     output: &mut dyn Shape,
 ) -> Result<(), ResponseError> {
-    let codec = codec(protocol).map_err(|unsupported| ReadError::malformed(unsupported.to_string()))?;
-    codec.read_response(&Call { protocol, service, operation }, response, output)
+    codec(protocol).read_response(&Call { protocol, service, operation }, response, output)
 }
 
 /// One operation in one protocol.
@@ -203,29 +201,14 @@ pub(crate) trait Codec: Sync {
     ) -> Result<(), ResponseError>;
 }
 
-/// The protocol is known to the model but not spoken here.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the protocol {0:?} is not spoken here")]
-pub(crate) struct Unspoken(Protocol);
-
-impl From<Unspoken> for Failure {
-    fn from(unspoken: Unspoken) -> Self {
-        Failure::new("UnknownOperationException", 404, unspoken.to_string())
-    }
-}
-
-impl From<Unspoken> for WriteError {
-    fn from(unspoken: Unspoken) -> Self {
-        WriteError { what: format!("{:?}", unspoken.0), why: "not spoken here".to_owned() }
-    }
-}
-
-fn codec(protocol: Protocol) -> Result<&'static dyn Codec, Unspoken> {
+fn codec(protocol: Protocol) -> &'static dyn Codec {
     match protocol {
-        Protocol::AwsJson10 | Protocol::AwsJson11 => Ok(&aws_json::AWS_JSON),
-        Protocol::RestJson1 => Ok(&rest_json1::REST_JSON1),
-        Protocol::RpcV2Cbor => Ok(&rpc_v2_cbor::RPC_V2_CBOR),
-        other => Err(Unspoken(other)),
+        Protocol::AwsJson10 | Protocol::AwsJson11 => &aws_json::AWS_JSON,
+        Protocol::AwsQuery => &aws_query::AWS_QUERY,
+        Protocol::Ec2Query => &ec2_query::EC2_QUERY,
+        Protocol::RestJson1 => &rest_json1::REST_JSON1,
+        Protocol::RestXml => &rest_xml::REST_XML,
+        Protocol::RpcV2Cbor => &rpc_v2_cbor::RPC_V2_CBOR,
     }
 }
 

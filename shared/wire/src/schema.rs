@@ -513,6 +513,8 @@ pub struct ServiceSchema {
     pub xml_namespace: Option<&'static str>,
     /// The service has one endpoint for all regions.
     pub global_endpoint: bool,
+    /// S3's form of restXml: errors without an element around them, times always with milliseconds, two request ids.
+    pub bare_errors: bool,
     /// Sorted by name.
     pub operations: &'static [&'static OperationSchema],
 }

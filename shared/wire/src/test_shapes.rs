@@ -124,6 +124,7 @@ pub static SERVICE: ServiceSchema = ServiceSchema {
     query_compatible: false,
     xml_namespace: Some("https://example.com/"),
     global_endpoint: false,
+    bare_errors: false,
     operations: &[&OPERATION],
 };
 

@@ -6,8 +6,9 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 
 use crate::aws_json::{content_type, error_of_json};
 use crate::body::{ByteStream, Payload};
+use crate::event_stream;
 use crate::json::{JsonReader, JsonWriter};
-use crate::protocol::{Call, ResponseError};
+use crate::protocol::{Call, ResponseError, streams_input};
 use crate::shape::{ReadError, Shape, WriteError};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -16,7 +17,13 @@ pub(crate) const QUERY_MODE: HeaderName = HeaderName::from_static("x-amzn-query-
 pub(super) fn write_request(call: &Call, input: &mut dyn Shape) -> Result<Request<ByteStream>, WriteError> {
     let mut out = Vec::with_capacity(256);
     JsonWriter::write_root(&mut out, input)?;
-    let mut request = Request::new(ByteStream::Whole(Bytes::from(out)));
+    let streams = streams_input(call.operation);
+    let body = if streams {
+        event_stream::body_of_shape(call.protocol, input, "initial-request", out)
+    } else {
+        ByteStream::Whole(Bytes::from(out))
+    };
+    let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static("/");
     let target = match call.service.target_prefix {
@@ -24,7 +31,8 @@ pub(super) fn write_request(call: &Call, input: &mut dyn Shape) -> Result<Reques
         None => call.operation.name.to_owned(),
     };
     let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type(call.protocol));
+    let events = HeaderValue::from_static(event_stream::CONTENT_TYPE);
+    headers.insert(CONTENT_TYPE, if streams { events } else { content_type(call.protocol) });
     headers.insert(TARGET, HeaderValue::from_str(&target).map_err(|error| unwritable(&target, &error))?);
     if call.service.query_compatible {
         headers.insert(QUERY_MODE, HeaderValue::from_static("true"));

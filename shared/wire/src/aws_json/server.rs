@@ -6,9 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::aws_json::{content_type, refusal, wire_code, write_error_body};
 use crate::body::{ByteStream, Payload};
+use crate::event_stream;
 use crate::failure::{Failure, Fault};
 use crate::json::{JsonReader, JsonWriter};
-use crate::protocol::{Answer, Call, IncomingRequest, Read};
+use crate::protocol::{Answer, Call, IncomingRequest, Read, streams_output};
 use crate::schema::{Protocol, ServiceSchema};
 use crate::shape::{Shape, WriteError};
 
@@ -44,6 +45,12 @@ pub(super) fn write_response(
 ) -> Result<Response<ByteStream>, WriteError> {
     let mut out = Vec::with_capacity(USUAL_ANSWER_BYTES);
     JsonWriter::write_root(&mut out, output)?;
+    if streams_output(call.operation) {
+        let mut response = response(StatusCode::OK, call.protocol, Vec::new(), answer);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(event_stream::CONTENT_TYPE));
+        *response.body_mut() = event_stream::body_of_shape(call.protocol, output, "initial-response", out);
+        return Ok(response);
+    }
     Ok(response(StatusCode::OK, call.protocol, out, answer))
 }
 

@@ -5,6 +5,7 @@
 
 mod client;
 mod parameters;
+mod protocol;
 mod reader;
 mod server;
 mod writer;
@@ -12,6 +13,7 @@ mod writer;
 pub(crate) use client::write_parameters;
 pub use client::{read_response, write_request};
 pub use parameters::{Parameters, QueryLimits};
+pub(crate) use protocol::{AWS_QUERY, form_request, read_form, read_xml_response, status_of, xml_response};
 pub use reader::QueryReader;
 pub(crate) use server::read_parameters;
 pub use server::{parameter, read_request, write_failure, write_response};

@@ -65,18 +65,24 @@ pub fn write_response(
 
 /// `<ErrorResponse><Error><Type>Sender</Type><Code/><Message/></Error><RequestId/></ErrorResponse>`, with the members
 /// of a modelled error beside its code.
-pub fn write_failure(service: &ServiceSchema, failure: &Failure, request_id: &str) -> Result<Vec<u8>, WriteError> {
+pub fn write_failure(service: &ServiceSchema, failure: &Failure, request_id: &str) -> Vec<u8> {
     let mut writer = XmlWriter::new(Names::Query);
     writer.open_in("ErrorResponse", namespace(service));
     writer.open("Error");
     writer.element("Type", if failure.fault == Fault::Sender { "Sender" } else { "Receiver" });
-    writer.element("Code", failure.query_code.as_ref().unwrap_or(&failure.code));
+    writer.element("Code", query_code(failure));
     writer.element("Message", &failure.message);
-    writer.write_failure_members(failure)?;
+    writer.write_failure_members(failure);
     writer.close("Error");
     writer.element("RequestId", request_id);
     writer.close("ErrorResponse");
-    Ok(writer.into_bytes())
+    writer.into_bytes()
+}
+
+/// The code in the Query protocol: the one given, else the model's, which JSON has no place for.
+fn query_code(failure: &Failure) -> &str {
+    let modelled = || failure.shape.as_ref().and_then(|shape| shape.schema().error).map(|error| error.code);
+    failure.query_code.as_deref().or_else(modelled).unwrap_or(&failure.code)
 }
 
 fn namespace(service: &ServiceSchema) -> Option<XmlNamespace> {

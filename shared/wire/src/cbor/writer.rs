@@ -52,6 +52,17 @@ impl<'a> CborWriter<'a> {
         writer.close()
     }
 
+    /// Writes a map whose members `write` writes.
+    pub fn write_members_with(
+        out: &'a mut Vec<u8>,
+        write: &mut dyn FnMut(&mut dyn Writer) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let mut writer = CborWriter { cbor: Encoder::new(out), scope: Scope::Structure };
+        writer.open()?;
+        write(&mut writer)?;
+        writer.close()
+    }
+
     fn open(&mut self) -> Result<(), WriteError> {
         done(self.cbor.begin_map())
     }

@@ -1,12 +1,16 @@
 //! ec2: Query's older sister. Parameter names begin with a capital, lists are never wrapped, the answer has no result
 //! element, and errors stand in a list.
 
+mod protocol;
+
 use crate::aws_query;
 use crate::failure::Failure;
 use crate::reading::Progress;
 use crate::schema::{OperationSchema, ServiceSchema, XmlNamespace};
 use crate::shape::{ReadError, Shape, WriteError};
 use crate::xml::{Names, XmlLimits, XmlReader, XmlWriter};
+
+pub(crate) use protocol::EC2_QUERY;
 
 pub fn read_request(query: &[u8], body: &[u8], input: &mut dyn Shape) -> Result<Progress, ReadError> {
     aws_query::read_parameters(query, body, Names::Ec2Input, input)
@@ -29,7 +33,7 @@ pub fn write_response(
 }
 
 /// `<Response><Errors><Error><Code/><Message/></Error></Errors><RequestID/></Response>`.
-pub fn write_failure(failure: &Failure, request_id: &str) -> Result<Vec<u8>, WriteError> {
+pub fn write_failure(failure: &Failure, request_id: &str) -> Vec<u8> {
     let mut writer = XmlWriter::new(Names::Wire);
     writer.declaration();
     writer.open("Response");
@@ -37,12 +41,12 @@ pub fn write_failure(failure: &Failure, request_id: &str) -> Result<Vec<u8>, Wri
     writer.open("Error");
     writer.element("Code", &failure.code);
     writer.element("Message", &failure.message);
-    writer.write_failure_members(failure)?;
+    writer.write_failure_members(failure);
     writer.close("Error");
     writer.close("Errors");
     writer.element("RequestID", request_id);
     writer.close("Response");
-    Ok(writer.into_bytes())
+    writer.into_bytes()
 }
 
 pub fn write_request(

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::cbor::{CborReader, CborWriter};
 use crate::json::{JsonReader, JsonWriter};
 use crate::schema::{Member, Protocol};
 use crate::shape::{ReadError, Reader, Shape, WriteError, Writer};
@@ -30,7 +31,11 @@ pub(super) fn write_members(
             writer.close(name);
             Ok(writer.into_bytes())
         }
-        Protocol::RpcV2Cbor => Err(WriteError { what: member.name.to_owned(), why: "no events in CBOR yet".to_owned() }),
+        Protocol::RpcV2Cbor => {
+            let mut out = Vec::with_capacity(256);
+            CborWriter::write_members_with(&mut out, write)?;
+            Ok(out)
+        }
         Protocol::AwsJson10 | Protocol::AwsJson11 | Protocol::RestJson1 => {
             let mut out = Vec::with_capacity(256);
             out.push(b'{');
@@ -54,7 +59,7 @@ pub(super) fn read_members(
             reader.read_members(shape)?;
             reader.finish()
         }
-        Protocol::RpcV2Cbor => Err(ReadError::malformed("no events in CBOR yet")),
+        Protocol::RpcV2Cbor => CborReader::new(payload).read_root(member.target, shape),
         Protocol::AwsJson10 | Protocol::AwsJson11 | Protocol::RestJson1 => {
             JsonReader::new(payload).read_root(member.target, shape)
         }
@@ -73,7 +78,11 @@ pub(super) fn read_value(
             read(&mut reader)?;
             reader.finish()
         }
-        Protocol::RpcV2Cbor => Err(ReadError::malformed("no events in CBOR yet")),
+        Protocol::RpcV2Cbor => {
+            let mut reader = CborReader::new(payload);
+            read(&mut reader)?;
+            reader.finish()
+        }
         Protocol::AwsJson10 | Protocol::AwsJson11 | Protocol::RestJson1 => {
             let mut reader = JsonReader::new(payload);
             read(&mut reader)?;

@@ -30,13 +30,13 @@ impl Decoder {
         Decoder { buffer: BytesMut::new(), limits }
     }
 
-    /// Takes the next piece. Call [`Decoder::next`] until it gives `None` before the next one.
+    /// Takes the next piece. Call [`Decoder::next_message`] until it gives `None` before the next one.
     pub fn push(&mut self, piece: &[u8]) {
         self.buffer.extend_from_slice(piece);
     }
 
     /// The next whole message; `None` while its end has not arrived.
-    pub fn next(&mut self) -> Result<Option<Message>, FrameError> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, FrameError> {
         let Some(prelude) = Prelude::read(&self.buffer)? else { return Ok(None) };
         if prelude.total_bytes > self.limits.message_bytes || prelude.headers_bytes > self.limits.headers_bytes {
             return Err(FrameError::TooLong { limit_bytes: self.limits.message_bytes });

@@ -62,6 +62,24 @@ fn frame_of(message: &Message) -> Result<Frame<Bytes>, BodyError> {
     Ok(Frame::data(Bytes::from(frame)))
 }
 
+/// The body of an RPC protocol's message with events in it: first the message called `initial`, with the members beside
+/// the stream in `members`.
+pub(crate) fn body_of_shape(
+    protocol: Protocol,
+    shape: &mut dyn Shape,
+    initial: &'static str,
+    members: Vec<u8>,
+) -> ByteStream {
+    let union = shape.schema().members.into_iter().find(|member| member.target.event_stream);
+    let events: Events = match shape.take_payload() {
+        Payload::IncomingEvents(body, _) => return body,
+        Payload::Events(events) => events,
+        Payload::Bytes(_) | Payload::None => Box::pin(stream::empty()),
+    };
+    let initial = initial_message(protocol, initial, members);
+    body_of_events(protocol, union.map(|member| member.target), Some(initial), events)
+}
+
 /// A stream that is being taken apart.
 struct Reading {
     protocol: Protocol,
@@ -71,20 +89,13 @@ struct Reading {
     is_over: bool,
 }
 
-impl<T: Shape + Default> EventStream<T> {
-    /// The stream of events that a protocol took from a message; empty where it had none.
-    pub fn from_payload(payload: Payload) -> Self {
-        Self::from_payload_within(payload, FrameLimits::default())
-    }
-
-    pub fn from_payload_within(payload: Payload, limits: FrameLimits) -> Self {
-        let Payload::IncomingEvents(body, protocol) = payload else { return EventStream::default() };
-        let reading = Reading { protocol, body, decoder: Decoder::new(limits), limits, is_over: false };
-        EventStream::new(stream::unfold(reading, |mut reading| async move {
-            let event = reading.next().await?;
-            Some((event, reading))
-        }))
-    }
+/// The events in a body of frames. Nothing comes after the first error.
+pub fn events_of_body<T: Shape + Default>(body: ByteStream, protocol: Protocol, limits: FrameLimits) -> EventStream<T> {
+    let reading = Reading { protocol, body, decoder: Decoder::new(limits), limits, is_over: false };
+    EventStream::new(stream::unfold(reading, |mut reading| async move {
+        let event = reading.next().await?;
+        Some((event, reading))
+    }))
 }
 
 impl Reading {
@@ -105,7 +116,7 @@ impl Reading {
 
     async fn next_event<T: Shape + Default>(&mut self) -> Result<Option<T>, Failure> {
         loop {
-            while let Some(message) = self.decoder.next().map_err(|error| failure_of_frame(&error))? {
+            while let Some(message) = self.decoder.next_message().map_err(|error| failure_of_frame(&error))? {
                 let mut event = T::default();
                 match read_message(self.protocol, message, &mut event, self.limits.headers)? {
                     Incoming::Event => return Ok(Some(event)),

@@ -244,7 +244,10 @@ fn name_of(bytes: &[u8]) -> Result<Cow<'static, str>, FrameError> {
     ];
     let text = text_of(bytes)?;
     let usual = USUAL.iter().find(|usual| **usual == text);
-    Ok(usual.map_or_else(|| Cow::Owned(text.to_owned()), |usual| Cow::Borrowed(usual)))
+    Ok(match usual {
+        Some(usual) => Cow::Borrowed(*usual),
+        None => Cow::Owned(text.to_owned()),
+    })
 }
 
 fn text_of(bytes: &[u8]) -> Result<&str, FrameError> {

@@ -13,7 +13,8 @@ mod read;
 mod write;
 
 pub use decoder::{Decoder, FrameLimits};
-pub use events::{CONTENT_TYPE, body_of_events, initial_message};
+pub(crate) use events::body_of_shape;
+pub use events::{CONTENT_TYPE, body_of_events, events_of_body, initial_message};
 pub use frame::{FrameError, Header, HeaderValue, Message};
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ fn in_pieces(body: ByteStream, size: usize) -> ByteStream {
 
 #[test]
 fn events_travel_in_each_protocol() {
-    for protocol in [Protocol::RestXml, Protocol::RestJson1, Protocol::AwsJson11] {
+    for protocol in [Protocol::RestXml, Protocol::RestJson1, Protocol::AwsJson11, Protocol::RpcV2Cbor] {
         for size in [1, 7, 1000] {
             let body = in_pieces(body_of(protocol, events().into_iter().map(Ok).collect()), size);
             let read = read_all(protocol, body);
@@ -135,7 +135,7 @@ fn events_travel_in_each_protocol() {
 #[test]
 fn a_modelled_error_ends_the_stream_as_an_exception() {
     let gone = || Failure::new("GoneException", 410, "it is gone");
-    for protocol in [Protocol::RestXml, Protocol::RestJson1] {
+    for protocol in [Protocol::RestXml, Protocol::RestJson1, Protocol::RpcV2Cbor] {
         let shape = DynamicShape::from_members(&GONE, members(&[("message", text("it is gone"))]));
         for failure in [gone(), gone().with_shape(shape)] {
             let sent = vec![Ok(event("End", &[])), Err(failure), Ok(event("End", &[]))];
@@ -208,14 +208,14 @@ fn broken_and_hostile_frames_are_refused() {
         changed[at] ^= 0x10;
         let mut decoder = Decoder::default();
         decoder.push(&changed);
-        assert!(decoder.next().is_err(), "byte {at}");
+        assert!(decoder.next_message().is_err(), "byte {at}");
     }
     let mut decoder = Decoder::new(FrameLimits { message_bytes: 64, ..FrameLimits::default() });
     decoder.push(&frame[..12]);
-    assert_eq!(decoder.next(), Err(FrameError::TooLong { limit_bytes: 64 }));
+    assert_eq!(decoder.next_message(), Err(FrameError::TooLong { limit_bytes: 64 }));
     let mut decoder = Decoder::default();
     decoder.push(&frame[..frame.len() - 1]);
-    assert_eq!(decoder.next(), Ok(None));
+    assert_eq!(decoder.next_message(), Ok(None));
     assert_eq!(decoder.finish(), Err(FrameError::EndedEarly));
 }
 
@@ -263,6 +263,6 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let mut decoder = Decoder::default();
         decoder.push(&bytes);
-        while let Ok(Some(_)) = decoder.next() {}
+        while let Ok(Some(_)) = decoder.next_message() {}
     }
 }

@@ -111,9 +111,8 @@ impl VariantWriter {
         let is_exception = member.target.error.is_some();
         let (message_type, type_header) =
             if is_exception { ("exception", ":exception-type") } else { ("event", ":event-type") };
-        let mut message = Message::default()
-            .with_header(":message-type", message_type)
-            .with_header(type_header, member.wire_name);
+        let mut message =
+            Message::default().with_header(":message-type", message_type).with_header(type_header, member.wire_name);
         let mut parts = Parts::default();
         let protocol = self.protocol;
         if member.target.members.iter().any(|part| !part.event_header && !part.event_payload) {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::body::{ByteStream, Payload};
+use crate::event_stream;
 use crate::http_binding::read::{Bindings, read_bindings};
 use crate::http_binding::text::TextReader;
 use crate::http_binding::uri_pattern::{Segment, UriPattern};
@@ -64,7 +65,7 @@ pub(crate) trait BodyFormat: Sync {
     ) -> Result<Vec<u8>, WriteError>;
 
     /// Whether a body without any member set is written all the same (`{}`), where the model has members for it.
-    fn writes_empty_body(&self) -> bool;
+    fn writes_empty_body(&self, root: &Root) -> bool;
 }
 
 fn payload_member(schema: &'static Schema) -> Option<&'static Member> {
@@ -219,7 +220,7 @@ fn write_message(format: &dyn BodyFormat, root: &Root, shape: &mut dyn Shape) ->
         return Ok(Written { bound, body, content_type });
     }
     let has_members = root.schema.members.iter().any(|member| member.location == Location::Body);
-    let writes_empty = has_members && format.writes_empty_body() && (root.payload.is_none() || root.is_request);
+    let writes_empty = has_members && format.writes_empty_body(root);
     if !bound.body_written && !writes_empty {
         return Ok(Written { bound, body: ByteStream::default(), content_type: None });
     }
@@ -234,10 +235,12 @@ fn stream_out(
     match payload {
         Payload::None => Ok((ByteStream::default(), None)),
         Payload::Bytes(stream) => Ok((stream, Some("application/octet-stream"))),
-        Payload::Events(_) | Payload::IncomingEvents(..) => Err(WriteError {
-            what: member.name.to_owned(),
-            why: format!("events are not sent in {:?}", format.protocol()),
-        }),
+        Payload::Events(events) => {
+            let body = event_stream::body_of_events(format.protocol(), Some(member.target), None, events);
+            Ok((body, Some(event_stream::CONTENT_TYPE)))
+        }
+        // Frames that came from elsewhere are sent on as they are.
+        Payload::IncomingEvents(body, _) => Ok((body, Some(event_stream::CONTENT_TYPE))),
     }
 }
 

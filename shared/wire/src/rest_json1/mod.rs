@@ -81,8 +81,8 @@ impl BodyFormat for RestJson1 {
         Ok(out)
     }
 
-    fn writes_empty_body(&self) -> bool {
-        true
+    fn writes_empty_body(&self, root: &Root) -> bool {
+        root.payload.is_none() || root.is_request
     }
 }
 

@@ -8,9 +8,12 @@ use crate::aws_json::{QUERY_MODE, append_query_error, append_request_id, refusal
 use crate::body::{ByteStream, Payload};
 use crate::cbor::{CborReader, CborWriter};
 use crate::document::{Document, DynamicShape};
+use crate::event_stream;
 use crate::failure::Failure;
 use crate::http_binding::member_text;
-use crate::protocol::{Answer, Call, Codec, IncomingRequest, Read, ResponseError, error_schema};
+use crate::protocol::{
+    Answer, Call, Codec, IncomingRequest, Read, ResponseError, error_schema, streams_input, streams_output,
+};
 use crate::schema::{Kind, Member, OperationSchema, Protocol, Schema, ServiceSchema};
 use crate::shape::{ReadError, Reader, Shape, WriteError};
 
@@ -61,6 +64,12 @@ impl Codec for RpcV2Cbor {
         }
         let mut out = Vec::with_capacity(256);
         CborWriter::write_root(&mut out, output)?;
+        if streams_output(call.operation) {
+            let mut response = respond(StatusCode::OK, Vec::new(), answer);
+            response.headers_mut().insert(CONTENT_TYPE, EVENTS);
+            *response.body_mut() = event_stream::body_of_shape(call.protocol, output, "initial-response", out);
+            return Ok(response);
+        }
         Ok(respond(StatusCode::OK, out, answer))
     }
 
@@ -89,7 +98,13 @@ impl Codec for RpcV2Cbor {
         if has_input {
             CborWriter::write_root(&mut out, input)?;
         }
-        let mut request = Request::new(ByteStream::Whole(Bytes::from(out)));
+        let streams = streams_input(call.operation);
+        let body = if streams {
+            event_stream::body_of_shape(call.protocol, input, "initial-request", out)
+        } else {
+            ByteStream::Whole(Bytes::from(out))
+        };
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
@@ -97,7 +112,7 @@ impl Codec for RpcV2Cbor {
         let answers_events = call.operation.output.members.iter().any(|member| member.target.event_stream);
         headers.insert(ACCEPT, if answers_events { EVENTS } else { CBOR });
         if has_input {
-            headers.insert(CONTENT_TYPE, CBOR);
+            headers.insert(CONTENT_TYPE, if streams { EVENTS } else { CBOR });
         }
         if call.service.query_compatible {
             headers.insert(QUERY_MODE, HeaderValue::from_static("true"));

@@ -42,7 +42,7 @@ pub fn read_failure(body: &[u8], status: u16, errors: &[&'static Schema]) -> Opt
 }
 
 /// A reader that stands at the element which holds the code.
-fn at_error(body: &[u8]) -> Result<Option<XmlReader<'_>>, ReadError> {
+pub(crate) fn at_error(body: &[u8]) -> Result<Option<XmlReader<'_>>, ReadError> {
     let mut reader = XmlReader::open(body, Names::Query, XmlLimits::default())?;
     let found = match reader.name() {
         "Error" => true,

@@ -11,6 +11,8 @@ mod reader;
 pub mod scalar;
 mod writer;
 
+pub(crate) use attributes::TextReader;
+pub(crate) use failure::at_error;
 pub use failure::read_failure;
 pub use names::Names;
 pub use reader::{XmlLimits, XmlReader};

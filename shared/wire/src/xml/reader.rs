@@ -114,6 +114,18 @@ impl<'a> XmlReader<'a> {
         Ok(())
     }
 
+    /// Reads the element the reader stands at as `member` of the whole.
+    pub fn read_under(
+        &mut self,
+        member: &'static Member,
+        read: impl FnOnce(&mut Self) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        self.progress.path.enter(Step::Member(member.name))?;
+        read(self).map_err(|error| self.progress.locate(error))?;
+        self.progress.path.leave();
+        Ok(())
+    }
+
     /// Descends to the first child called `name`, skipping others; false when the element ends before.
     pub fn enter(&mut self, name: &str) -> Result<bool, ReadError> {
         while let Some(child) = self.next_child()? {

@@ -4,7 +4,7 @@ use fractus_clock::Timestamp;
 
 use crate::document::Document;
 use crate::failure::Failure;
-use crate::schema::{Kind, Location, Member, TimestampFormat, XmlNamespace};
+use crate::schema::{Kind, Location, Member, Schema, TimestampFormat, XmlNamespace};
 use crate::shape::{Shape, WriteError, Writer};
 
 use super::escape;
@@ -52,6 +52,11 @@ impl XmlWriter {
     /// Writes on behind what `out` already holds.
     pub fn into_buffer(out: Vec<u8>, names: Names) -> Self {
         XmlWriter { out, names, millis: Millis::WhenAny, part: Part::Elements, lent: None, map: None }
+    }
+
+    /// For what is written to be thrown away.
+    pub(crate) fn nowhere() -> Self {
+        Self::into_buffer(Vec::new(), Names::Wire)
     }
 
     /// Timestamps always with milliseconds.
@@ -117,14 +122,43 @@ impl XmlWriter {
         namespace: Option<XmlNamespace>,
         shape: &dyn Shape,
     ) -> Result<(), WriteError> {
+        self.write_root_with(shape.schema(), name, namespace, &mut |writer| shape.write_members(writer))
+    }
+
+    /// A root element for `schema`, whose members `write` writes; it is called a second time for attributes.
+    pub fn write_root_with(
+        &mut self,
+        schema: &'static Schema,
+        name: &str,
+        namespace: Option<XmlNamespace>,
+        write: &mut dyn FnMut(&mut dyn Writer) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
         self.out.push(b'<');
         self.out.extend_from_slice(name.as_bytes());
         self.declare(namespace);
-        self.write_attributes(shape)?;
+        if schema.members.iter().any(|member| member.xml_attribute) {
+            self.part = Part::Attributes;
+            write(self)?;
+        }
         self.out.push(b'>');
-        self.write_body_members(shape)?;
+        self.part = Part::BodyElements;
+        write(self)?;
+        self.part = Part::Elements;
         self.close(name);
         Ok(())
+    }
+
+    /// Lends a name and a namespace to the next value.
+    pub fn name_next(&mut self, name: &'static str, namespace: Option<XmlNamespace>) {
+        self.lent = Some((name, namespace));
+    }
+
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.out.is_empty()
     }
 
     /// The members that travel in the body, without an element around them.
@@ -135,18 +169,20 @@ impl XmlWriter {
         written
     }
 
-    /// What an error says beyond code and message: the modelled members, and details that no model has.
-    pub fn write_failure_members(&mut self, failure: &Failure) -> Result<(), WriteError> {
+    /// What an error says beyond code and message: the modelled members, and details that no model has. Members that
+    /// cannot be written are left out, for the error is to be told all the same.
+    pub fn write_failure_members(&mut self, failure: &Failure) {
         if let Some(shape) = &failure.shape {
+            let start = self.out.len();
             self.part = Part::ErrorElements;
-            let written = shape.write_members(self);
-            self.part = Part::Elements;
-            written?;
+            if shape.write_members(self).is_err() {
+                self.out.truncate(start);
+            }
+            (self.part, self.lent, self.map) = (Part::Elements, None, None);
         }
         for (name, value) in &failure.details {
             self.element(name, value);
         }
-        Ok(())
     }
 
     pub fn into_bytes(self) -> Vec<u8> {
