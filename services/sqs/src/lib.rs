@@ -1,1 +1,5 @@
-//! See README.md.
+//! SQS.
+
+pub mod error;
+pub mod model;
+pub mod store;
