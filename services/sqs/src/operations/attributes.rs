@@ -14,8 +14,8 @@ use crate::store::{Counters, QUEUES, Queue};
 pub async fn get(
     sqs: &Sqs,
     cx: &Context,
-    input: api::GetQueueAttributesRequest,
-) -> Result<api::GetQueueAttributesResult> {
+    input: api::GetQueueAttributesInput,
+) -> Result<api::GetQueueAttributesOutput> {
     let target = Target::of_url(cx, &input.queue_url)?;
     let wanted = input.attribute_names.unwrap_or_default();
     if let Some(unknown) = wanted.iter().find(|name| matches!(name, api::QueueAttributeName::Unknown(_))) {
@@ -46,12 +46,12 @@ pub async fn get(
     };
     let shown = shown(&queue, &counts, target.arn(cx));
     let all = wanted.iter().any(|name| name.as_str() == "All");
-    let chosen: IndexMap<api::QueueAttributeName, String> = shown
+    let chosen: IndexMap<String, String> = shown
         .into_iter()
         .filter(|(name, _)| all || wanted.iter().any(|wanted| wanted.as_str() == *name))
-        .map(|(name, value)| (name.into(), value))
+        .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    Ok(api::GetQueueAttributesResult { attributes: (!chosen.is_empty()).then_some(chosen) })
+    Ok(api::GetQueueAttributesOutput { attributes: (!chosen.is_empty()).then_some(chosen) })
 }
 
 fn shown(queue: &Queue, counts: &Counters, arn: String) -> Vec<(&'static str, String)> {
@@ -70,7 +70,7 @@ fn shown(queue: &Queue, counts: &Counters, arn: String) -> Vec<(&'static str, St
 pub async fn set(
     sqs: &Sqs,
     cx: &Context,
-    input: api::SetQueueAttributesRequest,
+    input: api::SetQueueAttributesInput,
 ) -> Result<api::SetQueueAttributesOutput> {
     let target = Target::of_url(cx, &input.queue_url)?;
     let now = cx.now();

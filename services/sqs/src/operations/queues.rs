@@ -21,7 +21,7 @@ const NAME_COOLDOWN: Duration = Duration::from_secs(60);
 const MAX_RESULTS: i32 = 1_000;
 
 /// CreateQueue: making a queue that is there already with the same attributes gives its URL again.
-pub async fn create(sqs: &Sqs, cx: &Context, input: api::CreateQueueRequest) -> Result<api::CreateQueueResult> {
+pub async fn create(sqs: &Sqs, cx: &Context, input: api::CreateQueueInput) -> Result<api::CreateQueueOutput> {
     let given = input.attributes.unwrap_or_default();
     let given: Vec<(&str, &str)> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let fifo = given.iter().any(|(name, value)| *name == "FifoQueue" && value.eq_ignore_ascii_case("true"));
@@ -59,7 +59,7 @@ pub async fn create(sqs: &Sqs, cx: &Context, input: api::CreateQueueRequest) -> 
         })
         .await?;
     let url = names::queue_url(&cx.endpoint(), &target.world.account, &target.name);
-    Ok(api::CreateQueueResult { queue_url: Some(url) })
+    Ok(api::CreateQueueOutput { queue_url: Some(url) })
 }
 
 /// A dead-letter queue must exist, be of the same kind, in the same account and region, and allow the source.
@@ -115,7 +115,7 @@ pub fn link_dead_letter(
 }
 
 /// DeleteQueue: the queue is gone at once, its messages in the background.
-pub async fn delete(sqs: &Sqs, cx: &Context, input: api::DeleteQueueRequest) -> Result<api::DeleteQueueOutput> {
+pub async fn delete(sqs: &Sqs, cx: &Context, input: api::DeleteQueueInput) -> Result<api::DeleteQueueOutput> {
     let target = Target::of_url(cx, &input.queue_url)?;
     let now = cx.now();
     sqs.store
@@ -140,7 +140,7 @@ pub async fn delete(sqs: &Sqs, cx: &Context, input: api::DeleteQueueRequest) -> 
     Ok(api::DeleteQueueOutput::default())
 }
 
-pub async fn get_url(sqs: &Sqs, cx: &Context, input: api::GetQueueUrlRequest) -> Result<api::GetQueueUrlResult> {
+pub async fn get_url(sqs: &Sqs, cx: &Context, input: api::GetQueueUrlInput) -> Result<api::GetQueueUrlOutput> {
     let owner = input.queue_owner_aws_account_id.as_deref().map(AccountId::new).transpose();
     let owner = owner.map_err(|_| Error::QueueDoesNotExist)?;
     let target = Target::of_account(cx, owner.as_ref(), input.queue_name);
@@ -152,7 +152,7 @@ pub async fn get_url(sqs: &Sqs, cx: &Context, input: api::GetQueueUrlRequest) ->
         return Err(Error::QueueDoesNotExist);
     }
     let url = names::queue_url(&cx.endpoint(), &target.world.account, &target.name);
-    Ok(api::GetQueueUrlResult { queue_url: Some(url) })
+    Ok(api::GetQueueUrlOutput { queue_url: Some(url) })
 }
 
 /// A page of names after `token`; the second value is the next token.
@@ -181,7 +181,7 @@ fn decode_token(token: Option<&str>) -> Result<Option<String>> {
 }
 
 /// Without MaxResults up to 1,000 queues and no token; with it, pages.
-pub async fn list(sqs: &Sqs, cx: &Context, input: api::ListQueuesRequest) -> Result<api::ListQueuesResult> {
+pub async fn list(sqs: &Sqs, cx: &Context, input: api::ListQueuesInput) -> Result<api::ListQueuesOutput> {
     let size = page_size(input.max_results)?;
     let after = decode_token(input.next_token.as_deref())?;
     let prefix = input.queue_name_prefix.unwrap_or_default();
@@ -200,7 +200,7 @@ pub async fn list(sqs: &Sqs, cx: &Context, input: api::ListQueuesRequest) -> Res
     let more = names.len() > size;
     names.truncate(size);
     let next_token = (more && input.max_results.is_some()).then(|| names.last().map(|name| encode_token(name))).flatten();
-    Ok(api::ListQueuesResult { queue_urls: Some(urls(cx, &names)), next_token })
+    Ok(api::ListQueuesOutput { queue_urls: Some(urls(cx, &names)), next_token })
 }
 
 fn urls(cx: &Context, names: &[String]) -> Vec<String> {
@@ -211,8 +211,8 @@ fn urls(cx: &Context, names: &[String]) -> Vec<String> {
 pub async fn list_dead_letter_sources(
     sqs: &Sqs,
     cx: &Context,
-    input: api::ListDeadLetterSourceQueuesRequest,
-) -> Result<api::ListDeadLetterSourceQueuesResult> {
+    input: api::ListDeadLetterSourceQueuesInput,
+) -> Result<api::ListDeadLetterSourceQueuesOutput> {
     let size = page_size(input.max_results)?;
     let after = decode_token(input.next_token.as_deref())?;
     let target = Target::of_url(cx, &input.queue_url)?;
@@ -233,5 +233,5 @@ pub async fn list_dead_letter_sources(
     let more = names.len() > size;
     names.truncate(size);
     let next_token = if more { names.last().map(|name| encode_token(name)) } else { None };
-    Ok(api::ListDeadLetterSourceQueuesResult { queue_urls: urls(cx, &names), next_token })
+    Ok(api::ListDeadLetterSourceQueuesOutput { queue_urls: urls(cx, &names), next_token })
 }
