@@ -1,11 +1,14 @@
 //! SQS's state in memory, its operation table, and how it differs from other services at the edge.
 
+use std::sync::Arc;
+
 use fractus_aws::{AccountId, Arn, World};
 use fractus_host::{Access, Context, Host, Operations, Prepared, Service, Violation, ViolationKind};
 use fractus_sqs_api as api;
 use fractus_store::{Scope, Store};
 use fractus_wire::Failure;
 use futures::future::BoxFuture;
+use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -16,17 +19,20 @@ use crate::operations::{
 use crate::store::{QUEUES, Queue};
 use crate::waiters::Waiters;
 
-/// What every handler works on.
+/// What every handler works on; clones share it.
+#[derive(Clone)]
 pub struct Sqs {
     pub store: Store,
     pub host: Host,
     pub config: Config,
-    pub waiters: Waiters,
+    pub waiters: Arc<Waiters>,
+    /// Tells the janitor that a space was discarded.
+    pub discarded: Arc<Notify>,
 }
 
 impl Sqs {
     pub fn new(host: &Host, config: Config) -> Self {
-        Sqs { store: host.store().clone(), host: host.clone(), config, waiters: Waiters::default() }
+        Sqs { store: host.store().clone(), host: host.clone(), config, waiters: Arc::default(), discarded: Arc::default() }
     }
 }
 

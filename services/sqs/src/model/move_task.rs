@@ -47,7 +47,8 @@ impl Handle {
         decoded.ok_or_else(|| Error::invalid_parameter("Value for parameter TaskHandle is invalid."))
     }
 
-    fn key(&self) -> (String, Timestamp, String) {
+    /// The key of its record.
+    pub fn key(&self) -> (String, Timestamp, String) {
         (queue_name(&self.source_arn).to_owned(), self.started_at(), self.task_id.clone())
     }
 }

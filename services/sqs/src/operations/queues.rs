@@ -137,6 +137,7 @@ pub async fn delete(sqs: &Sqs, cx: &Context, input: api::DeleteQueueInput) -> Re
         })
         .await?;
     sqs.waiters.wake_all(&target.scope, &target.name);
+    sqs.discarded.notify_one();
     Ok(api::DeleteQueueOutput::default())
 }
 
