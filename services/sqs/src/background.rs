@@ -13,7 +13,7 @@ use crate::model::messages;
 use crate::model::move_task::{self, Handle, MOVED_AT_ONCE, Step};
 use crate::service::Sqs;
 use crate::store::{
-    AVAILABLE, COUNTERS, DISCARDED, GROUP_MESSAGES, GROUPS, MESSAGES, MoveStatus, MOVE_TASKS, PENDING, QUEUES, READY,
+    AVAILABLE, COUNTERS, DISCARDED, GROUP_MESSAGES, GROUPS, MESSAGES, MOVE_TASKS, MoveStatus, PENDING, QUEUES, READY,
     RUNNING_MOVES,
 };
 

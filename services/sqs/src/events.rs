@@ -32,9 +32,7 @@ fn outcome(result: Result<()>) -> Outcome {
     match result {
         Ok(()) => Outcome::Done,
         Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
-        Err(error) => {
-            Outcome::Refused { code: error.batch_entry_code().to_owned(), message: error.to_string() }
-        }
+        Err(error) => Outcome::Refused { code: error.batch_entry_code().to_owned(), message: error.to_string() },
     }
 }
 
@@ -43,9 +41,11 @@ async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
     let world = World { lane: delivery.lane, partition, account: delivery.account };
     let scope = Scope::regional(&world, &delivery.region);
     let target = Target { world, scope, name: delivery.target.resource };
-    let body = delivery.body.as_text().map(str::to_owned).ok_or_else(|| Error::InvalidMessageContents {
-        message: "The body is no text.".into(),
-    })?;
+    let body = delivery
+        .body
+        .as_text()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::InvalidMessageContents { message: "The body is no text.".into() })?;
     let outgoing = Outgoing::checked(
         body,
         None,

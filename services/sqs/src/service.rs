@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fractus_aws::{AccountId, Arn, World};
-use fractus_host::{Access, Context, Host, Operations, Prepared, Service, Violation, ViolationKind};
+use fractus_host::{Access, Context, Host, Operations, Service};
 use fractus_sqs_api as api;
 use fractus_store::{Scope, Store};
 use fractus_wire::Failure;
@@ -13,9 +13,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::names::{self, QueueAddress};
-use crate::operations::{
-    attributes, delete, move_tasks, permissions, purge, queues, receive, send, tags, visibility,
-};
+use crate::operations::{attributes, delete, move_tasks, permissions, purge, queues, receive, send, tags, visibility};
 use crate::store::{QUEUES, Queue};
 use crate::waiters::Waiters;
 
@@ -32,7 +30,13 @@ pub struct Sqs {
 
 impl Sqs {
     pub fn new(host: &Host, config: Config) -> Self {
-        Sqs { store: host.store().clone(), host: host.clone(), config, waiters: Arc::default(), discarded: Arc::default() }
+        Sqs {
+            store: host.store().clone(),
+            host: host.clone(),
+            config,
+            waiters: Arc::default(),
+            discarded: Arc::default(),
+        }
     }
 }
 
@@ -134,28 +138,13 @@ pub fn operations() -> Operations<Sqs> {
 }
 
 impl Service for Sqs {
-    /// SQS has few modelled constraints of its own; what is missing is named as the other parameters are.
-    fn invalid(&self, _cx: &Context, violations: &[Violation]) -> Failure {
-        let missing = violations.iter().find(|violation| violation.kind == ViolationKind::Missing);
-        match (missing, violations.first()) {
-            (Some(missing), _) => Error::MissingParameter { name: parameter_name(&missing.path) }.into(),
-            (None, Some(first)) => Error::invalid_parameter(first.message()).into(),
-            (None, None) => Error::invalid_parameter("The request is not valid.").into(),
-        }
-    }
-
-    fn prepare(&self, head: &mut http::request::Parts, host: &str) -> Prepared {
-        let _ = (head, host);
-        Prepared::Identify
-    }
-
     fn resource_policy<'a>(&'a self, cx: &'a Context, resource: &'a Arn) -> BoxFuture<'a, Option<String>> {
         Box::pin(async move {
             let account = AccountId::new(&resource.account).ok()?;
             let target = Target::of_account(cx, Some(&account), resource.resource.clone());
-            let queue = self.store.read(|snapshot| {
-                Ok::<_, Error>(snapshot.get(&QUEUES, &target.scope, &(target.name.as_str(),))?)
-            });
+            let queue = self
+                .store
+                .read(|snapshot| Ok::<_, Error>(snapshot.get(&QUEUES, &target.scope, &(target.name.as_str(),))?));
             queue.await.ok().flatten()?.attributes.policy
         })
     }

@@ -19,7 +19,9 @@ pub async fn start(
     let rate = rate.map(|rate| {
         let rate = u32::try_from(rate).ok().filter(|rate| (1..=500).contains(rate));
         rate.ok_or_else(|| {
-            Error::invalid_parameter("Value for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: Must be between 1 and 500.")
+            Error::invalid_parameter(
+                "Value for parameter MaxNumberOfMessagesPerSecond is invalid. Reason: Must be between 1 and 500.",
+            )
         })
     });
     let scope = Scope::regional(&cx.world, &cx.region);

@@ -45,10 +45,7 @@ fn statement(target: &Target, cx: &Context, input: &api::AddPermissionInput) -> 
     }
     if input.actions.len() > MAX_ACTIONS {
         return Err(Error::OverLimit {
-            message: format!(
-                "{} Actions were found, maximum allowed is {MAX_ACTIONS}.",
-                input.actions.len()
-            ),
+            message: format!("{} Actions were found, maximum allowed is {MAX_ACTIONS}.", input.actions.len()),
         });
     }
     if let Some(action) = input.actions.iter().find(|action| !SHAREABLE.contains(&action.as_str())) {

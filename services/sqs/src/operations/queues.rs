@@ -70,11 +70,8 @@ pub fn check_redrive(tx: &mut Transaction<'_>, target: &Target, cx: &Context, qu
     if policy.dead_letter_target_arn != names::queue_arn(&target.world, &cx.region, dead_name) {
         return Err(invalid("Dead-letter target owner should be same as the source."));
     }
-    let dead = if dead_name == queue.name {
-        Some(queue.clone())
-    } else {
-        tx.get(&QUEUES, &target.scope, &(dead_name,))?
-    };
+    let dead =
+        if dead_name == queue.name { Some(queue.clone()) } else { tx.get(&QUEUES, &target.scope, &(dead_name,))? };
     let dead = dead.ok_or_else(|| invalid("Dead letter target does not exist."))?;
     if dead.is_fifo() != queue.is_fifo() {
         return Err(invalid(if queue.is_fifo() {
@@ -98,9 +95,8 @@ pub fn link_dead_letter(
     before: Option<&Attributes>,
     after: &Attributes,
 ) -> Result<()> {
-    let name_of = |attributes: &Attributes| {
-        attributes.redrive_policy.as_ref().map(|policy| policy.target_name().to_owned())
-    };
+    let name_of =
+        |attributes: &Attributes| attributes.redrive_policy.as_ref().map(|policy| policy.target_name().to_owned());
     let (old, new) = (before.and_then(name_of), name_of(after));
     if old == new {
         return Ok(());
@@ -200,7 +196,8 @@ pub async fn list(sqs: &Sqs, cx: &Context, input: api::ListQueuesInput) -> Resul
         .await?;
     let more = names.len() > size;
     names.truncate(size);
-    let next_token = (more && input.max_results.is_some()).then(|| names.last().map(|name| encode_token(name))).flatten();
+    let next_token =
+        (more && input.max_results.is_some()).then(|| names.last().map(|name| encode_token(name))).flatten();
     Ok(api::ListQueuesOutput { queue_urls: Some(urls(cx, &names)), next_token })
 }
 

@@ -10,7 +10,9 @@ use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
 use crate::model::fifo;
-use crate::model::message::{check_attributes, check_body, check_fifo_id, check_size, hex_md5, md5_of_attributes, size_bytes};
+use crate::model::message::{
+    check_attributes, check_body, check_fifo_id, check_size, hex_md5, md5_of_attributes, size_bytes,
+};
 use crate::model::messages::{self, NewMessage};
 use crate::operations::batch;
 use crate::service::{Sqs, Target};
@@ -57,7 +59,9 @@ fn trace_header(mut system_attributes: IndexMap<String, AttributeValue>) -> Resu
     }
     match header {
         Some(value) if value.data_type != "String" || value.string.as_deref().is_none_or(str::is_empty) => {
-            Err(Error::invalid_parameter("The message system attribute 'AWSTraceHeader' must be of type 'String' and not empty."))
+            Err(Error::invalid_parameter(
+                "The message system attribute 'AWSTraceHeader' must be of type 'String' and not empty.",
+            ))
         }
         header => Ok(header),
     }
@@ -94,8 +98,7 @@ pub fn put(
     check_size(outgoing.size_bytes, queue.attributes.max_message_bytes)?;
     let delay_secs = delay_secs(queue, outgoing.delay_secs)?;
     let deduplication_id = fifo_ids(queue, outgoing)?;
-    let md5_of_attributes =
-        md5_of_attributes(outgoing.attributes.iter().map(|(name, value)| (name.as_str(), value)));
+    let md5_of_attributes = md5_of_attributes(outgoing.attributes.iter().map(|(name, value)| (name.as_str(), value)));
     let mut sent = Sent {
         message_id: message_id.to_owned(),
         md5_of_body: hex_md5(outgoing.body.as_bytes()),
@@ -291,9 +294,7 @@ fn outgoing_of_entry(_id: &str, entry: api::SendMessageBatchRequestEntry) -> Res
     )
 }
 
-fn attributes(
-    given: Option<IndexMap<String, api::MessageAttributeValue>>,
-) -> Result<IndexMap<String, AttributeValue>> {
+fn attributes(given: Option<IndexMap<String, api::MessageAttributeValue>>) -> Result<IndexMap<String, AttributeValue>> {
     given
         .unwrap_or_default()
         .into_iter()

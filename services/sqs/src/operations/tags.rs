@@ -40,7 +40,8 @@ async fn change(sqs: &Sqs, target: &Target, change: impl Fn(&mut BTreeMap<String
 
 pub async fn tag(sqs: &Sqs, cx: &Context, input: api::TagQueueInput) -> Result<api::TagQueueOutput> {
     let target = Target::of_url(cx, &input.queue_url)?;
-    change(sqs, &target, |tags| tags.extend(input.tags.iter().map(|(key, value)| (key.clone(), value.clone())))).await?;
+    change(sqs, &target, |tags| tags.extend(input.tags.iter().map(|(key, value)| (key.clone(), value.clone()))))
+        .await?;
     Ok(api::TagQueueOutput::default())
 }
 

@@ -42,10 +42,7 @@ pub async fn batch(
     input: api::ChangeMessageVisibilityBatchInput,
 ) -> Result<api::ChangeMessageVisibilityBatchOutput> {
     let target = Target::of_url(cx, &input.queue_url)?;
-    batch::check_ids(
-        input.entries.iter().map(|entry| entry.id.as_str()),
-        "ChangeMessageVisibilityBatchRequestEntry",
-    )?;
+    batch::check_ids(input.entries.iter().map(|entry| entry.id.as_str()), "ChangeMessageVisibilityBatchRequestEntry")?;
     let now = cx.now();
     let outcomes: Vec<Result<()>> = sqs
         .store
