@@ -17,6 +17,7 @@ pub mod service;
 pub mod store;
 pub mod waiters;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use fractus_host::{App, Host};
@@ -25,9 +26,9 @@ pub use config::Config;
 pub use service::{Sqs, operations};
 
 /// Starts SQS in a host: the process's own, or a test's.
-pub async fn start(config: Config, host: Host) -> App {
+pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     let sqs = Arc::new(Sqs::new(&host, config));
     events::start(&sqs);
     background::start(&sqs);
-    App::new(sqs, operations())
+    Ok(App::new(sqs, operations()))
 }
