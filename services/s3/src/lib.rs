@@ -1,1 +1,5 @@
-//! See README.md.
+//! S3.
+
+pub mod error;
+pub mod model;
+pub mod store;
