@@ -48,8 +48,20 @@ async fn give_back(s3: &S3, blob: BlobRef, held: &mut Vec<BlobRef>) {
     }
 }
 
+/// The most pieces one look takes, and the age before which a piece may belong to an upload that still runs.
+const PIECES_AT_ONCE: usize = 1_000;
+const MIN_AGE: Duration = Duration::from_secs(3_600);
+
 async fn sweep(s3: &S3) {
-    if let Err(error) = s3.store.sweep_blobs(Duration::from_secs(3_600)).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "looking for forgotten bytes failed");
+    let mut after = String::new();
+    loop {
+        match s3.store.sweep_blobs(&after, PIECES_AT_ONCE, MIN_AGE).await {
+            Ok(Some(next)) => after = next,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "looking for forgotten bytes failed");
+                return;
+            }
+        }
     }
 }

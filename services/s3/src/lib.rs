@@ -20,6 +20,8 @@ pub mod readers;
 pub mod service;
 pub mod store;
 
+use std::convert::Infallible;
+
 use fractus_bus::outbox::Outbox;
 use fractus_host::{App, Host};
 
@@ -27,7 +29,7 @@ pub use config::Config;
 pub use service::{S3, operations};
 
 /// Starts S3 in a host: the process's own, or a test's.
-pub async fn start(config: Config, host: Host) -> App {
+pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     let (freed, receiver) = tokio::sync::mpsc::unbounded_channel();
     let s3 = S3 {
         store: host.store().clone(),
@@ -39,7 +41,7 @@ pub async fn start(config: Config, host: Host) -> App {
         host,
     };
     background::start(&s3, receiver);
-    App::new(s3, operations())
+    Ok(App::new(s3, operations()))
 }
 
 /// 76 characters of base64, as S3 names its hosts.

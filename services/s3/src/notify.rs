@@ -2,6 +2,7 @@
 
 use fractus_aws::{AccountId, Arn};
 use fractus_bus::contracts::{Body, Delivery, Source};
+use fractus_bus::outbox::Handoff;
 use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_store::Transaction;
@@ -19,7 +20,8 @@ pub struct Happening<'a> {
     pub now: Timestamp,
 }
 
-/// Queues the notifications of a change. `object` is what is there afterwards.
+/// Queues the notifications of a change. `object` is what is there afterwards. What is answered belongs to the
+/// transaction's result: the deliveries go out when it is dropped, and that must be after the end.
 pub fn announce(
     tx: &mut Transaction<'_>,
     s3: &S3,
@@ -28,9 +30,9 @@ pub fn announce(
     object: Option<&Object>,
     sequencer: u64,
     happening: &Happening<'_>,
-) -> Result<()> {
+) -> Result<Vec<Handoff>> {
     if bucket.notifications.targets.is_empty() && !bucket.notifications.event_bridge {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let cx = happening.cx;
     let event = ObjectEvent {
@@ -50,13 +52,14 @@ pub fn announce(
         request_id: &cx.request_id,
         host_id: &s3.host_id,
     };
+    let mut sent = Vec::new();
     for target in &bucket.notifications.targets {
         if target.matches(happening.event, key) {
             let message = notification::event_message(&event, &target.id);
-            send(tx, s3, cx, bucket, &target.arn, message, happening.now)?;
+            sent.push(send(tx, s3, cx, bucket, &target.arn, message, happening.now)?);
         }
     }
-    Ok(())
+    Ok(sent)
 }
 
 /// Queues one message for a destination.
@@ -68,7 +71,7 @@ pub fn send(
     destination: &str,
     message: String,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Handoff> {
     let target: Arn = destination.parse().map_err(|_| invalid_destination(destination))?;
     let account = AccountId::new(&bucket.account).unwrap_or_else(|_| cx.world.account.clone());
     let source = Source {
@@ -80,8 +83,7 @@ pub fn send(
     let id = cx.random().uuid();
     let mut delivery = Delivery::new(id, cx.world.lane.clone(), target, Body::text(message), source, now);
     delivery.cause = cx.cause();
-    s3.outbox.put(tx, &delivery)?;
-    Ok(())
+    Ok(s3.outbox.put(tx, &delivery)?)
 }
 
 pub fn bucket_arn(cx: &Context, bucket: &str) -> Arn {

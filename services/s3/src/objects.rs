@@ -2,6 +2,7 @@
 //! their bytes and the events that tell of it.
 
 use bytes::Bytes;
+use fractus_bus::outbox::Handoff;
 use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_store::{BlobRef, Scope, Snapshot, Transaction};
@@ -41,9 +42,7 @@ pub fn object(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str
 pub fn check_version(version_id: Option<&str>, key: &str) -> Result<()> {
     match version_id {
         None | Some("null") => Ok(()),
-        Some(version_id) => {
-            Err(Error::NoSuchVersion { key: key.to_owned(), version_id: version_id.to_owned() })
-        }
+        Some(version_id) => Err(Error::NoSuchVersion { key: key.to_owned(), version_id: version_id.to_owned() }),
     }
 }
 
@@ -154,11 +153,13 @@ pub struct NewObject {
     pub object: Object,
 }
 
-/// What putting an object came to.
-#[derive(Debug)]
-pub struct Put {
-    /// The bytes that were replaced.
-    pub replaced: Option<BlobRef>,
+/// What putting or removing an object came to; to be returned from the transaction.
+#[must_use]
+pub struct Changed {
+    /// The bytes that were let go.
+    pub freed: Option<BlobRef>,
+    /// The notifications of it.
+    pub sent: Vec<Handoff>,
 }
 
 /// Puts an object in place of what is there, and tells who wants to know, in one transaction.
@@ -170,10 +171,10 @@ pub fn put(
     new: &NewObject,
     conditions: &WriteConditions,
     happening: &Happening<'_>,
-) -> Result<Put> {
+) -> Result<Changed> {
     let before = tx.get(&OBJECTS, scope, &(bucket.id, new.key.as_str()))?;
     conditions.check(before.as_ref().map(|object| object.etag.as_str()), &new.key)?;
-    let replaced = match &before {
+    let freed = match &before {
         Some(before) => release(tx, scope, &before.content)?,
         None => None,
     };
@@ -183,8 +184,8 @@ pub fn put(
         ..new.object.clone()
     };
     tx.put(&OBJECTS, scope, &(bucket.id, new.key.as_str()), &object)?;
-    announce(tx, s3, bucket, &new.key, Some(&object), object.sequencer, happening)?;
-    Ok(Put { replaced })
+    let sent = announce(tx, s3, bucket, &new.key, Some(&object), object.sequencer, happening)?;
+    Ok(Changed { freed, sent })
 }
 
 /// Removes an object; says what was there. Removing nothing is no error and no event.
@@ -196,12 +197,14 @@ pub fn remove(
     key: &str,
     now: Timestamp,
     happening: &Happening<'_>,
-) -> Result<Option<BlobRef>> {
-    let Some(before) = tx.get(&OBJECTS, scope, &(bucket.id, key))? else { return Ok(None) };
+) -> Result<Changed> {
+    let Some(before) = tx.get(&OBJECTS, scope, &(bucket.id, key))? else {
+        return Ok(Changed { freed: None, sent: Vec::new() });
+    };
     let freed = release(tx, scope, &before.content)?;
     tx.delete(&OBJECTS, scope, &(bucket.id, key))?;
-    announce(tx, s3, bucket, key, None, next_sequencer(Some(&before), now), happening)?;
-    Ok(freed)
+    let sent = announce(tx, s3, bucket, key, None, next_sequencer(Some(&before), now), happening)?;
+    Ok(Changed { freed, sent })
 }
 
 /// Rises with every write of a key, whatever the clock does.

@@ -83,7 +83,9 @@ impl Service for S3 {
             let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             match addressing::into_path(bucket, path_and_query).parse() {
                 Ok(uri) => head.uri = uri,
-                Err(_) => return Prepared::Refuse(Failure::new("InvalidURI", 400, "Couldn't parse the specified URI.")),
+                Err(_) => {
+                    return Prepared::Refuse(Failure::new("InvalidURI", 400, "Couldn't parse the specified URI."));
+                }
             }
         }
         if form::is_form(head) { Prepared::Raw } else { Prepared::Identify }

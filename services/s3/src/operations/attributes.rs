@@ -26,8 +26,7 @@ pub async fn get(
         .await?;
     let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
     let checksum = object.checksum.as_ref().filter(|_| wants("Checksum")).map(|own| {
-        let mut shown =
-            api::Checksum { checksum_type: Some(checksums::shown_type(own.kind)), ..Default::default() };
+        let mut shown = api::Checksum { checksum_type: Some(checksums::shown_type(own.kind)), ..Default::default() };
         show!(shown, Some(own));
         shown
     });

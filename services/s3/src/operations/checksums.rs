@@ -73,12 +73,16 @@ pub fn expected(
     sdk_algorithm: Option<&str>,
 ) -> Result<Option<(Algorithm, Option<String>)>> {
     if given.len() > 1 {
-        return Err(Error::invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."));
+        return Err(Error::invalid_request(
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+        ));
     }
     if let Some((algorithm, value)) = given.pop() {
         return Ok(Some((algorithm, Some(value))));
     }
-    let trailer = cx.header("x-amz-trailer").and_then(|names| names.split(',').find_map(|name| Algorithm::of_header(name.trim())));
+    let trailer = cx
+        .header("x-amz-trailer")
+        .and_then(|names| names.split(',').find_map(|name| Algorithm::of_header(name.trim())));
     if let Some(algorithm) = trailer {
         return Ok(Some((algorithm, None)));
     }

@@ -32,13 +32,18 @@ pub struct CopySource {
 /// `bucket/key` or `/bucket/key`, percent-encoded, with `?versionId=` behind it.
 pub fn parse_source(header: &str) -> Result<CopySource> {
     let invalid = || {
-        Error::invalid_argument("x-amz-copy-source", header, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+        Error::invalid_argument(
+            "x-amz-copy-source",
+            header,
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
     };
     let (path, query) = header.split_once('?').unwrap_or((header, ""));
     let version_id = query.strip_prefix("versionId=").filter(|id| !id.is_empty()).map(str::to_owned);
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8().map_err(|_| invalid())?;
     let path = decoded.strip_prefix('/').unwrap_or(&decoded);
-    let (bucket, key) = path.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(invalid)?;
+    let (bucket, key) =
+        path.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(invalid)?;
     Ok(CopySource { bucket: bucket.to_owned(), key: key.to_owned(), version_id })
 }
 
@@ -63,8 +68,11 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
     let replace = matches!(input.metadata_directive, Some(api::MetadataDirective::Replace));
     let storage_class = put::storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?;
     let onto_itself = from.bucket == input.bucket && from.key == input.key;
-    let changes = replace || input.storage_class.is_some() || input.website_redirect_location.is_some()
-        || input.server_side_encryption.is_some() || input.checksum_algorithm.is_some();
+    let changes = replace
+        || input.storage_class.is_some()
+        || input.website_redirect_location.is_some()
+        || input.server_side_encryption.is_some()
+        || input.checksum_algorithm.is_some();
     if onto_itself && !changes {
         return Err(Error::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
@@ -102,18 +110,18 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
             let source_bucket = objects::bucket(tx, &scope, &from.bucket, None)?;
             let current = objects::object(tx, &scope, &source_bucket, &from.key)?;
             if current.sequencer != source.sequencer {
-                return Err(Error::ConditionalRequestConflict { condition: "x-amz-copy-source", key: from.key.clone() });
+                return Err(Error::ConditionalRequestConflict {
+                    condition: "x-amz-copy-source",
+                    key: from.key.clone(),
+                });
             }
             let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             objects::put(tx, s3, &scope, &bucket, &new, &write_conditions, &happening)
         })
         .await?;
-    s3.free(put.replaced);
-    let mut result = api::CopyObjectResult {
-        e_tag: Some(new.object.etag),
-        last_modified: Some(now),
-        ..Default::default()
-    };
+    s3.free(put.freed);
+    let mut result =
+        api::CopyObjectResult { e_tag: Some(new.object.etag), last_modified: Some(now), ..Default::default() };
     show!(result, &new.object.checksum);
     result.checksum_type = new.object.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
     Ok(api::CopyObjectOutput {

@@ -55,7 +55,7 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
         size: input.if_match_size,
     };
     let happening = Happening { cx, event: "s3:ObjectRemoved:Delete", now };
-    let freed = s3
+    let removed = s3
         .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
@@ -63,7 +63,7 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
             objects::remove(tx, s3, &scope, &bucket, &input.key, now, &happening)
         })
         .await?;
-    s3.free(freed);
+    s3.free(removed.freed);
     Ok(api::DeleteObjectOutput::default())
 }
 
@@ -101,8 +101,8 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for (identifier, outcome) in identifiers.into_iter().zip(outcomes) {
         match outcome {
-            Ok(freed) => {
-                s3.free(freed);
+            Ok(removed) => {
+                s3.free(removed.freed);
                 if !quiet {
                     deleted.push(api::DeletedObject {
                         key: Some(identifier.key),

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_sigv4::post_policy::{Fields, PostError, PostPolicy, SizeRange};
-use fractus_wire::{BodyError, ByteStream, Failure};
+use fractus_wire::protocol::{Answer, write_failure};
+use fractus_wire::{BodyError, ByteStream, Failure, Protocol};
 use futures::StreamExt;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, header};
@@ -39,7 +40,17 @@ pub fn is_form(head: &Parts) -> bool {
 pub async fn upload(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Response<ByteStream> {
     match take_form(s3, cx, request).await {
         Ok(response) => response,
-        Err(error) => cx.failure_response(&api::MODEL, error.into()),
+        Err(error) => {
+            let resource = cx.uri().path();
+            let about = Answer {
+                request_id: &cx.request_id,
+                host_id: Some(&s3.host_id),
+                resource: Some(resource),
+                error_namespace: None,
+                query_mode: false,
+            };
+            write_failure(Protocol::RestXml, &api::MODEL, None, &error.into(), &about)
+        }
     }
 }
 
@@ -69,8 +80,13 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
     let boundary = multer::parse_boundary(&content_type).map_err(|_| malformed())?;
     let limits = SizeLimit::new().per_field(u64::MAX);
     let chunks = match request.into_body() {
-        ByteStream::Whole(bytes) => futures::stream::once(async move { Ok(bytes) }).boxed(),
-        ByteStream::Streaming { body, .. } => BodyDataStream::new(body).boxed(),
+        ByteStream::Whole(bytes) => futures::stream::once(async move { Ok::<Bytes, std::io::Error>(bytes) }).boxed(),
+        ByteStream::Streaming { body, .. } => {
+            // The parser asks for errors that threads may share.
+            BodyDataStream::new(body)
+                .map(|chunk| chunk.map_err(|error| std::io::Error::other(error.to_string())))
+                .boxed()
+        }
     };
     let mut form = Multipart::with_constraints(chunks, boundary, Constraints::new().size_limit(limits));
     let (fields, file) = read_fields(&mut form).await?;
@@ -78,7 +94,11 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
     let sizes = check_policy(cx, &fields, &bucket)?;
     let key = Fields(&fields).get("key").filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| {
-        Error::invalid_argument("key", "", "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.")
+        Error::invalid_argument(
+            "key",
+            "",
+            "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.",
+        )
     })?;
     let key = key.replace("${filename}", &file_name);
     names::check_key(&key)?;
@@ -192,14 +212,14 @@ fn sized(file: Field<'static>, sizes: SizeRange) -> ByteStream {
 
 /// As the form asked: a redirect, a status, or 204.
 fn answer(cx: &Context, fields: &FormFields, bucket: &str, key: &str, etag: &str) -> Response<ByteStream> {
-    let location = format!("{}/{bucket}/{}", cx.endpoint(), fractus_sigv4::uri_encode(key, false));
+    let location = format!("{}/{bucket}/{}", cx.endpoint(), fractus_sigv4::uri_encode(key));
     let field = |name: &str| Fields(fields).get(name);
     let builder = Response::builder().header(header::ETAG, etag).header(header::LOCATION, &location);
     let redirect = field("success_action_redirect").or_else(|| field("redirect"));
     let built = if let Some(target) = redirect.filter(|target| target.parse::<http::Uri>().is_ok()) {
         let separator = if target.contains('?') { '&' } else { '?' };
         let query = [("bucket", bucket), ("key", key), ("etag", etag)]
-            .map(|(name, value)| format!("{name}={}", fractus_sigv4::uri_encode(value, true)))
+            .map(|(name, value)| format!("{name}={}", fractus_sigv4::uri_encode(value)))
             .join("&");
         Response::builder()
             .status(StatusCode::SEE_OTHER)

@@ -69,7 +69,8 @@ fn select_part(object: &Object, number: i32) -> Result<Selected> {
         let checksum = object.checksum.clone();
         return Ok(Selected { from: 0, to: object.size, content_range, parts_count: None, checksum });
     }
-    let Some(index) = usize::try_from(number).ok().map(|number| number - 1).filter(|at| *at < object.parts.len()) else {
+    let Some(index) = usize::try_from(number).ok().map(|number| number - 1).filter(|at| *at < object.parts.len())
+    else {
         return Err(Error::InvalidPartNumber { requested: number, parts: count });
     };
     let from: u64 = object.parts[..index].iter().map(|part| part.size).sum();

@@ -81,7 +81,9 @@ impl Encoding {
         let mut encoded = String::with_capacity(text.len());
         for byte in text.bytes() {
             match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => encoded.push(byte as char),
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
+                    encoded.push(byte as char)
+                }
                 b' ' => encoded.push('+'),
                 other => {
                     const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -110,8 +112,7 @@ async fn page(
     s3.store
         .read(|snapshot| {
             let bucket = objects::bucket(snapshot, &scope, bucket_name, expected_owner)?;
-            let mut keys =
-                Objects { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
+            let mut keys = Objects { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(listing, &mut keys)?;
             Ok::<_, Error>((bucket, page))
         })
@@ -119,7 +120,11 @@ async fn page(
 }
 
 /// A page's entries as the API shows them.
-fn shown(page: Page<Object>, encoding: Encoding, owner: Option<&api::Owner>) -> (Vec<api::Object>, Vec<api::CommonPrefix>) {
+fn shown(
+    page: Page<Object>,
+    encoding: Encoding,
+    owner: Option<&api::Owner>,
+) -> (Vec<api::Object>, Vec<api::CommonPrefix>) {
     let (mut contents, mut prefixes) = (Vec::with_capacity(page.entries.len()), Vec::new());
     for entry in page.entries {
         match entry {

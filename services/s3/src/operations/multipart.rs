@@ -24,13 +24,7 @@ use crate::store::{
 pub const MAX_PARTS: u64 = 10_000;
 
 /// The upload of this id, which must be for this key.
-pub fn upload(
-    snapshot: &Snapshot<'_>,
-    scope: &Scope,
-    bucket: &Bucket,
-    key: &str,
-    upload_id: &str,
-) -> Result<Upload> {
+pub fn upload(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str, upload_id: &str) -> Result<Upload> {
     let found = snapshot.get(&UPLOADS, scope, &(bucket.id, key, upload_id))?;
     found.ok_or_else(|| Error::NoSuchUpload { upload_id: upload_id.to_owned() })
 }
@@ -89,7 +83,9 @@ fn checksum_of_upload(input: &api::CreateMultipartUploadInput) -> Result<(Option
     let asked_kind = input.checksum_type.as_ref().map(|kind| match kind {
         api::ChecksumType::FullObject => Ok(ChecksumType::FullObject),
         api::ChecksumType::Composite => Ok(ChecksumType::Composite),
-        api::ChecksumType::Unknown(_) => Err(Error::invalid_request("Value for x-amz-checksum-type header is invalid.")),
+        api::ChecksumType::Unknown(_) => {
+            Err(Error::invalid_request("Value for x-amz-checksum-type header is invalid."))
+        }
     });
     let asked_kind = asked_kind.transpose()?;
     let Some(name) = &input.checksum_algorithm else {
@@ -192,7 +188,7 @@ pub async fn complete(
     let (scope, now) = (scope(cx), cx.now().to_millis_precision());
     let conditions = WriteConditions { if_match: input.if_match.clone(), if_none_match: input.if_none_match.clone() };
     let happening = Happening { cx, event: "s3:ObjectCreated:CompleteMultipartUpload", now };
-    let (object, freed) = s3
+    let (object, freed, _sent) = s3
         .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
@@ -214,8 +210,8 @@ pub async fn complete(
             let put = objects::put(tx, s3, &scope, &bucket, &new, &conditions, &happening)?;
             tx.delete(&UPLOADS, &scope, &(bucket.id, input.key.as_str(), input.upload_id.as_str()))?;
             let mut freed = drop_parts(tx, &scope, &input.upload_id, &parts)?;
-            freed.extend(put.replaced);
-            Ok((new.object, freed))
+            freed.extend(put.freed);
+            Ok((new.object, freed, put.sent))
         })
         .await?;
     s3.free(freed);

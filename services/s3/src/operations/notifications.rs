@@ -39,13 +39,14 @@ fn given(configuration: api::NotificationConfiguration) -> Vec<Given> {
         events: topic.events,
         filter: topic.filter,
     });
-    let functions = configuration.lambda_function_configurations.unwrap_or_default().into_iter().map(|function| Given {
-        kind: DestinationKind::Function,
-        id: function.id,
-        arn: function.lambda_function_arn,
-        events: function.events,
-        filter: function.filter,
-    });
+    let functions =
+        configuration.lambda_function_configurations.unwrap_or_default().into_iter().map(|function| Given {
+            kind: DestinationKind::Function,
+            id: function.id,
+            arn: function.lambda_function_arn,
+            events: function.events,
+            filter: function.filter,
+        });
     queues.chain(topics).chain(functions).collect()
 }
 
@@ -84,9 +85,7 @@ fn target(given: Given, fresh_id: String) -> Result<NotificationTarget> {
 }
 
 /// At most one prefix and one suffix, each up to 1,024 characters.
-fn filter_rules(
-    filter: Option<api::NotificationConfigurationFilter>,
-) -> Result<(Option<String>, Option<String>)> {
+fn filter_rules(filter: Option<api::NotificationConfigurationFilter>) -> Result<(Option<String>, Option<String>)> {
     let rules = filter.and_then(|filter| filter.key).and_then(|key| key.filter_rules).unwrap_or_default();
     let (mut prefix, mut suffix) = (None, None);
     for rule in rules {
@@ -96,7 +95,11 @@ fn filter_rules(
             "prefix" => &mut prefix,
             "suffix" => &mut suffix,
             _ => {
-                return Err(Error::invalid_argument("FilterRule.Name", name, "filter rule name must be either prefix or suffix"));
+                return Err(Error::invalid_argument(
+                    "FilterRule.Name",
+                    name,
+                    "filter rule name must be either prefix or suffix",
+                ));
             }
         };
         if place.is_some() {
@@ -107,7 +110,11 @@ fn filter_rules(
             ));
         }
         if value.chars().count() > 1024 {
-            return Err(Error::invalid_argument("FilterRule.Value", value, "Size of filter rule value cannot exceed 1024"));
+            return Err(Error::invalid_argument(
+                "FilterRule.Value",
+                value,
+                "Size of filter rule value cannot exceed 1024",
+            ));
         }
         *place = Some(value);
     }
@@ -127,19 +134,22 @@ pub async fn put(
         .collect::<Result<Vec<_>>>()?;
     check_no_overlap(&targets)?;
     let (scope, now) = (scope(cx), cx.now());
-    s3.store
+    let _sent = s3
+        .store
         .write(|tx| {
+            let mut sent = Vec::new();
             let mut bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             for target in &targets {
                 check_region(target, &bucket.region)?;
                 let known = bucket.notifications.targets.iter().any(|known| known.arn == target.arn);
                 if !known {
                     let message = test_message(&now.date_time_millis(), &bucket.name, &cx.request_id, &s3.host_id);
-                    notify::send(tx, s3, cx, &bucket, &target.arn, message, now)?;
+                    sent.push(notify::send(tx, s3, cx, &bucket, &target.arn, message, now)?);
                 }
             }
             bucket.notifications = NotificationConfiguration { targets: targets.clone(), event_bridge };
-            Ok::<_, Error>(tx.put(&BUCKETS, &scope, &(input.bucket.as_str(),), &bucket)?)
+            tx.put(&BUCKETS, &scope, &(input.bucket.as_str(),), &bucket)?;
+            Ok::<_, Error>(sent)
         })
         .await?;
     Ok(api::PutBucketNotificationConfigurationOutput::default())
@@ -171,15 +181,18 @@ pub async fn get(
         let events = target.events.iter().map(|event| api::Event::from(event.as_str())).collect();
         let id = Some(target.id);
         match target.kind {
-            DestinationKind::Queue => output.queue_configurations.get_or_insert_default().push(
-                api::QueueConfiguration { id, queue_arn: target.arn, events, filter },
-            ),
-            DestinationKind::Topic => output.topic_configurations.get_or_insert_default().push(
-                api::TopicConfiguration { id, topic_arn: target.arn, events, filter },
-            ),
-            DestinationKind::Function => output.lambda_function_configurations.get_or_insert_default().push(
-                api::LambdaFunctionConfiguration { id, lambda_function_arn: target.arn, events, filter },
-            ),
+            DestinationKind::Queue => output
+                .queue_configurations
+                .get_or_insert_default()
+                .push(api::QueueConfiguration { id, queue_arn: target.arn, events, filter }),
+            DestinationKind::Topic => output
+                .topic_configurations
+                .get_or_insert_default()
+                .push(api::TopicConfiguration { id, topic_arn: target.arn, events, filter }),
+            DestinationKind::Function => output
+                .lambda_function_configurations
+                .get_or_insert_default()
+                .push(api::LambdaFunctionConfiguration { id, lambda_function_arn: target.arn, events, filter }),
         }
     }
     output.event_bridge_configuration = bucket.notifications.event_bridge.then(Default::default);
@@ -192,7 +205,6 @@ fn shown_filter(target: &NotificationTarget) -> Option<api::NotificationConfigur
     };
     let rules: Vec<api::FilterRule> =
         [rule("Prefix", &target.prefix), rule("Suffix", &target.suffix)].into_iter().flatten().collect();
-    (!rules.is_empty()).then(|| api::NotificationConfigurationFilter {
-        key: Some(api::S3KeyFilter { filter_rules: Some(rules) }),
-    })
+    (!rules.is_empty())
+        .then(|| api::NotificationConfigurationFilter { key: Some(api::S3KeyFilter { filter_rules: Some(rules) }) })
 }

@@ -89,8 +89,7 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
         owner: input.expected_bucket_owner.as_deref(),
     };
     let upload = find_upload(s3, cx, &place).await?;
-    let asked =
-        checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?;
+    let asked = checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?;
     if let (Some(own), Some((asked, _))) = (algorithm_of(&upload), &asked)
         && own != *asked
     {

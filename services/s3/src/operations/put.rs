@@ -105,12 +105,7 @@ pub struct Request {
 }
 
 /// Takes in the body and puts the object. The bucket is looked for first, so that a body for nowhere is not stored.
-pub async fn store_object(
-    s3: &S3,
-    cx: &Context,
-    request: Request,
-    body: fractus_wire::ByteStream,
-) -> Result<Object> {
+pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: fractus_wire::ByteStream) -> Result<Object> {
     let scope = scope(cx);
     let owner = request.owner.as_deref();
     s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &request.bucket, owner)).await?;
@@ -129,8 +124,7 @@ pub async fn store_object(
         sequencer: 0,
     };
     let blob = ingested.blob;
-    let new =
-        NewObject { key: request.key, content: NewContent::of_blob(blob.clone(), cx.random().u64()), object };
+    let new = NewObject { key: request.key, content: NewContent::of_blob(blob.clone(), cx.random().u64()), object };
     let happening = Happening { cx, event: request.event, now };
     let put = s3
         .store
@@ -141,7 +135,7 @@ pub async fn store_object(
         .await;
     match put {
         Ok(put) => {
-            s3.free(put.replaced);
+            s3.free(put.freed);
             Ok(new.object)
         }
         Err(error) => {

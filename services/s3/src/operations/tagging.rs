@@ -90,13 +90,21 @@ async fn set_bucket(s3: &S3, cx: &Context, name: &str, owner: Option<&str>, tags
         .await
 }
 
-pub async fn put_bucket(s3: &S3, cx: &Context, input: api::PutBucketTaggingInput) -> Result<api::PutBucketTaggingOutput> {
+pub async fn put_bucket(
+    s3: &S3,
+    cx: &Context,
+    input: api::PutBucketTaggingInput,
+) -> Result<api::PutBucketTaggingOutput> {
     let tags = checked(input.tagging.tag_set)?;
     set_bucket(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), tags).await?;
     Ok(api::PutBucketTaggingOutput::default())
 }
 
-pub async fn get_bucket(s3: &S3, cx: &Context, input: api::GetBucketTaggingInput) -> Result<api::GetBucketTaggingOutput> {
+pub async fn get_bucket(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetBucketTaggingInput,
+) -> Result<api::GetBucketTaggingOutput> {
     let scope = scope(cx);
     let owner = input.expected_bucket_owner.as_deref();
     let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
@@ -125,7 +133,8 @@ struct Change<'a> {
 
 async fn set_object(s3: &S3, cx: &Context, change: Change<'_>, tags: Tags) -> Result<()> {
     let (scope, now): (_, Timestamp) = (scope(cx), cx.now());
-    s3.store
+    let _sent = s3
+        .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, change.bucket, change.owner)?;
             let mut object = objects::object(tx, &scope, &bucket, change.key)?;
@@ -135,10 +144,15 @@ async fn set_object(s3: &S3, cx: &Context, change: Change<'_>, tags: Tags) -> Re
             let happening = Happening { cx, event: change.event, now };
             announce(tx, s3, &bucket, change.key, Some(&object), object.sequencer, &happening)
         })
-        .await
+        .await?;
+    Ok(())
 }
 
-pub async fn put_object(s3: &S3, cx: &Context, input: api::PutObjectTaggingInput) -> Result<api::PutObjectTaggingOutput> {
+pub async fn put_object(
+    s3: &S3,
+    cx: &Context,
+    input: api::PutObjectTaggingInput,
+) -> Result<api::PutObjectTaggingOutput> {
     check_version(input.version_id.as_deref(), &input.key)?;
     let tags = checked_object(input.tagging.tag_set)?;
     let change = Change {
@@ -167,7 +181,11 @@ pub async fn delete_object(
     Ok(api::DeleteObjectTaggingOutput::default())
 }
 
-pub async fn get_object(s3: &S3, cx: &Context, input: api::GetObjectTaggingInput) -> Result<api::GetObjectTaggingOutput> {
+pub async fn get_object(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetObjectTaggingInput,
+) -> Result<api::GetObjectTaggingOutput> {
     check_version(input.version_id.as_deref(), &input.key)?;
     let scope = scope(cx);
     let object = s3

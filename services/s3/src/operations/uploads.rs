@@ -73,8 +73,7 @@ pub async fn list(
         .store
         .read(|snapshot| {
             let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            let mut keys =
-                Uploads { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
+            let mut keys = Uploads { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(&listing, &mut keys)?;
             Ok::<_, Error>((bucket, page))
         })
