@@ -117,7 +117,7 @@ impl Server {
             command
         };
         // The shell waits for the end of its input: the pipe closes when this process ends, even by a signal.
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::mem::forget(child);
         wait_for_server(&binaries, &folder, port);
         Some(Server { url: format!("host={folder_text} port={port} user=fractus dbname=postgres") })
