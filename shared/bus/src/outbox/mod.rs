@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use fractus_aws::{Lane, Partition};
-use fractus_clock::Clock;
+use fractus_clock::{Clock, Stopwatch};
 use fractus_store::{Collection, Scope, Store, StoreError, Transaction};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -77,14 +77,14 @@ struct Handed {
 struct Entry {
     moment: u64,
     parcel: Parcel,
-    /// It was not in the store when the pump looked before.
-    was_missing: bool,
+    /// Since its handing over.
+    since: Stopwatch,
 }
 
-/// Proof that a delivery is in the transaction. Give it out of the transaction's closure and drop it (or let it fall)
-/// after the transaction is kept: that is when the delivery goes out. Where the transaction is not kept, dropping it
-/// does nothing.
-#[must_use = "return it from the transaction's closure: the delivery goes out when it is dropped"]
+/// Proof that a delivery is in the transaction. Give it out of the transaction's closure and drop it after the
+/// transaction is kept: that is when the delivery goes out. Where the transaction is not kept, dropping it does nothing.
+/// Dropped inside the closure it does no harm, but the pump has to look for the record more than once.
+#[must_use = "return it from the transaction's closure and drop it after: that is when the delivery goes out"]
 pub struct Handoff {
     shared: Arc<Shared>,
     entry: Option<Entry>,
@@ -92,7 +92,8 @@ pub struct Handoff {
 
 impl Drop for Handoff {
     fn drop(&mut self) {
-        let Some(entry) = self.entry.take() else { return };
+        let Some(mut entry) = self.entry.take() else { return };
+        entry.since = Stopwatch::start();
         let mut handed = self.shared.handed.lock();
         let bytes = entry.parcel.payload.len();
         if handed.queue.len() < MOST_HANDED && handed.bytes + bytes <= MOST_HANDED_BYTES {
@@ -144,7 +145,10 @@ impl Outbox {
         let moment = self.shared.next_moment();
         tx.put(&OUTBOX, &scope(&delivery.lane), &(moment, delivery.id.as_str()), &parcel)?;
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        Ok(Handoff { shared: Arc::clone(&self.shared), entry: Some(Entry { moment, parcel, was_missing: false }) })
+        Ok(Handoff {
+            shared: Arc::clone(&self.shared),
+            entry: Some(Entry { moment, parcel, since: Stopwatch::start() }),
+        })
     }
 
     /// About how many deliveries wait.

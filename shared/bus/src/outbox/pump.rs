@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fractus_aws::Lane;
+use fractus_clock::Stopwatch;
 use fractus_store::{Order, Range, StoreError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +26,11 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 const ABANDONED_AFTER: Duration = Duration::from_secs(10);
 /// Before a sweep is tried again that was stopped by more than a lost connection.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// A handed-over entry that is not in the store yet is looked for once more after this.
-const SECOND_LOOK_DELAY: Duration = Duration::from_millis(20);
+/// An entry that was handed over before its transaction was kept is looked for this long.
+const LOOK_FOR: Duration = Duration::from_millis(200);
+/// How long between two looks, at first and after a while.
+const LOOK_DELAY: Duration = Duration::from_millis(1);
+const LATE_LOOK_DELAY: Duration = Duration::from_millis(20);
 
 /// Why a sweep or a batch ended early.
 enum Stuck {
@@ -41,6 +45,8 @@ impl From<StoreError> for Stuck {
 }
 
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    // Handed over, and not in the store when last looked for.
+    let mut missing: Vec<Entry> = Vec::new();
     if let Err(error) = shared.count_what_is_left().await {
         tracing::warn!(%error, "the outbox cannot be counted");
     }
@@ -61,13 +67,21 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => {
                 // What was handed over before the end still goes out, if it can; else it waits in the store.
-                let _ = shared.send_handed().await;
+                let _ = shared.send_handed(&mut missing).await;
                 return;
             }
-            () = shared.wake.notified() => shared.send_handed().await,
+            () = shared.wake.notified() => shared.send_handed(&mut missing).await,
+            () = shared.clock.sleep(look_delay(&missing)), if !missing.is_empty() => {
+                shared.send_handed(&mut missing).await
+            }
             _ = sweeps.tick() => shared.sweep(ABANDONED_AFTER).await,
         };
     }
+}
+
+fn look_delay(missing: &[Entry]) -> Duration {
+    let is_fresh = missing.iter().any(|entry| entry.since.elapsed() < 10 * LOOK_DELAY);
+    if is_fresh { LOOK_DELAY } else { LATE_LOOK_DELAY }
 }
 
 impl Shared {
@@ -89,19 +103,34 @@ impl Shared {
         }
     }
 
-    async fn send_handed(self: &Arc<Self>) -> Result<(), Stuck> {
+    async fn send_handed(&self, missing: &mut Vec<Entry>) -> Result<(), Stuck> {
+        let mut looked = false;
         loop {
-            let (batch, overflowed) = self.take_handed();
+            let (mut batch, overflowed) = self.take_handed();
             if overflowed {
+                missing.clear();
                 return self.sweep(Duration::ZERO).await;
             }
-            if batch.is_empty() {
+            if batch.is_empty() && (looked || missing.is_empty()) {
                 return Ok(());
             }
-            let (kept, missing) = self.look_up(batch).await?;
-            self.look_again_later(missing);
+            looked = true;
+            batch.append(missing);
+            // What was missing may be there now, and stands before what was made after it.
+            batch.sort_by_key(|entry| entry.moment);
+            let (kept, absent) = self.look_up(batch).await?;
+            *missing = self.still_expected(absent);
             self.send(&kept).await?;
         }
+    }
+
+    /// An entry is missing because its transaction was not kept, or because a sweep has sent it; or because its handoff
+    /// was dropped inside the closure, a moment before the end of the transaction. So it is looked for a while.
+    fn still_expected(&self, absent: Vec<Entry>) -> Vec<Entry> {
+        let (expected, gone): (Vec<Entry>, Vec<Entry>) =
+            absent.into_iter().partition(|entry| entry.since.elapsed() < LOOK_FOR);
+        self.settled(gone.len());
+        expected
     }
 
     fn take_handed(&self) -> (Vec<Entry>, bool) {
@@ -132,24 +161,6 @@ impl Shared {
         let mut present = present.into_iter();
         let (kept, missing) = batch.into_iter().partition(|_| present.next().unwrap_or(false));
         Ok((kept, missing))
-    }
-
-    /// An entry is missing because its transaction was not kept, or because a sweep has sent it; or because its handoff
-    /// was dropped too early, inside the closure. So there is a second look.
-    fn look_again_later(self: &Arc<Self>, missing: Vec<Entry>) {
-        let (gone, once): (Vec<Entry>, Vec<Entry>) = missing.into_iter().partition(|entry| entry.was_missing);
-        self.settled(gone.len());
-        if once.is_empty() {
-            return;
-        }
-        let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            shared.clock.sleep(SECOND_LOOK_DELAY).await;
-            for mut entry in once {
-                entry.was_missing = true;
-                drop(super::Handoff { shared: Arc::clone(&shared), entry: Some(entry) });
-            }
-        });
     }
 
     /// Sends entries and removes those that the queue has, or that it never will.
@@ -226,7 +237,7 @@ impl Shared {
                 });
                 delete_copies.await.map_err(Stuck::Store)?;
             }
-            let entry = |((moment, _), parcel)| Entry { moment, parcel, was_missing: false };
+            let entry = |((moment, _), parcel)| Entry { moment, parcel, since: Stopwatch::start() };
             self.send(&ours.into_iter().map(entry).collect::<Vec<_>>()).await?;
             if count < BATCH {
                 return Ok(());

@@ -71,16 +71,30 @@ async fn a_kept_transaction_sends_at_once_and_another_never() {
     empty(&outbox).await;
 }
 
-#[tokio::test]
-async fn a_handoff_that_is_dropped_too_early_does_no_harm() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handoffs_that_are_dropped_too_early_go_out_all_the_same_and_in_order() {
+    const COUNT: usize = 500;
     let server = NatsServer::start().await;
     let (s3, sqs) = (bus(&server, "s3").await, bus(&server, "sqs").await);
     let (handler, mut arrived) = collector();
     let _consumption = sqs.consume_deliveries(ConsumeConfig::default(), handler);
     let store = Store::memory(Clocks::default());
     let outbox = Outbox::start(&s3, &store);
-    store.write(|tx| outbox.put(tx, &delivery("early", "x")).map(drop)).await.unwrap();
-    assert_eq!(soon(arrived.recv()).await.unwrap().id, "early");
+    for number in 0..COUNT {
+        let mut ordered = delivery(format!("d-{number}"), "x");
+        ordered.group_id = Some("g".to_owned());
+        let put = store.write(|tx| {
+            drop(outbox.put(tx, &ordered)?);
+            // The pump gets the time to look before the transaction is kept.
+            std::thread::yield_now();
+            tx.put(&OBJECTS, &Scope::partition(&World::default_world()), &(ordered.id.as_str(),), &1)
+        });
+        put.await.unwrap();
+    }
+    for number in 0..COUNT {
+        assert_eq!(soon(arrived.recv()).await.unwrap().id, format!("d-{number}"));
+    }
+    empty(&outbox).await;
 }
 
 #[tokio::test]

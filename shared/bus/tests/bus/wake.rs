@@ -1,5 +1,7 @@
 //! A launcher starts a service at its first delivery or call.
 
+use std::time::Duration;
+
 use fractus_aws::Lane;
 use fractus_bus::contracts::{Cause, LookUpCredential};
 use fractus_bus::testing::NatsServer;
@@ -62,10 +64,12 @@ async fn a_call_waits_for_its_service_and_the_answer_goes_to_the_caller() {
     });
     soon(serving.ready()).await;
     let second = call("ASIA2");
+    let handing_over = tokio::spawn(watch.hand_over(Duration::from_secs(20)));
+    nothing(directory.wait_for("sts")).await;
+    assert!(!handing_over.is_finished());
     let announced = sts.announce(presence(&sts));
-    soon(directory.wait_for("sts")).await;
     let mut all_held = vec![held];
-    all_held.extend(soon(watch.stop()).await);
+    all_held.extend(soon(handing_over).await.unwrap());
     for held in all_held {
         soon(held.issue_again()).await.unwrap();
     }
