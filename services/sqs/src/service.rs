@@ -6,7 +6,6 @@ use fractus_aws::{AccountId, Arn, World};
 use fractus_host::{Access, Context, Host, Operations, Service};
 use fractus_sqs_api as api;
 use fractus_store::{Scope, Store};
-use fractus_wire::Failure;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
@@ -153,11 +152,4 @@ impl Service for Sqs {
         self.waiters.wake_everybody();
         Box::pin(std::future::ready(()))
     }
-}
-
-/// The parameter's own name at the end of a member path: `queueName` is written `QueueName`.
-fn parameter_name(path: &str) -> String {
-    let last = path.rsplit('.').next().unwrap_or(path);
-    let mut chars = last.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + chars.as_str())
 }

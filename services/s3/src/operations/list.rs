@@ -114,6 +114,7 @@ async fn page(
             let bucket = objects::bucket(snapshot, &scope, bucket_name, expected_owner)?;
             let mut keys = Objects { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(listing, &mut keys)?;
+            drop(keys);
             Ok::<_, Error>((bucket, page))
         })
         .await

@@ -75,6 +75,7 @@ pub async fn list(
             let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let mut keys = Uploads { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(&listing, &mut keys)?;
+            drop(keys);
             Ok::<_, Error>((bucket, page))
         })
         .await?;
