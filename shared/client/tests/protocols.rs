@@ -3,13 +3,17 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::{Server, serve};
 use fractus_aws::{Region, World};
 use fractus_client::{Calls, Client, Endpoints};
 use fractus_clock::Timestamp;
 use fractus_models::{Api, folder};
+use fractus_s3_api::{GetObject, GetObjectInput, PutObject, PutObjectInput};
 use fractus_wire::document_io::to_document;
-use fractus_wire::{Document, DynamicShape, ServiceSchema, dynamic};
+use fractus_wire::{ByteStream, Document, DynamicShape, Payload, ServiceSchema, Shape, dynamic};
+use http_body::Frame;
+use http_body_util::StreamBody;
 
 fn schema(api: &str) -> &'static ServiceSchema {
     dynamic::leak(&Api::read(&folder(), api).unwrap()).unwrap()
@@ -103,4 +107,139 @@ async fn tokens_are_filled_in_and_hosts_get_their_prefix() {
     let input = map([("stateMachineArn", text("arn")), ("input", text("{}"))]);
     let (_, seen) = exchange("stepfunctions", "StartSyncExecution", input, map([("output", text("{}"))])).await;
     assert!(seen.head.headers["host"].to_str().unwrap().starts_with("sync-127.0.0.1:"));
+}
+
+#[tokio::test]
+async fn query() {
+    let tag = |key: &str| map([("Key", text(key)), ("Value", text("v"))]);
+    let input = map([
+        ("RoleArn", text("arn:aws:iam::123456789012:role/r")),
+        ("RoleSessionName", text("s")),
+        ("DurationSeconds", Document::Integer(900)),
+        ("Tags", Document::List(vec![tag("a"), tag("b")])),
+    ]);
+    let credentials = map([
+        ("AccessKeyId", text("ASIA")),
+        ("SecretAccessKey", text("secret")),
+        ("SessionToken", text("token")),
+        ("Expiration", Document::Timestamp(Timestamp::from_secs(1_700_000_000))),
+    ]);
+    let output = map([("Credentials", credentials)]);
+    let (answer, _) = exchange("sts", "AssumeRole", input, output.clone()).await;
+    assert_eq!(answer, output);
+}
+
+#[tokio::test]
+async fn unsigned_operations_are_not_signed() {
+    let input = map([
+        ("RoleArn", text("arn:aws:iam::123456789012:role/r")),
+        ("RoleSessionName", text("s")),
+        ("WebIdentityToken", text("jwt")),
+    ]);
+    let (_, seen) = exchange("sts", "AssumeRoleWithWebIdentity", input, map([("Audience", text("a"))])).await;
+    assert_eq!((seen.access_key, seen.head.headers.get("authorization")), (None, None));
+}
+
+#[tokio::test]
+async fn ec2_query() {
+    let input =
+        map([("InstanceIds", Document::List(vec![text("i-1"), text("i-2")])), ("DryRun", Document::Boolean(true))]);
+    let change = map([("InstanceId", text("i-1"))]);
+    let output = map([("StartingInstances", Document::List(vec![change]))]);
+    let (answer, _) = exchange("ec2", "StartInstances", input, output.clone()).await;
+    assert_eq!(answer, output);
+}
+
+#[tokio::test]
+async fn rest_xml_with_a_checksum() {
+    let object = |key: &str| map([("Key", text(key))]);
+    let input = map([
+        ("Bucket", text("b")),
+        (
+            "Delete",
+            map([
+                ("Objects", Document::List(vec![object("a & b"), object("<c>")])),
+                ("Quiet", Document::Boolean(true)),
+            ]),
+        ),
+    ]);
+    let output = map([("Deleted", Document::List(vec![object("a & b")]))]);
+    let (answer, seen) = exchange("s3", "DeleteObjects", input, output.clone()).await;
+    assert_eq!(answer, output);
+    assert_eq!((seen.head.uri.to_string().as_str(), seen.head.headers["content-md5"].len()), ("/b?delete", 24));
+}
+
+/// S3, as far as it takes an object, gives one, and selects from one.
+async fn s3() -> Server {
+    let s3 = schema("s3");
+    serve(s3, "test", move |seen, mut input| {
+        let mut output = DynamicShape::new(s3.operation(seen.operation).unwrap().output);
+        match (seen.operation, input.take_payload()) {
+            ("PutObject", Payload::Bytes(body)) => {
+                output.members.insert("ETag".to_owned(), text(&format!("{:?}", body.length_bytes())));
+            }
+            ("GetObject", _) => output.set_payload(Payload::Bytes(ByteStream::Whole("hello".into()))),
+            ("SelectObjectContent", _) => {
+                let union = s3.operation(seen.operation).unwrap().output.members[0].target;
+                let event = |members: Document| {
+                    let Document::Map(members) = members else { panic!("not a map") };
+                    Ok(Box::new(DynamicShape::from_members(union, members)) as Box<dyn Shape>)
+                };
+                let records = map([("Payload", Document::Blob("a,b".into()))]);
+                let events = [event(map([("Records", records)])), event(map([("End", map([]))]))];
+                output.set_payload(Payload::Events(Box::pin(futures::stream::iter(events))));
+            }
+            other => panic!("{other:?}"),
+        }
+        Ok(output)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn bodies_that_flow_are_blobs_in_documents() {
+    let server = s3().await;
+    let input = map([("Bucket", text("b")), ("Key", text("a folder/ü+?")), ("Body", text("hello"))]);
+    let put = calls(&server).call_dynamic("s3", "PutObject", input).await.unwrap();
+    assert_eq!(put, map([("ETag", text("Some(5)"))]));
+    assert_eq!(server.seen.lock()[0].head.uri.path(), "/b/a%20folder/%C3%BC%2B%3F");
+    let get =
+        calls(&server).call_dynamic("s3", "GetObject", map([("Bucket", text("b")), ("Key", text("k"))])).await.unwrap();
+    assert_eq!(get.get("Body"), Some(&Document::Blob("hello".into())));
+}
+
+#[tokio::test]
+async fn events_are_a_list_in_documents() {
+    let server = s3().await;
+    let input = map([
+        ("Bucket", text("b")),
+        ("Key", text("k")),
+        ("Expression", text("SELECT * FROM S3Object")),
+        ("ExpressionType", text("SQL")),
+        ("InputSerialization", map([("CSV", map([]))])),
+        ("OutputSerialization", map([("CSV", map([]))])),
+    ]);
+    let answer = calls(&server).call_dynamic("s3", "SelectObjectContent", input).await.unwrap();
+    let records = map([("Records", map([("Payload", Document::Blob("a,b".into()))]))]);
+    assert_eq!(answer, map([("Payload", Document::List(vec![records, map([("End", map([]))])]))]));
+}
+
+#[tokio::test]
+async fn typed_bodies_flow_both_ways() {
+    let server = s3().await;
+    let pieces = ["hel", "lo ", "world"].map(|piece| Ok(Frame::data(Bytes::from(piece))));
+    let body = StreamBody::new(futures::stream::iter(pieces));
+    let input = PutObjectInput {
+        bucket: "b".to_owned(),
+        key: "k".to_owned(),
+        body: ByteStream::from_body(body, Some(11)),
+        ..Default::default()
+    };
+    let put = calls(&server).call::<PutObject>(input).await.unwrap();
+    assert_eq!(put.e_tag.as_deref(), Some("Some(11)"));
+    assert_eq!(server.seen.lock()[0].head.headers["x-amz-content-sha256"], "UNSIGNED-PAYLOAD");
+    let input = GetObjectInput { bucket: "b".to_owned(), key: "k".to_owned(), ..Default::default() };
+    let get = calls(&server).call::<GetObject>(input).await.unwrap();
+    assert_eq!(get.body.length_bytes(), Some(5));
+    assert_eq!(get.body.collect(100).await.unwrap(), "hello");
 }
