@@ -13,6 +13,7 @@ use figment::value::{Dict, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::proxy::connect::InvalidUrl;
+use crate::proxy::hybrid::Hybrid;
 use crate::proxy::targets::{TargetKind, Targets};
 use crate::route::tables;
 
@@ -126,6 +127,11 @@ impl Config {
         check_service(service)?;
         self.targets.insert(service.to_owned(), target.to_owned());
         Ok(())
+    }
+
+    /// The way to AWS.
+    pub fn hybrid(&self) -> Hybrid {
+        Hybrid::new(self.aws_endpoints.clone())
     }
 
     /// Points every service where the configuration says.

@@ -8,6 +8,8 @@ use fractus_bus::Bus;
 
 use crate::admin::control::Control;
 use crate::certificates::Certificates;
+use crate::proxy::credentials::Credentials;
+use crate::proxy::hybrid::Hybrid;
 use crate::proxy::targets::Targets;
 
 /// The router itself: where requests go, and what it needs to answer by itself.
@@ -15,16 +17,20 @@ pub struct Router {
     pub targets: Targets,
     pub certificates: Certificates,
     pub control: Control,
+    pub hybrid: Hybrid,
+    pub credentials: Credentials,
     bus: OnceLock<Bus>,
     random: Random,
 }
 
 impl Router {
-    pub fn new(certificates: Certificates) -> Self {
+    pub fn new(certificates: Certificates, hybrid: Hybrid, credentials: Credentials) -> Self {
         Router {
             targets: Targets::default(),
             certificates,
             control: Control::default(),
+            hybrid,
+            credentials,
             bus: OnceLock::new(),
             random: Random::system(),
         }

@@ -23,6 +23,7 @@ use crate::certificates::Certificates;
 use crate::config::{Config, Environment};
 use crate::launcher::up::{self, Asked};
 use crate::proxy::body::{BoxError, RouterBody};
+use crate::proxy::credentials::Credentials;
 use crate::{Router, discovery, edge};
 
 #[derive(Debug, Parser)]
@@ -224,7 +225,7 @@ fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
 
 async fn router(config: &Config) -> Result<(), BoxError> {
     let authority = config.data_dir.as_ref().map(|folder| folder.join("tls"));
-    let router = Arc::new(Router::new(Certificates::new(authority)));
+    let router = Arc::new(Router::new(Certificates::new(authority), config.hybrid(), Credentials::of_process()));
     config.point_targets(&router.targets)?;
     if let Some(url) = &config.nats_url {
         let bus = Bus::connect(BusConfig::new(Some(url.clone()), "router", router.request_id()));

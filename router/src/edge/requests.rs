@@ -70,7 +70,11 @@ async fn pass_on(
         Err(why) => return fail(unavailable(&service, &why)),
     };
     if target.kind == TargetKind::Aws {
-        return fail(Failure::unavailable(format!("The service {service} points to AWS, which needs credentials.")));
+        let sent = router.hybrid.send(&service, Request::from_parts(parts, body), &router.credentials).await;
+        return sent.unwrap_or_else(|error| {
+            tracing::info!(%service, %error, "no answer from AWS");
+            fail(Failure::unavailable(format!("The service {service} points to AWS: {error}.")))
+        });
     }
     match forward::forward(&target, Request::from_parts(parts, body), caller.tls).await {
         Ok(response) => response,

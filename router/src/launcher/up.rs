@@ -15,6 +15,7 @@ use super::settings::{find_in_path, installed, is_program};
 use super::{LaunchSettings, Launcher};
 use crate::certificates::Certificates;
 use crate::config::{Config, ConfigError, closest};
+use crate::proxy::credentials::Credentials;
 use crate::{Router, discovery, edge};
 
 /// What nats-server gets to end in.
@@ -68,7 +69,7 @@ pub async fn up(config: &Config, asked: Asked, stop: impl Future<Output = ()>) -
         eager: asked.eager,
     });
     let authority = config.data_dir.as_ref().map(|folder| folder.join("tls"));
-    let router = Arc::new(Router::new(Certificates::new(authority)));
+    let router = Arc::new(Router::new(Certificates::new(authority), config.hybrid(), Credentials::of_process()));
     config.point_targets(&router.targets)?;
     let bus = nats_url.map(|url| Bus::connect(BusConfig::new(Some(url), "router", router.request_id())));
     let launcher = Launcher::begin(&settings, &router, bus.clone());

@@ -10,7 +10,6 @@
 //! 6. the path; and last, an anonymous request for a path is S3's.
 
 mod form;
-mod generated;
 mod host;
 mod path;
 pub mod tables;

@@ -40,7 +40,8 @@ pub struct RestPath {
     pub template: &'static str,
 }
 
-use super::generated::{ACTIONS, APIS, REST_PATHS};
+// `APIS`, `ACTIONS` (sorted by name) and `REST_PATHS`.
+include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
 /// The services: every program there is, by name.
 pub const SERVICES: [&str; 39] = [
@@ -96,6 +97,11 @@ const SCOPES: [(&str, &[&str]); 8] = [
     ("email", &["ses"]),
     ("cloudwatch", &["cloudwatch"]),
 ];
+
+/// All APIs.
+pub fn apis() -> &'static [Api] {
+    APIS
+}
 
 /// The services that sign with `scope`; more than one where the scope does not decide, none where it is unknown.
 pub fn services_of_scope(scope: &str) -> &'static [&'static str] {

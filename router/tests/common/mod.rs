@@ -12,6 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fractus_handoff::{HandedConnection, Receiver, forward_to_router};
 use fractus_router::certificates::Certificates;
+use fractus_router::proxy::credentials::Credentials;
+use fractus_router::proxy::hybrid::Hybrid;
 use fractus_router::{Router, edge};
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -41,7 +43,11 @@ pub struct Running {
 }
 
 pub async fn start_router() -> Running {
-    let router = Arc::new(Router::new(Certificates::new(None)));
+    start_router_with(Hybrid::default(), Credentials::default()).await
+}
+
+pub async fn start_router_with(hybrid: Hybrid, credentials: Credentials) -> Running {
+    let router = Arc::new(Router::new(Certificates::new(None), hybrid, credentials));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (drain, draining) = watch::channel(false);

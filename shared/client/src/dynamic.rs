@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use fractus_models::{ModelError, embedded};
 use fractus_wire::document_io::{DocumentReader, to_document};
-use fractus_wire::{Document, DynamicShape, OperationSchema, Payload, ServiceSchema, Shape, dynamic};
+use fractus_wire::event_stream::{FrameLimits, events_made_by};
+use fractus_wire::{
+    Document, DynamicShape, Failure, Member, OperationSchema, Payload, Schema, ServiceSchema, Shape, dynamic,
+};
 use futures::StreamExt;
 use parking_lot::Mutex;
 
@@ -56,33 +59,36 @@ impl Calls {
         let mut output = self.call_shape(service, operation, shape).await?;
         let payload = output.take_payload();
         let mut document = to_document(&output)?;
-        if let Some(value) = self.collected(payload).await?
-            && let Some(index) = operation.output.payload
-            && let Some(member) = operation.output.members.as_slice().get(usize::from(index))
+        let flows = |member: &&'static Member| member.target.streaming || member.target.event_stream;
+        if let Some(member) = operation.output.members.into_iter().find(flows)
             && let Document::Map(members) = &mut document
         {
-            members.insert(member.name.to_owned(), value);
+            members.insert(member.name.to_owned(), self.collected(member.target, payload).await?);
         }
         Ok(document)
     }
 
-    async fn collected(&self, payload: Payload) -> Result<Option<Document>, CallError> {
-        match payload {
+    async fn collected(&self, schema: &'static Schema, payload: Payload) -> Result<Document, CallError> {
+        let events = match payload {
+            Payload::None => return Ok(Document::Null),
             Payload::Bytes(bytes) => {
                 let whole = bytes.collect(self.client.inner.limits.answer_bytes).await;
-                Ok(Some(Document::Blob(whole.map_err(|error| CallError::Unreadable(error.to_string()))?)))
+                return Ok(Document::Blob(whole.map_err(|error| CallError::Unreadable(error.to_string()))?));
             }
-            Payload::Events(mut events) => {
-                let mut kept = Vec::new();
-                while let Some(event) = events.next().await {
-                    if kept.len() == MAX_EVENTS {
-                        return Err(CallError::Unreadable(format!("the answer has more than {MAX_EVENTS} events")));
-                    }
-                    kept.push(to_document(event?.as_ref())?);
+            Payload::Events(events) => events,
+            Payload::IncomingEvents(body, protocol) => {
+                let make = move || DynamicShape::new(schema);
+                match events_made_by(make, body, protocol, FrameLimits::default()).into_payload() {
+                    Payload::Events(events) => events,
+                    _ => return Ok(Document::Null),
                 }
-                Ok(Some(Document::List(kept)))
             }
-            Payload::None | Payload::IncomingEvents(..) => Ok(None),
+        };
+        let kept: Vec<_> = events.take(MAX_EVENTS + 1).collect().await;
+        if kept.len() > MAX_EVENTS {
+            return Err(CallError::Unreadable(format!("the answer has more than {MAX_EVENTS} events")));
         }
+        let event = |event: Result<Box<dyn Shape>, Failure>| Ok::<_, CallError>(to_document(event?.as_ref())?);
+        Ok(Document::List(kept.into_iter().map(event).collect::<Result<_, _>>()?))
     }
 }

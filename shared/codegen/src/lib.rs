@@ -38,9 +38,19 @@ pub fn build(api: &str) -> Result<(), CodegenError> {
     let folder = fractus_models::folder();
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", folder.join(format!("{api}.json")).display());
-    let path = Path::new(&out).join(format!("{api}.rs"));
-    let text = generate(&Api::read(&folder, api)?);
-    std::fs::write(&path, text).map_err(|error| CodegenError::Unwritable(path, error))
+    let facts = Api::read(&folder, api)?;
+    let files = [(format!("{api}.rs"), generate(&facts)), (format!("{api}_operations.rs"), operation_list(&facts))];
+    for (name, text) in files {
+        let path = Path::new(&out).join(name);
+        std::fs::write(&path, text).map_err(|error| CodegenError::Unwritable(path, error))?;
+    }
+    Ok(())
+}
+
+/// A macro that gives all operation markers to another one: for tests that go through a whole API.
+pub fn operation_list(api: &Api) -> String {
+    let markers: Vec<String> = api.operations.keys().map(|name| names::type_name(name)).collect();
+    format!("macro_rules! for_each_operation {{ ($each:ident) => {{ $each!({}); }} }}\n", markers.join(", "))
 }
 
 /// The Rust of an API, to be included in a module of its own.

@@ -91,20 +91,30 @@ struct Reading {
 
 /// The events in a body of frames. Nothing comes after the first error.
 pub fn events_of_body<T: Shape + Default>(body: ByteStream, protocol: Protocol, limits: FrameLimits) -> EventStream<T> {
+    events_made_by(T::default, body, protocol, limits)
+}
+
+/// As [`events_of_body`], with `make` giving the empty event: for shapes that are known by their schema alone.
+pub fn events_made_by<T: Shape>(
+    make: impl Fn() -> T + Send + 'static,
+    body: ByteStream,
+    protocol: Protocol,
+    limits: FrameLimits,
+) -> EventStream<T> {
     let reading = Reading { protocol, body, decoder: Decoder::new(limits), limits, is_over: false };
-    EventStream::new(stream::unfold(reading, |mut reading| async move {
-        let event = reading.next().await?;
-        Some((event, reading))
+    EventStream::new(stream::unfold((reading, make), |(mut reading, make)| async move {
+        let event = reading.next(make()).await?;
+        Some((event, (reading, make)))
     }))
 }
 
 impl Reading {
     /// The next event; nothing comes after an error.
-    async fn next<T: Shape + Default>(&mut self) -> Option<Result<T, Failure>> {
+    async fn next<T: Shape>(&mut self, event: T) -> Option<Result<T, Failure>> {
         if self.is_over {
             return None;
         }
-        match self.next_event().await {
+        match self.next_event(event).await {
             Ok(Some(event)) => Some(Ok(event)),
             Ok(None) => None,
             Err(failure) => {
@@ -114,10 +124,9 @@ impl Reading {
         }
     }
 
-    async fn next_event<T: Shape + Default>(&mut self) -> Result<Option<T>, Failure> {
+    async fn next_event<T: Shape>(&mut self, mut event: T) -> Result<Option<T>, Failure> {
         loop {
             while let Some(message) = self.decoder.next_message().map_err(|error| failure_of_frame(&error))? {
-                let mut event = T::default();
                 match read_message(self.protocol, message, &mut event, self.limits.headers)? {
                     Incoming::Event => return Ok(Some(event)),
                     Incoming::Passed => {}

@@ -14,7 +14,7 @@ mod write;
 
 pub use decoder::{Decoder, FrameLimits};
 pub(crate) use events::body_of_shape;
-pub use events::{CONTENT_TYPE, body_of_events, events_of_body, initial_message};
+pub use events::{CONTENT_TYPE, body_of_events, events_made_by, events_of_body, initial_message};
 pub use frame::{FrameError, Header, HeaderValue, Message};
 
 #[cfg(test)]
