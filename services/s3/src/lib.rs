@@ -1,1 +1,51 @@
-//! See README.md.
+//! S3: buckets of objects.
+//!
+//! In reading order: [`store`] says what is kept, [`model`] holds the rules as plain functions, [`addressing`] how a
+//! bucket is named by a host, [`ingest`] how bytes come in, [`objects`] how they are put and removed, [`notify`] who is
+//! told, [`operations`] the API's handlers, [`service`] the operation table.
+//!
+//! This is the core: buckets, objects, listings, multipart uploads, notifications. Left out so far: versions, access
+//! control, lifecycle, replication, object lock, encryption, select; see the README.
+
+pub mod addressing;
+pub mod background;
+pub mod config;
+pub mod error;
+pub mod ingest;
+pub mod model;
+pub mod notify;
+pub mod objects;
+pub mod operations;
+pub mod readers;
+pub mod service;
+pub mod store;
+
+use std::convert::Infallible;
+
+use fractus_bus::outbox::Outbox;
+use fractus_host::{App, Host};
+
+pub use config::Config;
+pub use service::{S3, operations};
+
+/// Starts S3 in a host: the process's own, or a test's.
+pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
+    let (freed, receiver) = tokio::sync::mpsc::unbounded_channel();
+    let s3 = S3 {
+        store: host.store().clone(),
+        outbox: Outbox::start(host.bus(), host.store()),
+        config,
+        readers: readers::Readers::default(),
+        freed,
+        host_id: host_id(&host).into(),
+        host,
+    };
+    background::start(&s3, receiver);
+    Ok(App::new(s3, operations()))
+}
+
+/// 76 characters of base64, as S3 names its hosts.
+fn host_id(host: &Host) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(host.random().bytes::<57>())
+}

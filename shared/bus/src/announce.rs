@@ -12,7 +12,7 @@ use futures::stream::{SelectAll, select_all};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
 use crate::connection::Live;
 use crate::contracts::{Cause, Gone, Presence, Status};
@@ -22,6 +22,7 @@ use crate::{Bus, events};
 pub(crate) const WHO_IS_THERE: &str = "event.*.who-is-there";
 
 /// An announced replica. Dropping it says goodbye.
+#[must_use = "dropping it says goodbye"]
 pub struct Announced {
     bus: Bus,
     presence: Arc<watch::Sender<Presence>>,
@@ -44,7 +45,7 @@ impl Announced {
     pub async fn leave(self) {
         self.say_goodbye();
         if let Ok(live) = self.bus.live() {
-            let _ = live.client.flush().await;
+            let _ = live.settle().await;
         }
     }
 
@@ -53,6 +54,7 @@ impl Announced {
             return;
         }
         let presence = self.presence.borrow();
+        self.bus.inner.announced.lock().retain(|(_, replica)| *replica != presence.replica);
         self.bus.say_goodbye_for(&presence.service, &presence.replica);
     }
 }
@@ -67,7 +69,8 @@ impl Bus {
     /// Announces this replica: at once, at every change and reconnection, and by heart-beats. Announce after calls are
     /// served and subscriptions are ready: whoever sees the announcement may use them at once.
     pub fn announce(&self, presence: Presence) -> Announced {
-        let stop = CancellationToken::new();
+        let stop = self.inner.goodbye.child_token();
+        self.inner.announced.lock().push((presence.service.clone(), presence.replica.clone()));
         let presence = Arc::new(watch::Sender::new(presence));
         let announcing = Announcing {
             connection: self.inner.connection.clone(),

@@ -1,7 +1,9 @@
 //! The handle.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -10,7 +12,8 @@ use crate::connection::{Connection, Live};
 use crate::warnings::Warnings;
 use crate::{BusConfig, BusError, BusState};
 
-/// A process's place on the bus; clones share it. When the last clone is gone, so is the connection.
+/// A process's place on the bus; clones share it. When the last clone is gone, so is the connection; a consumption, an
+/// announcement and an outbox hold one each.
 #[derive(Clone)]
 pub struct Bus {
     pub(crate) inner: Arc<Inner>,
@@ -20,8 +23,14 @@ pub(crate) struct Inner {
     pub config: BusConfig,
     pub connection: Connection,
     pub warnings: Warnings,
+    /// The epoch of the connection over which the delivery queue was seen; 0 is none.
+    pub queue_seen: AtomicU64,
     /// Cancelled when consumers and servers are to take nothing new and finish what they have.
     pub drain: CancellationToken,
+    /// The replicas announced here (service and replica id), to say goodbye for.
+    pub announced: Mutex<Vec<(String, String)>>,
+    /// Cancelled when nothing more is to be announced.
+    pub goodbye: CancellationToken,
     /// Everything that works in the background on this bus.
     pub tasks: TaskTracker,
     stop: CancellationToken,
@@ -30,6 +39,7 @@ pub(crate) struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.drain.cancel();
+        self.goodbye.cancel();
         self.stop.cancel();
     }
 }
@@ -44,7 +54,10 @@ impl Bus {
             config,
             connection,
             warnings: Warnings::default(),
+            queue_seen: AtomicU64::new(0),
             drain: CancellationToken::new(),
+            announced: Mutex::default(),
+            goodbye: CancellationToken::new(),
             tasks: TaskTracker::new(),
             stop,
         };
@@ -80,8 +93,13 @@ impl Bus {
         self.inner.drain.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.inner.goodbye.cancel();
+        let announced = std::mem::take(&mut *self.inner.announced.lock());
+        for (service, replica) in announced {
+            self.say_goodbye_for(&service, &replica);
+        }
         if let Ok(live) = self.inner.connection.now() {
-            let _ = live.client.flush().await;
+            let _ = live.settle().await;
         }
         self.inner.stop.cancel();
     }

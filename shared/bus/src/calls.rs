@@ -33,6 +33,7 @@ pub struct CallFailure {
 }
 
 /// A served verb. Dropping it ends the serving; calls that are being handled are finished.
+#[must_use = "dropping it ends the serving"]
 pub struct Serving {
     ready: watch::Receiver<bool>,
     _stop: DropGuard,
@@ -125,7 +126,7 @@ where
     let Ok(subject) = subjects::call(&service, C::VERB) else { return };
     while let Some(live) = with.stop.run_until_cancelled(connection.live()).await {
         let Some(mut subscriber) = events::open(&live, &subject, Some(&service)).await else { return };
-        if live.client.flush().await.is_ok() {
+        if live.settle().await.is_ok() {
             with.ready.send_replace(true);
         }
         let mut draining = false;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Event, jetstream};
+use bytes::Bytes;
 use fractus_clock::Clock;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,18 @@ pub(crate) struct Live {
     pub epoch: u64,
 }
 
+impl Live {
+    /// Waits until the server has taken in all that was sent before, subscriptions among it. (The client's own flush
+    /// ends when the bytes are in the socket.)
+    pub async fn settle(&self) -> Result<(), BusError> {
+        // Nobody listens there, so the server itself answers, after what came before on this connection.
+        match self.client.request(self.client.new_inbox(), Bytes::new()).await {
+            Err(error) if error.kind() != RequestErrorKind::NoResponders => Err(BusError::Away),
+            _ => Ok(()),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Connection {
     shared: Arc<Shared>,
@@ -46,6 +60,8 @@ struct Shared {
 }
 
 const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// About a second.
+const FAILURES_BEFORE_WARNING: usize = 6;
 /// Messages waiting for one subscriber; past it they are dropped and the subscriber is told.
 const SUBSCRIPTION_CAPACITY: usize = 8_192;
 /// Commands waiting for the connection.
@@ -163,7 +179,8 @@ async fn supervise(connection: Connection, url: String, config: BusConfig) {
                 connection.shared.state.send_replace(BusState::Away);
             }
             Err(error) => {
-                if failures == 0 {
+                // A server that starts together with this process is there sooner.
+                if failures == FAILURES_BEFORE_WARNING {
                     tracing::warn!(
                         url = %without_password(&url), %error,
                         "no message bus yet: deliveries, events and calls between services wait for it"

@@ -14,6 +14,7 @@ use async_nats::jetstream::{AckKind, ErrorCode, Message};
 use async_nats::{StatusCode, Subscriber};
 use fractus_clock::{Clock, Stopwatch};
 use futures::{FutureExt, StreamExt};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -62,7 +63,8 @@ impl Default for ConsumeConfig {
     }
 }
 
-/// A running consumption. Dropping it stops it; handlers that run are finished.
+/// A running consumption: it also keeps its bus alive. Dropping it stops it; handlers that run are finished.
+#[must_use = "dropping it stops the consumption"]
 pub struct Consumption {
     tasks: TaskTracker,
     stop: DropGuard,
@@ -151,9 +153,29 @@ impl Worker {
                 break;
             }
         }
+        self.finish(&mut flight).await;
+    }
+
+    /// Lets what runs come to its end.
+    async fn finish(&self, flight: &mut Flight) {
+        let mut beat = self.beat();
         while !flight.is_idle() {
-            flight.settled().await;
+            tokio::select! {
+                () = flight.settled() => {}
+                _ = beat.tick() => flight.tell_progress(self.beat_period()).await,
+            }
         }
+    }
+
+    /// How often the queue hears that slow handlers are alive.
+    fn beat_period(&self) -> Duration {
+        (self.config.acknowledge_within / 3).max(Duration::from_millis(1))
+    }
+
+    fn beat(&self) -> tokio::time::Interval {
+        let mut beat = tokio::time::interval(self.beat_period());
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat
     }
 
     /// Waits for `what` while running jobs settle; none when the consumption is to stop.
@@ -201,6 +223,11 @@ impl Worker {
             .get_stream_no_info(subjects::DELIVERIES)
             .await
             .map_err(|error| refused(error.to_string()))?;
+        if self.order == Order::Ordered {
+            // Whatever was under way over an earlier connection may have been lost with it: a new consumer begins with
+            // the oldest delivery that is not done, the old one would go on behind it.
+            let _ = queue.delete_consumer(&name).await;
+        }
         match queue.create_consumer(wanted).await {
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {
@@ -218,7 +245,7 @@ impl Worker {
     async fn session(&self, live: &Live, flight: &mut Flight) {
         let Some(mut pulls) = Pulls::open(live, &self.consumer_name()).await else { return };
         let mut changes = self.connection.changes();
-        let mut tick = tokio::time::interval(self.config.acknowledge_within / 3);
+        let (mut beat, mut look) = (self.beat(), tokio::time::interval(PULL_HEARTBEAT));
         let mut ended = false;
         while !ended {
             if pulls.wanted == 0 {
@@ -233,11 +260,12 @@ impl Worker {
                     None => ended = true,
                 },
                 () = flight.settled() => {}
-                _ = tick.tick() => {
-                    flight.tell_progress(self.config.acknowledge_within / 3).await;
+                // An idle service is not woken for it.
+                _ = beat.tick(), if flight.len() > 0 => {
+                    flight.tell_progress(self.beat_period()).await;
                     self.renew_lease(&pulls).await;
-                    ended = pulls.is_silent();
                 }
+                _ = look.tick() => ended = pulls.is_silent(),
             }
         }
         self.give_back(pulls, flight).await;
@@ -306,10 +334,8 @@ impl Worker {
 
     /// Finishes what runs and ends the lease, so that another replica need not wait for it to run out.
     async fn release_lease(&self, live: &Live, flight: &mut Flight) {
-        while !flight.is_idle() {
-            flight.settled().await;
-        }
-        let _ = live.client.flush().await;
+        self.finish(flight).await;
+        let _ = live.settle().await;
         if let Ok(queue) = live.jetstream.get_stream_no_info(subjects::DELIVERIES).await {
             let _ = queue.delete_consumer(&self.consumer_name()).await;
         }

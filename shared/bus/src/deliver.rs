@@ -2,59 +2,66 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
+use fractus_aws::Lane;
 
 use crate::connection::Live;
 use crate::contracts::Delivery;
-use crate::{Bus, BusConfig, BusError, DeliveryStorage, headers, subjects};
+use crate::parcel::Parcel;
+use crate::{Bus, BusConfig, BusError, DeliveryStorage, subjects};
 
 /// How long the queue remembers ids, to drop what is sent twice.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-
-struct Encoded {
-    subject: String,
-    headers: HeaderMap,
-    payload: Bytes,
-}
 
 impl Bus {
     /// Puts a delivery into the work queue. Ok means that it is kept there, on disk where the queue is: it will reach
     /// the service when that runs.
     ///
-    /// Where the sending must not be lost with this process, send through the outbox.
+    /// Where the sending must not be lost with this process, send through [`crate::outbox`].
     pub async fn deliver(&self, delivery: &Delivery) -> Result<(), BusError> {
-        self.deliver_all(std::slice::from_ref(delivery)).await.pop().unwrap_or(Err(BusError::Away))
+        let parcel = Parcel::of(delivery)?;
+        let sending = self.send(&parcel).await?;
+        self.confirm(&parcel, sending).await
     }
 
     /// Puts many deliveries into the work queue with their confirmations in flight together; one result each, in
     /// order. Those that share an ordering key are confirmed one after the other, so that a lost one cannot be overtaken.
     pub async fn deliver_all(&self, deliveries: &[Delivery]) -> Vec<Result<(), BusError>> {
-        let mut results = Vec::with_capacity(deliveries.len());
-        results.resize(deliveries.len(), Ok(()));
+        let encoded: Vec<_> = deliveries.iter().map(Parcel::of).collect();
+        let parcels: Vec<&Parcel> = encoded.iter().flatten().collect();
+        let mut sent = self.deliver_parcels(&parcels).await.into_iter();
+        let result = |encoded: &Result<Parcel, BusError>| match encoded {
+            Ok(_) => sent.next().unwrap_or(Err(BusError::Away)),
+            Err(error) => Err(error.clone()),
+        };
+        encoded.iter().map(result).collect()
+    }
+
+    pub(crate) async fn deliver_parcels(&self, parcels: &[&Parcel]) -> Vec<Result<(), BusError>> {
+        let mut results = vec![Ok(()); parcels.len()];
         // Keys whose earlier delivery failed: the later ones would overtake it.
-        let mut failed: HashMap<String, BusError> = HashMap::new();
-        for wave in waves(deliveries) {
+        let mut failed: HashMap<&str, BusError> = HashMap::new();
+        for wave in waves(parcels) {
             let mut sent = Vec::with_capacity(wave.len());
             for index in wave {
-                let delivery = &deliveries[index];
-                let before = delivery.ordering_key().and_then(|key| failed.get(&key).cloned());
-                match before {
-                    Some(error) => results[index] = Err(error),
-                    None => sent.push((index, self.send(delivery).await)),
+                let key = parcels[index].ordering_key.as_deref();
+                match key.and_then(|key| failed.get(key)) {
+                    Some(error) => results[index] = Err(error.clone()),
+                    None => sent.push((index, self.send(parcels[index]).await)),
                 }
             }
             for (index, sending) in sent {
                 let result = match sending {
-                    Ok(sending) => self.confirm(&deliveries[index], sending).await,
+                    Ok(sending) => self.confirm(parcels[index], sending).await,
                     Err(error) => Err(error),
                 };
-                if let (Err(error), Some(key)) = (&result, deliveries[index].ordering_key()) {
+                if let (Err(error), Some(key)) = (&result, parcels[index].ordering_key.as_deref()) {
                     failed.insert(key, error.clone());
                 }
                 results[index] = result;
@@ -63,15 +70,18 @@ impl Bus {
         results
     }
 
-    async fn send(&self, delivery: &Delivery) -> Result<(Live, PublishAckFuture), BusError> {
-        let live = self.live().inspect_err(|error| self.warn_of_waiting(&delivery.service, error))?;
-        let encoded = encode(delivery, &live)?;
-        let sending = live.jetstream.publish_with_headers(encoded.subject, encoded.headers, encoded.payload);
-        let acknowledgement = sending.await.map_err(refusal)?;
+    async fn send(&self, parcel: &Parcel) -> Result<(Live, PublishAckFuture), BusError> {
+        let live = self.live().inspect_err(|error| self.warn_of_waiting(&parcel.service, error))?;
+        // Once for each connection, because a delivery to a missing queue gets no answer where somebody listens.
+        if self.inner.queue_seen.load(Ordering::Acquire) != live.epoch {
+            ensure_queue(&live.jetstream, &self.inner.config).await?;
+            self.inner.queue_seen.store(live.epoch, Ordering::Release);
+        }
+        let acknowledgement = publish(&live, parcel).await?;
         Ok((live, acknowledgement))
     }
 
-    async fn confirm(&self, delivery: &Delivery, (live, sending): (Live, PublishAckFuture)) -> Result<(), BusError> {
+    async fn confirm(&self, parcel: &Parcel, (live, sending): (Live, PublishAckFuture)) -> Result<(), BusError> {
         let first = tokio::select! {
             biased;
             result = sending.into_future() => result,
@@ -79,18 +89,36 @@ impl Bus {
         };
         match first {
             Ok(_) => {
-                self.check_for_takers(&delivery.service);
+                self.check_for_takers(&parcel.service);
                 Ok(())
             }
-            // The queue is not there yet, or is gone with the server's memory: make it, and try this one again.
+            // Somebody has deleted the queue: make it, and try this one again.
             Err(error) if error.kind() == PublishErrorKind::StreamNotFound => {
                 ensure_queue(&live.jetstream, &self.inner.config).await?;
-                let encoded = encode(delivery, &live)?;
-                let again = live.jetstream.publish_with_headers(encoded.subject, encoded.headers, encoded.payload);
-                again.await.map_err(refusal)?.await.map(|_| ()).map_err(refusal)
+                publish(&live, parcel).await?.await.map_err(refusal)?;
+                self.check_for_takers(&parcel.service);
+                Ok(())
             }
             Err(error) => Err(refusal(error)),
         }
+    }
+
+    /// Forgets deliveries that wait in the queue: those of one lane or all, to one service or all. A reset does it, after
+    /// the services have forgotten theirs. What a replica has in hand is not taken from it.
+    pub async fn forget_deliveries(&self, lane: Option<&Lane>, service: Option<&str>) -> Result<(), BusError> {
+        let live = self.live()?;
+        let subject =
+            format!("deliver.{}.{}.*", service.map_or(Ok("*"), subjects::token)?, lane.map_or("*", Lane::as_str));
+        ensure_queue(&live.jetstream, &self.inner.config).await?;
+        let refused = |error: String| BusError::Refused(error);
+        let queue = live.jetstream.get_stream_no_info(subjects::DELIVERIES).await;
+        queue
+            .map_err(|error| refused(error.to_string()))?
+            .purge()
+            .filter(subject)
+            .await
+            .map(|_| ())
+            .map_err(|error| refused(error.to_string()))
     }
 
     /// Says once for each target service that its deliveries do not flow.
@@ -122,25 +150,22 @@ impl Bus {
     }
 }
 
-fn encode(delivery: &Delivery, live: &Live) -> Result<Encoded, BusError> {
-    let subject = subjects::delivery(delivery)?;
-    let payload = serde_json::to_vec(delivery).map_err(|error| BusError::Encode(error.to_string()))?;
-    let limit = live.client.max_payload();
+async fn publish(live: &Live, parcel: &Parcel) -> Result<PublishAckFuture, BusError> {
+    let (size, limit) = (parcel.payload.len(), live.client.max_payload());
     // The headers count too; they are short.
-    if payload.len() + 1_024 > limit {
-        return Err(BusError::TooLarge { size: payload.len(), limit });
+    if size + 1_024 > limit {
+        return Err(BusError::TooLarge { size, limit });
     }
-    let mut headers = headers::of(Some(&delivery.lane), &delivery.cause);
-    headers::put(&mut headers, "Nats-Msg-Id", &delivery.id);
-    Ok(Encoded { subject, headers, payload: Bytes::from(payload) })
+    let sending = live.jetstream.publish_with_headers(parcel.subject.clone(), parcel.headers(), parcel.payload.clone());
+    sending.await.map_err(refusal)
 }
 
 /// The order of sending: in each wave at most one delivery of each ordering key.
-fn waves(deliveries: &[Delivery]) -> Vec<Vec<usize>> {
+fn waves(parcels: &[&Parcel]) -> Vec<Vec<usize>> {
     let mut waves: Vec<Vec<usize>> = Vec::new();
-    let mut sent_of_key: HashMap<String, usize> = HashMap::new();
-    for (index, delivery) in deliveries.iter().enumerate() {
-        let wave = match delivery.ordering_key() {
+    let mut sent_of_key: HashMap<&str, usize> = HashMap::new();
+    for (index, parcel) in parcels.iter().enumerate() {
+        let wave = match parcel.ordering_key.as_deref() {
             None => 0,
             Some(key) => {
                 let count = sent_of_key.entry(key).or_insert(0);
@@ -206,5 +231,30 @@ fn refusal(error: PublishError) -> BusError {
                 _ => BusError::Refused(error.to_string()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::Cause;
+
+    fn parcel(key: Option<&str>) -> Parcel {
+        Parcel {
+            id: String::new(),
+            lane: fractus_aws::Lane::main(),
+            service: String::new(),
+            subject: String::new(),
+            ordering_key: key.map(str::to_owned),
+            cause: Cause::default(),
+            payload: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn a_wave_has_one_delivery_of_each_key() {
+        let parcels = [Some("a"), None, Some("a"), Some("b"), None, Some("a"), Some("b")].map(parcel);
+        let parcels: Vec<&Parcel> = parcels.iter().collect();
+        assert_eq!(waves(&parcels), [vec![0, 1, 3, 4], vec![2, 6], vec![5]]);
     }
 }

@@ -17,6 +17,7 @@ pub type Replicas = Arc<BTreeMap<String, Vec<Presence>>>;
 
 /// A view of all announced replicas that follows their starts and stops; clones share it.
 #[derive(Clone)]
+#[must_use = "dropping it ends the watch"]
 pub struct Directory {
     replicas: watch::Receiver<Replicas>,
     _stop: Arc<DropGuard>,

@@ -40,6 +40,7 @@ pub enum Heard<E> {
 }
 
 /// Events of one kind as they come. Dropping it ends the subscription.
+#[must_use = "dropping it ends the subscription"]
 pub struct Subscription<E> {
     arrivals: mpsc::Receiver<Arrival>,
     ready: watch::Receiver<bool>,
@@ -158,7 +159,7 @@ async fn forward(
         let live = connection.live().await;
         changes.mark_unchanged();
         let Some(mut subscriber) = open(&live, &subject, group.as_deref()).await else { return };
-        if live.client.flush().await.is_err() {
+        if live.settle().await.is_err() {
             continue;
         }
         ready.send_replace(true);

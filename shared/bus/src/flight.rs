@@ -19,6 +19,9 @@ use crate::{Bus, Outcome};
 
 pub(crate) type Handler = Arc<dyn Fn(Delivery) -> BoxFuture<'static, Outcome> + Send + Sync>;
 
+/// Before a dead letter is sent again that the queue has not taken.
+const DEAD_LETTER_RETRY_DELAY: Duration = Duration::from_secs(2);
+
 /// A delivery taken from the queue.
 pub(crate) struct Job {
     sequence: u64,
@@ -142,13 +145,12 @@ impl Flight {
     }
 
     /// Gives up what waits for an earlier one of its key: the queue will give it out again, in order.
-    pub fn drop_waiting(&mut self) -> Vec<Message> {
+    pub fn drop_waiting(&mut self) {
         let waiting: Vec<Job> = self.keys.values_mut().flat_map(std::mem::take).collect();
         for job in &waiting {
             self.taken.remove(&job.sequence);
             self.bytes = self.bytes.saturating_sub(job.message.payload.len());
         }
-        waiting.into_iter().map(|job| job.message).collect()
     }
 
     /// Tells the queue that slow jobs are alive, so that it does not give them to another replica.
@@ -181,13 +183,28 @@ impl Work {
                     attempt = attempt.saturating_add(1);
                 }
                 Settlement::Again(delay) => return settle_with(&message, AckKind::Nak(Some(delay))).await,
-                Settlement::GiveUp(failure) => return self.give_up(&delivery, &message, &failure, attempt).await,
+                Settlement::GiveUp(failure) => {
+                    while let Err(delay) = self.give_up(&delivery, &message, &failure, attempt).await {
+                        if self.order == Order::Any {
+                            return settle_with(&message, AckKind::Nak(Some(delay))).await;
+                        }
+                        Clock::real().sleep(delay).await;
+                    }
+                    return;
+                }
             }
         }
     }
 
-    /// Sends the dead letter before the original is let go of, so that neither is lost in between.
-    async fn give_up(&self, delivery: &Delivery, message: &Message, failure: &Failure, attempt: u32) {
+    /// Sends the dead letter before the original is let go of, so that neither is lost in between. Where it cannot be
+    /// sent, answers when to try again.
+    async fn give_up(
+        &self,
+        delivery: &Delivery,
+        message: &Message,
+        failure: &Failure,
+        attempt: u32,
+    ) -> Result<(), Duration> {
         let Some(to) = &delivery.dead_letter else {
             if self.bus.inner.warnings.first(&format!("dropped {} {}", delivery.target, failure.code)) {
                 tracing::warn!(
@@ -196,14 +213,18 @@ impl Work {
                     "dropped a delivery that could not be made and has no dead-letter queue (said once for each target and reason)"
                 );
             }
-            return settle_with(message, AckKind::Term).await;
+            settle_with(message, AckKind::Term).await;
+            return Ok(());
         };
         let letter = settle::dead_letter(delivery, to, failure, attempt);
         match self.bus.deliver(&letter).await {
-            Ok(()) => settle_with(message, AckKind::Ack).await,
+            Ok(()) => {
+                settle_with(message, AckKind::Ack).await;
+                Ok(())
+            }
             Err(error) => {
                 tracing::debug!(delivery = %delivery.id, %error, "the dead letter is tried again");
-                settle_with(message, AckKind::Nak(Some(Duration::from_secs(5)))).await;
+                Err(DEAD_LETTER_RETRY_DELAY)
             }
         }
     }

@@ -3,8 +3,8 @@
 //! There are three ways from one service to another, and no others (`README.md` lists every subject):
 //!
 //! 1. a [`Delivery`](contracts::Delivery) brings a payload to an ARN, at least once, through a JetStream work queue:
-//!    [`Bus::deliver`], [`Bus::consume_deliveries`], and the outbox to send it in the same
-//!    transaction as the change that caused it;
+//!    [`Bus::deliver`], [`Bus::consume_deliveries`], and [`outbox`] to send it in the same transaction
+//!    as the change that caused it;
 //! 2. an [`Event`](contracts::Event) tells whoever listens that something has happened: [`Bus::publish`],
 //!    [`Bus::subscribe`];
 //! 3. a [`Call`](contracts::Call) asks one replica of a service a private question: [`Bus::call`], [`Bus::serve`].
@@ -13,7 +13,7 @@
 //! [`Directory`] shows who is there. [`Bus::wake_watch`] lets a launcher start a service at its first delivery or call.
 //!
 //! Read in this order: [`contracts`] (what crosses), `subjects` (where), `connection` (NATS may be away at any time),
-//! `deliver` and `consume`, `events`, `calls`, `announce` and `directory`, `wake`.
+//! `deliver` and `consume`, `events`, `calls`, `announce` and `directory`, `wake`, [`outbox`].
 //!
 //! Left out on purpose: anything that has a public AWS operation (call it through `fractus-client`); streams of events
 //! kept for later (an event that nobody hears is gone); clusters of NATS servers (the URL may list several, the streams
@@ -34,6 +34,8 @@ mod error;
 mod events;
 mod flight;
 mod headers;
+pub mod outbox;
+mod parcel;
 mod settle;
 mod subjects;
 #[cfg(feature = "testing")]

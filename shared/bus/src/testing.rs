@@ -64,7 +64,7 @@ fn spawn(folder: &Path, port: Option<u16>) -> io::Result<Child> {
         &config,
         format!(
             "listen: \"127.0.0.1:{}\"\nmax_payload: {MAX_PAYLOAD_BYTES}\nports_file_dir: {folder:?}\n\
-             jetstream {{ store_dir: {:?}, max_mem: 1GB, max_file: 4GB }}\n",
+             jetstream {{ store_dir: {:?}, max_mem: 2GB, max_file: 4GB }}\n",
             port.map_or("-1".to_owned(), |port| port.to_string()),
             folder.join("jetstream"),
         ),

@@ -1,14 +1,17 @@
 //! Noticing that a service is wanted which nobody runs, so that a launcher can start it.
 
+use std::time::Duration;
+
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
+use fractus_clock::Clock;
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Connection, Live};
 use crate::contracts::{Presence, Status};
-use crate::{Bus, BusError, announce, calls, events, subjects};
+use crate::{Bus, BusConfig, BusError, announce, calls, deliver, events, subjects};
 
 /// What wants the service.
 #[derive(Debug)]
@@ -50,11 +53,17 @@ impl HeldCall {
 }
 
 /// Watches in the place of a service that is not running.
+#[must_use = "dropping it ends the watch"]
 pub struct WakeWatch {
     wakes: mpsc::Receiver<Wake>,
     ready: watch::Receiver<bool>,
     stop: CancellationToken,
+    connection: Connection,
+    service: String,
 }
+
+/// How often a launcher looks whether a starting service answers.
+const ANSWER_POLL: Duration = Duration::from_millis(5);
 
 /// Calls held for one service; more than that are refused.
 const MOST_HELD: usize = 1_024;
@@ -68,6 +77,38 @@ impl WakeWatch {
     /// The next thing that wants the service. A watch that begins, or reconnects, while deliveries already wait says so.
     pub async fn next(&mut self) -> Option<Wake> {
         self.wakes.recv().await
+    }
+
+    /// Keeps the watch until the service itself answers on the bus, or for `timeout`, then ends it; gives the calls that
+    /// came meanwhile. A service listens for its callers' requests before it is on the bus: whoever stops the watch too
+    /// soon leaves a gap in which calls find nobody.
+    pub async fn hand_over(self, timeout: Duration) -> Vec<HeldCall> {
+        let _ = tokio::time::timeout(timeout, self.answered()).await;
+        self.stop().await
+    }
+
+    async fn answered(&self) {
+        let clock = Clock::real();
+        loop {
+            let live = self.connection.live().await;
+            let inbox = live.client.new_inbox();
+            let Some(mut answers) = events::open(&live, &inbox, None).await else { return };
+            let subject = format!("$SRV.PING.{}", self.service);
+            let _ = live.client.publish_with_reply(subject, inbox, Bytes::new()).await;
+            let from_the_service = async {
+                while let Some(answer) = answers.next().await {
+                    let answer: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
+                    let status = answer["metadata"]["status"].as_str().unwrap_or("idle");
+                    if status != "idle" {
+                        return;
+                    }
+                }
+            };
+            if tokio::time::timeout(ANSWER_POLL * 4, from_the_service).await.is_ok() {
+                return;
+            }
+            clock.sleep(ANSWER_POLL).await;
+        }
     }
 
     /// Ends the watch, so that calls reach the service itself, and gives the calls that came meanwhile.
@@ -94,14 +135,15 @@ impl Bus {
     /// queue group, so that a call goes to the launcher or to the service, never to both), and answers the service
     /// protocol's questions as an idle service.
     ///
-    /// A launcher starts the service at the first [`Wake`], waits for its announcement, [stops](WakeWatch::stop) the
-    /// watch, and issues the held calls again.
+    /// A launcher starts the service at the first [`Wake`], [hands over](WakeWatch::hand_over) to it, and issues the held
+    /// calls again.
     pub fn wake_watch(&self, service: &str) -> WakeWatch {
         let (sender, wakes) = mpsc::channel(MOST_HELD);
         let (ready_sender, ready) = watch::channel(false);
         let stop = CancellationToken::new();
         let watching = Watching {
             connection: self.inner.connection.clone(),
+            config: self.inner.config.clone(),
             service: service.to_owned(),
             sender,
             ready: ready_sender,
@@ -119,12 +161,13 @@ impl Bus {
             },
         };
         tokio::spawn(watching.run());
-        WakeWatch { wakes, ready, stop }
+        WakeWatch { wakes, ready, stop, connection: self.inner.connection.clone(), service: service.to_owned() }
     }
 }
 
 struct Watching {
     connection: Connection,
+    config: BusConfig,
     service: String,
     sender: mpsc::Sender<Wake>,
     ready: watch::Sender<bool>,
@@ -152,7 +195,11 @@ impl Watching {
         let mut deliveries = events::open(live, &format!("deliver.{service}.>"), None).await?;
         let mut calls = events::open(live, &format!("call.{service}.>"), Some(service)).await?;
         let mut pings = events::open(live, &format!("$SRV.PING.{service}"), None).await?;
-        let _ = live.client.flush().await;
+        // A delivery to a queue that is not there would be heard here and answered by nobody.
+        if let Err(error) = deliver::ensure_queue(&live.jetstream, &self.config).await {
+            tracing::warn!(%error, "the delivery queue is not there");
+        }
+        let _ = live.settle().await;
         self.ready.send_replace(true);
         self.look_into_queue(live).await;
         let mut stopping = false;

@@ -1,1 +1,57 @@
-//! See ARCHITECTURE.md.
+//! The process that every service lives in.
+//!
+//! A service brings its state and a table of operations; the host brings everything else that a server is: settings,
+//! logs, store, bus, listeners, requests read and answered in every protocol of the model, identity, authorisation,
+//! background tasks, health, metrics, administration, a clean end. A service's `main` is one call of [`run`], and its
+//! `start` is the same function that tests call.
+//!
+//! In reading order: [`operations`] (the table), [`service`] (hooks), [`context`] (what a handler knows), [`Host`]
+//! (what a service is given), [`config`], then the life of a request and of the process, which are private.
+//!
+//! Left out on purpose: what any one service means. The host knows no service by name but the two that issue
+//! credentials.
+
+extern crate self as fractus_host;
+
+pub mod access_key;
+pub mod config;
+pub mod context;
+pub mod operations;
+pub mod service;
+
+mod access;
+mod activity;
+mod admin;
+mod auth;
+mod body;
+mod control;
+mod credentials;
+mod faults;
+mod host;
+mod identity;
+mod launch;
+mod metrics;
+mod parent;
+mod readiness;
+mod requests;
+mod run;
+mod serve;
+mod server;
+mod tasks;
+
+#[doc(hidden)]
+pub use serde;
+
+pub use access::Access;
+pub use config::{HostConfig, NoSettings, Settings};
+pub use context::{CalledOperation, Caller, CallerKind, Context};
+pub use faults::{FaultError, FaultRule};
+pub use host::{Host, HostParts};
+pub use identity::LANE_HEADER;
+pub use launch::{LaunchError, Running, launch};
+pub use operations::{Fidelity, Handler, OperationRow, Operations};
+pub use readiness::Hold;
+pub use run::{Program, run};
+pub use serve::FIDELITY_HEADER;
+pub use server::ListenError;
+pub use service::{App, Prepared, RequestUuid, Service};

@@ -28,6 +28,12 @@ impl Metadata {
     pub fn global(&self) -> bool {
         self.is_regionalized == Some(false)
     }
+
+    /// Errors in XML stand without the element that other services put around them. No trait of the model says so; the
+    /// one service that does it is also the one with a signature version of its own.
+    pub fn bare_errors(&self) -> bool {
+        self.signature_version == "s3"
+    }
 }
 
 impl OperationFacts {

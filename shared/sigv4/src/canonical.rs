@@ -197,7 +197,12 @@ fn write_query(out: &mut Vec<u8>, query: &str, plus_is_space: bool) {
 
 fn reencode(out: &mut Vec<u8>, text: &str, plus_is_space: bool) {
     let mut rest = text.as_bytes();
-    while let Some((byte, length)) = decode_first(rest) {
+    loop {
+        // Most of a query needs no encoding: it is copied in runs.
+        let run = rest.iter().position(|byte| !is_unreserved(*byte)).unwrap_or(rest.len());
+        out.extend_from_slice(&rest[..run]);
+        rest = &rest[run..];
+        let Some((byte, length)) = decode_first(rest) else { return };
         let byte = if byte == b'+' && length == 1 && plus_is_space { b' ' } else { byte };
         push_encoded(out, byte);
         rest = &rest[length..];

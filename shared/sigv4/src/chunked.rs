@@ -30,10 +30,11 @@ pub enum ChunkError {
     MissingSignature,
     #[error("the signature of a chunk or of the trailers does not match")]
     SignatureDoesNotMatch(Box<Mismatch>),
-    #[error("chunk {chunk} has {size} bytes and is not the last")]
+    #[error("before chunk {chunk} there is one of {size} bytes, which is not the last then")]
     ChunkTooSmall { chunk: u64, size: u64 },
     #[error("the trailers take more than {MAX_TRAILERS} bytes")]
     TrailersTooLong,
+    /// No `name: value`, or not what was announced.
     #[error("malformed trailer")]
     MalformedTrailer,
     #[error("the trailers have no signature")]
@@ -71,6 +72,8 @@ pub struct ChunkedDecoder {
     has_trailer: bool,
     seed: Option<ChunkSeed>,
     expected_length: Option<u64>,
+    /// The trailers that `x-amz-trailer` announces.
+    announced: Option<Vec<String>>,
     decoded: u64,
     chunk_index: u64,
     /// Size of the last chunk if it was below [`MIN_CHUNK`].
@@ -94,6 +97,7 @@ impl ChunkedDecoder {
             has_trailer: trailer,
             seed: seed.filter(|_| signing != ChunkSigning::Unsigned),
             expected_length: decoded_length,
+            announced: None,
             decoded: 0,
             chunk_index: 0,
             small: None,
@@ -104,6 +108,14 @@ impl ChunkedDecoder {
             trailers_length: 0,
             trailer_signature: None,
         })
+    }
+
+    /// Demands the trailers that `x-amz-trailer` announces, comma-separated, and no others.
+    #[must_use]
+    pub fn announced(mut self, names: &str) -> Self {
+        let names = names.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
+        self.announced = Some(names.collect());
+        self
     }
 
     /// Takes from the front of `input` and gives the next piece of data; `None` when all of `input` is taken. Call it
@@ -159,6 +171,13 @@ impl ChunkedDecoder {
         if self.has_trailer && self.seed.is_some() {
             self.check_trailers()?;
         }
+        if let Some(announced) = &self.announced {
+            let came = |name: &String| self.trailers.iter().any(|(trailer, _)| trailer == name);
+            let extra = self.trailers.iter().any(|(name, _)| !announced.contains(name));
+            if extra || !announced.iter().all(came) {
+                return Err(ChunkError::MalformedTrailer);
+            }
+        }
         Ok(self.trailers)
     }
 
@@ -204,7 +223,8 @@ impl ChunkedDecoder {
         }
         self.chunk_index += 1;
         if let (Some(small), true) = (self.small, size > 0) {
-            return Err(ChunkError::ChunkTooSmall { chunk: self.chunk_index - 1, size: small });
+            // S3 counts the chunk at which it sees the flaw, and tells the size of the one before.
+            return Err(ChunkError::ChunkTooSmall { chunk: self.chunk_index, size: small });
         }
         self.small = (size < MIN_CHUNK).then_some(size);
         let total = self.decoded.saturating_add(size);

@@ -125,11 +125,17 @@ pub(crate) fn query_value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
+/// At the last slash, bare or percent-encoded.
 fn rsplit_slash(text: &str) -> Option<(&str, &str)> {
-    let plain = text.rfind('/').map(|at| (at, 1));
-    let encoded = memchr::memmem::rfind(text.as_bytes(), b"%2F").max(memchr::memmem::rfind(text.as_bytes(), b"%2f"));
-    let (at, length) = plain.max(encoded.map(|at| (at, 3)))?;
-    Some((&text[..at], &text[at + length..]))
+    let bytes = text.as_bytes();
+    for at in (0..bytes.len()).rev() {
+        match bytes[at..] {
+            [b'/', ..] => return Some((&text[..at], &text[at + 1..])),
+            [b'%', b'2', b'F' | b'f', ..] => return Some((&text[..at], &text[at + 3..])),
+            _ => {}
+        }
+    }
+    None
 }
 
 #[cfg(test)]

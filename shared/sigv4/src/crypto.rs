@@ -57,7 +57,12 @@ pub fn uri_encode(text: &str) -> String {
 
 /// The byte that begins `text`, a percent-encoded triple counting as one; and how much of `text` it takes.
 pub(crate) fn decode_first(text: &[u8]) -> Option<(u8, usize)> {
-    let nibble = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let nibble = |byte: &u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
     match text {
         [] => None,
         [b'%', high, low, ..] => match (nibble(high), nibble(low)) {

@@ -3,13 +3,14 @@
 //!
 //! In reading order: [`CredentialScope`] finds out who signed, cheaply and without verifying; [`RequestSignature`]
 //! reads a signature completely and verifies it against a secret that the caller has looked up; [`ChunkedDecoder`]
-//! goes on with the body; [`Signer`] and [`ChunkedEncoder`] make what the others read; `post_policy` is the form
-//! upload. A refusal is a [`SignatureError`], [`ChunkError`] or `PostError`; each says by `answer` what
+//! goes on with the body; [`Signer`] and [`ChunkedEncoder`] make what the others read; [`post_policy`] is the form
+//! upload. A refusal is a [`SignatureError`], [`ChunkError`] or [`post_policy::PostError`]; each says by `answer` what
 //! AWS answers in its place.
 //!
 //! Left out on purpose: where secrets come from, and whether a session token belongs to its key and is still alive
 //! (both are the credential store's to say); SigV2 for services other than S3, which no current client sends.
 
+mod answer;
 pub mod canonical;
 mod chunk_key;
 mod chunked;
@@ -18,12 +19,14 @@ mod crypto;
 mod error;
 mod key;
 mod payload;
+pub mod post_policy;
 mod sign;
 mod signature;
 pub mod sigv2;
 mod sigv4a;
 mod verify;
 
+pub use answer::{Answer, Dialect};
 pub use canonical::{PathStyle, RequestView};
 pub use chunk_key::{ChunkKey, ChunkSeed, ChunkedEncoder};
 pub use chunked::{ChunkError, ChunkedDecoder, MAX_CHUNK_HEADER, MAX_TRAILERS, MIN_CHUNK, Trailers};

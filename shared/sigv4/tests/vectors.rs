@@ -142,7 +142,7 @@ fn verifies_every_vector_and_refuses_it_changed() {
         verify(&request, SECRET).unwrap_or_else(|error| panic!("{}: {error:?}", case.display()));
         let refused = |result| matches!(result, Err(SignatureError::SignatureDoesNotMatch(_)));
         assert!(refused(verify(&request, "another secret")), "{}", case.display());
-        request.path.push_str("x");
+        request.path.push('x');
         assert!(refused(verify(&request, SECRET)), "{}", case.display());
         request.path.pop();
         request.body.push('x');

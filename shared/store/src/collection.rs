@@ -9,6 +9,10 @@ use crate::error::StoreError;
 use crate::key::{Key, KeyOf};
 use crate::scope::{RawKey, Scope};
 
+/// The longest key, its scope and collection included: what the disk engine's pages hold, and the same for every
+/// engine, so that none takes what another refuses. AWS's longest names fit (an S3 key has 1,024 bytes).
+pub const MAX_KEY_BYTES: usize = 1_900;
+
 /// A collection of records `V` by keys `K` (a tuple). Declare it once, as a constant:
 /// `pub const QUEUES: Collection<(String,), Queue> = Collection::new("queues");`
 ///
@@ -48,10 +52,13 @@ impl<K, V> Collection<K, V> {
 }
 
 impl<K: Key, V> Collection<K, V> {
-    pub(crate) fn raw_key<Q: KeyOf<K> + ?Sized>(&self, scope: &Scope, key: &Q) -> RawKey {
+    pub(crate) fn raw_key<Q: KeyOf<K> + ?Sized>(&self, scope: &Scope, key: &Q) -> Result<RawKey, StoreError> {
         let mut raw = scope.space(self.name);
         key.encode(&mut raw.bytes);
-        raw
+        match raw.bytes.len() {
+            ..=MAX_KEY_BYTES => Ok(raw),
+            length => Err(StoreError::KeyTooLong { collection: self.name, length }),
+        }
     }
 
     pub(crate) fn read_key(&self, mut tuple: &[u8]) -> Result<K, StoreError> {

@@ -6,6 +6,9 @@ pub enum StoreError {
     /// A stored key does not have the parts its collection says.
     #[error("a key of collection {collection} cannot be read: {reason}")]
     Key { collection: &'static str, reason: &'static str },
+    /// A key longer than every engine takes: [`crate::MAX_KEY_BYTES`].
+    #[error("a key of collection {collection} has {length} bytes")]
+    KeyTooLong { collection: &'static str, length: usize },
     /// A value could not be written as a record.
     #[error("a value of collection {collection} cannot be stored: {source}")]
     Encode { collection: &'static str, source: rmp_serde::encode::Error },

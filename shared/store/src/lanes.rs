@@ -3,6 +3,7 @@
 use fractus_aws::{AccountId, Lane, Region, World};
 
 use crate::collection::Collection;
+use crate::engine::bulk;
 use crate::error::StoreError;
 use crate::range::{Order, Range};
 use crate::scope::Scope;
@@ -109,7 +110,7 @@ impl Store {
     pub async fn drop_snapshot(&self, lane: &Lane, name: &str) -> Result<(), StoreError> {
         let raw = snapshot_lane(lane, name)?;
         self.write(|tx| tx.delete(&SNAPSHOTS, &snapshots_scope(), &(lane.as_str(), name))).await?;
-        self.clear(&|lane, _| crate::scope::lane_name(lane) == raw, Some(&raw)).await
+        self.clear(&|lane, _| crate::scope::lane_name(lane) == raw).await
     }
 
     /// The names of the lane's snapshots.
@@ -129,32 +130,30 @@ impl Store {
 
     /// Removes what `scope` says.
     pub async fn reset(&self, scope: &ResetScope) -> Result<(), StoreError> {
-        self.clear(&|lane, space| scope.covers_space(lane, space), scope.lane()).await?;
+        self.clear(&|lane, space| scope.covers_space(lane, space)).await?;
         self.forget_blobs(scope).await
     }
 
     async fn copy_lane(&self, from: &str, to: &str) -> Result<(), StoreError> {
         match &self.inner.engine {
             Engine::Memory(memory) => memory.copy_lane(&lane_bytes(from), &lane_bytes(to)),
+            _ => {
+                self.write(|tx| bulk::copy_lane(tx.source_mut(), &lane_bytes(from), &lane_bytes(to))).await?;
+            }
         }
         Ok(())
     }
 
-    async fn clear(
-        &self,
-        chosen: &(dyn Fn(&[u8], &[u8]) -> bool + Sync),
-        _lane: Option<&str>,
-    ) -> Result<(), StoreError> {
+    async fn clear(&self, chosen: &(dyn Fn(&[u8], &[u8]) -> bool + Sync)) -> Result<(), StoreError> {
         match &self.inner.engine {
             Engine::Memory(memory) => memory.clear(chosen),
+            _ => self.write(|tx| bulk::clear(tx.source_mut(), chosen)).await?,
         }
         Ok(())
     }
 
     pub(crate) async fn lanes_raw(&self) -> Result<Vec<String>, StoreError> {
-        match &self.inner.engine {
-            Engine::Memory(memory) => Ok(memory.snapshot().lanes()),
-        }
+        self.read(|snap| snap.source.lanes()).await
     }
 }
 

@@ -14,9 +14,10 @@ mod range;
 mod scope;
 mod store;
 mod transaction;
+mod transfer;
 
 pub use blobs::{BlobRef, BlobStream, BlobWriter, Blobs, INLINE_BYTES, Piece};
-pub use collection::Collection;
+pub use collection::{Collection, MAX_KEY_BYTES};
 pub use config::{Durability, StoreConfig};
 pub use error::StoreError;
 pub use inspect::{CollectionInfo, RecordInfo};

@@ -7,12 +7,16 @@ use fractus_clock::Clocks;
 use crate::blobs::Blobs;
 use crate::config::StoreConfig;
 use crate::engine::Source;
+use crate::engine::disk::Disk;
 use crate::engine::memory::Memory;
+use crate::engine::postgres::{ATTEMPTS, Mode, Postgres, PostgresTransaction};
 use crate::error::StoreError;
 use crate::transaction::{Snapshot, Transaction};
 
 pub(crate) enum Engine {
     Memory(Memory),
+    Disk(Disk),
+    Postgres(Postgres),
 }
 
 pub(crate) struct Inner {
@@ -35,10 +39,19 @@ impl Store {
 
     /// Opens the store of one service as the configuration says; `service_name` keeps services apart.
     pub async fn open(config: StoreConfig, service_name: &str, clocks: Clocks) -> Result<Self, StoreError> {
-        match (&config.data_dir, &config.store) {
-            (None, None) => Ok(Self::memory(clocks)),
-            _ => Err(StoreError::Config(format!("{service_name}: this engine is not built yet"))),
-        }
+        let folder = config.data_dir.as_ref().map(|data_dir| data_dir.join(service_name));
+        let engine = match (&folder, &config.store) {
+            (_, Some(url)) => Engine::Postgres(Postgres::open(url, service_name).await?),
+            (Some(folder), None) => Engine::Disk(Disk::open(&folder.join("records"), config.durability)?),
+            (None, None) => Engine::Memory(Memory::default()),
+        };
+        let blobs = match (&config.blobs, folder) {
+            (Some(url), _) if url.contains("://") => Blobs::remote(url)?,
+            (Some(path), _) => Blobs::files(std::path::Path::new(path).join(service_name), config.durability)?,
+            (None, Some(folder)) => Blobs::files(folder.join("blobs"), config.durability)?,
+            (None, None) => Blobs::memory(),
+        };
+        Ok(Store { inner: Arc::new(Inner { engine, clocks, blobs }) })
     }
 
     /// The place of large bytes that belongs to this store.
@@ -62,6 +75,8 @@ impl Store {
     {
         match &self.inner.engine {
             Engine::Memory(memory) => self.write_in_memory(memory, &mut work),
+            Engine::Disk(disk) => self.write_on_disk(disk, &mut work),
+            Engine::Postgres(postgres) => self.write_in_postgres(postgres, &mut work).await,
         }
     }
 
@@ -78,6 +93,59 @@ impl Store {
         Ok(value)
     }
 
+    fn write_on_disk<T, E: From<StoreError>>(
+        &self,
+        disk: &Disk,
+        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        loop {
+            let mut transaction = Transaction::new(Source::DiskTransaction(disk.begin()?), &self.inner.clocks);
+            let value = work(&mut transaction);
+            if let Source::DiskTransaction(changed) = transaction.into_source() {
+                // A full map shows itself as an error inside the closure, or at the end.
+                let room = !changed.is_full();
+                if room && (value.is_err() || changed.commit()?) {
+                    return value;
+                }
+            }
+            disk.grow()?;
+        }
+    }
+
+    async fn write_in_postgres<T, E: From<StoreError>>(
+        &self,
+        postgres: &Postgres,
+        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        for attempt in 0..ATTEMPTS {
+            let transaction = postgres.begin(Mode::Write).await?;
+            let (value, transaction) = self.run(transaction, work);
+            if let Some(transaction) = transaction {
+                // A conflict shows itself as an error inside the closure, or at the end.
+                if transaction.is_in_conflict() {
+                    transaction.roll_back().await;
+                } else if value.is_err() {
+                    transaction.roll_back().await;
+                    return value;
+                } else if transaction.commit().await? {
+                    return value;
+                }
+            }
+            postgres.back_off(attempt).await;
+        }
+        Err(StoreError::Conflict { attempts: ATTEMPTS }.into())
+    }
+
+    fn run<'p, T, E>(
+        &'p self,
+        transaction: PostgresTransaction<'p>,
+        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> (Result<T, E>, Option<PostgresTransaction<'p>>) {
+        let mut transaction = Transaction::new(Source::Postgres(transaction), &self.inner.clocks);
+        let value = work(&mut transaction);
+        (value, transaction.into_source().into_postgres())
+    }
+
     /// Runs `work` on a snapshot: it sees one moment, holds up nobody, and changes nothing.
     pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
     where
@@ -88,6 +156,25 @@ impl Store {
             Engine::Memory(memory) => {
                 work(&Snapshot::new(Source::MemorySnapshot(memory.snapshot()), &self.inner.clocks))
             }
+            Engine::Disk(disk) => work(&Snapshot::new(Source::DiskSnapshot(disk.snapshot()?), &self.inner.clocks)),
+            Engine::Postgres(postgres) => {
+                let transaction = postgres.begin(Mode::Read).await?;
+                let (value, transaction) = self.look(transaction, work);
+                if let Some(transaction) = transaction {
+                    transaction.roll_back().await;
+                }
+                value
+            }
         }
+    }
+
+    fn look<'p, T, E>(
+        &'p self,
+        transaction: PostgresTransaction<'p>,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
+    ) -> (Result<T, E>, Option<PostgresTransaction<'p>>) {
+        let snapshot = Snapshot::new(Source::Postgres(transaction), &self.inner.clocks);
+        let value = work(&snapshot);
+        (value, snapshot.source.into_postgres())
     }
 }

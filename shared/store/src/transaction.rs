@@ -14,7 +14,10 @@ use crate::engine::{NEVER, RawItem, RawRange, RawScan, Source};
 use crate::error::StoreError;
 use crate::key::{Key, KeyOf};
 use crate::range::{Order, Range};
-use crate::scope::Scope;
+use crate::scope::{RawKey, Scope};
+
+/// A lane's name and its time in microseconds.
+type Moment = (SmallVec<[u8; 24]>, i64);
 
 /// One moment of the store, as a `read` sees it; a `write` sees its own changes besides (a [`Transaction`] is a
 /// `Snapshot` too, so a function that only reads takes a `&Snapshot` and serves both).
@@ -24,7 +27,7 @@ pub struct Snapshot<'a> {
     pub(crate) source: Source<'a>,
     clocks: &'a Clocks,
     /// The moment of each lane, fixed when it is first asked for, so that one closure sees one time.
-    moments: RefCell<SmallVec<[(SmallVec<[u8; 24]>, i64); 1]>>,
+    moments: RefCell<SmallVec<[Moment; 1]>>,
 }
 
 impl<'a> Snapshot<'a> {
@@ -51,6 +54,11 @@ impl<'a> Snapshot<'a> {
         expires_at == NEVER || expires_at > self.moment(scope.lane())
     }
 
+    /// The same for a key that is not of a typed scope.
+    pub(crate) fn is_raw_present(&self, key: &RawKey, expires_at: i64) -> bool {
+        expires_at == NEVER || expires_at > self.moment(key.lane_name())
+    }
+
     /// The record at `key`.
     pub fn get<K: Key, V: DeserializeOwned>(
         &self,
@@ -58,7 +66,7 @@ impl<'a> Snapshot<'a> {
         scope: &Scope,
         key: &(impl KeyOf<K> + ?Sized),
     ) -> Result<Option<V>, StoreError> {
-        match self.source.get(&collection.raw_key(scope, key))? {
+        match self.source.get(&collection.raw_key(scope, key)?)? {
             Some(record) if self.is_present(scope, record.expires_at) => collection.read_value(&record.value).map(Some),
             _ => Ok(None),
         }
@@ -71,7 +79,7 @@ impl<'a> Snapshot<'a> {
         scope: &Scope,
         key: &(impl KeyOf<K> + ?Sized),
     ) -> Result<bool, StoreError> {
-        let record = self.source.get(&collection.raw_key(scope, key))?;
+        let record = self.source.get(&collection.raw_key(scope, key)?)?;
         Ok(record.is_some_and(|record| self.is_present(scope, record.expires_at)))
     }
 
@@ -237,7 +245,7 @@ impl<'a> Transaction<'a> {
     ) -> Result<(), StoreError> {
         self.scratch.clear();
         collection.write_value(value, &mut self.scratch)?;
-        self.snapshot.source.put(&collection.raw_key(scope, key), &self.scratch, expires_at)
+        self.snapshot.source.put(&collection.raw_key(scope, key)?, &self.scratch, expires_at)
     }
 
     /// Removes the record at `key`, if there is one.
@@ -247,7 +255,7 @@ impl<'a> Transaction<'a> {
         scope: &Scope,
         key: &(impl KeyOf<K> + ?Sized),
     ) -> Result<(), StoreError> {
-        self.snapshot.source.delete(&collection.raw_key(scope, key))
+        self.snapshot.source.delete(&collection.raw_key(scope, key)?)
     }
 
     /// Removes the record at `key` and gives it.

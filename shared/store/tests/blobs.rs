@@ -1,5 +1,8 @@
 //! Blobs in memory and in files: written, read in parts, shared between records and lanes, cleaned up.
 
+// Helpers of tests are tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 use std::time::Duration;
 
 use bytes::Bytes;

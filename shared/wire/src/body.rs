@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
+use crate::document_io::{from_document, to_document};
+use crate::event_stream::{self, FrameLimits};
 use crate::failure::Failure;
 use crate::schema::Protocol;
 use crate::shape::Shape;
@@ -88,6 +91,38 @@ impl ByteStream {
     }
 }
 
+/// A `ByteStream` is a body as hyper and axum take it.
+impl Body for ByteStream {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            ByteStream::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            ByteStream::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            ByteStream::Streaming { body, .. } => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            ByteStream::Whole(bytes) => bytes.is_empty(),
+            ByteStream::Streaming { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self, self.length_bytes()) {
+            (_, Some(length)) => SizeHint::with_exact(length),
+            (ByteStream::Streaming { body, .. }, None) => body.size_hint(),
+            (ByteStream::Whole(_), None) => SizeHint::default(),
+        }
+    }
+}
+
 impl Default for ByteStream {
     fn default() -> Self {
         ByteStream::Whole(Bytes::new())
@@ -119,6 +154,23 @@ impl<T: Shape> EventStream<T> {
     /// The stream as the protocols take it.
     pub fn into_payload(self) -> Payload {
         Payload::Events(Box::pin(self.0.map(|event| event.map(|event| Box::new(event) as Box<dyn Shape>))))
+    }
+}
+
+impl<T: Shape + Default> EventStream<T> {
+    /// The stream from what a protocol read: incoming frames, or events that were never written out.
+    pub fn from_payload(payload: Payload) -> Self {
+        match payload {
+            Payload::Events(events) => EventStream::new(events.map(|event| {
+                let event = to_document(event?.as_ref()).map_err(|error| Failure::internal(error.to_string()))?;
+                from_document(&event).map_err(|error| Failure::internal(error.to_string()))
+            })),
+            Payload::IncomingEvents(body, protocol) => {
+                event_stream::events_of_body(body, protocol, FrameLimits::default())
+            }
+            // The protocols hand events over as shapes or as frames; bytes or nothing are no events.
+            Payload::Bytes(_) | Payload::None => EventStream::default(),
+        }
     }
 }
 

@@ -109,6 +109,10 @@ fn read_into(
 ) -> Result<(), ReadError> {
     let Some(member) = schema.members.get(index) else { return Ok(()) };
     let value = read_value(member, reader)?;
+    if !reader.collections_come_in_pieces() {
+        members.insert(member.name.to_owned(), value);
+        return Ok(());
+    }
     match (members.get_mut(member.name), value) {
         // A flattened list arrives in pieces.
         (Some(Document::List(kept)), Document::List(more)) if member.target.kind == Kind::List => kept.extend(more),

@@ -7,13 +7,11 @@ use std::sync::OnceLock;
 
 use fractus_models::facts::{self, Api, MemberFacts, OperationFacts, ShapeFacts, ShapeType};
 
+use crate::generated::UNIT;
 use crate::schema::{
     Constraints, ErrorTrait, HttpTrait, Kind, Location, Member, Members, OperationSchema, Protocol, Schema,
     ServiceSchema, TimestampFormat, XmlNamespace,
 };
-
-/// The schema of operations without input or output.
-pub static UNIT: Schema = Schema::new("Unit", Kind::Structure);
 
 /// A model that contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -191,6 +189,7 @@ impl<'a> Maker<'a> {
             query_compatible: metadata.query_compatible(),
             xml_namespace: metadata.xml_namespace.as_ref().map(|namespace| self.keep(namespace.uri())),
             global_endpoint: metadata.global(),
+            bare_errors: metadata.bare_errors(),
             operations: operations.leak(),
         })))
     }

@@ -5,15 +5,38 @@
 //! and no per-protocol generated code. A [`DynamicShape`] does the same for a schema that is known only at run time.
 //!
 //! Modules in reading order: [`schema`] (the facts), [`shape`] (the traits), [`document`], [`body`] (streams),
-//! [`failure`] (errors), [`operation`] (typed markers).
+//! [`failure`] (errors), [`operation`] (typed markers), [`protocol`] (the door that hosts and clients use, and which
+//! protocol and operation a request means), [`reading`] (what readers keep), then a folder for each codec and protocol.
 
+pub mod aws_json;
+pub mod aws_query;
 pub mod body;
+pub mod cbor;
 pub mod document;
+pub mod document_io;
 pub mod dynamic;
+pub mod ec2_query;
+pub mod event_stream;
 pub mod failure;
+pub mod generated;
+pub mod gzip;
+pub mod http_binding;
+mod identification;
+pub mod json;
 pub mod operation;
+mod print;
+pub mod protocol;
+pub mod reading;
+mod rest_json1;
+pub mod rest_xml;
+mod rpc_v2_cbor;
 pub mod schema;
 pub mod shape;
+pub mod tokens;
+pub mod xml;
+
+#[cfg(test)]
+mod test_shapes;
 
 pub use body::{BodyError, ByteStream, EventStream, Payload};
 pub use document::{Document, DynamicShape};

@@ -1,7 +1,7 @@
 //! Typed markers of operations, which the generated api crates provide.
 
 use crate::failure::Failure;
-use crate::schema::OperationSchema;
+use crate::schema::{OperationSchema, ServiceSchema};
 use crate::shape::Shape;
 
 /// One operation of an API: a unit type such as `sqs_api::CreateQueue`.
@@ -12,4 +12,7 @@ pub trait Operation: Send + Sync + 'static {
     type Error: Into<Failure> + From<Failure> + Send;
 
     const SCHEMA: &'static OperationSchema;
+
+    /// The API that the operation belongs to.
+    const SERVICE: &'static ServiceSchema;
 }

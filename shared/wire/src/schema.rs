@@ -30,6 +30,13 @@ pub enum Kind {
     Document,
 }
 
+impl Kind {
+    /// A structure, union, list or map: something that holds values.
+    pub const fn is_aggregate(self) -> bool {
+        matches!(self, Kind::Structure | Kind::Union | Kind::List | Kind::Map)
+    }
+}
+
 /// Bounds that the model puts on a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constraints {
@@ -173,6 +180,76 @@ impl Schema {
         self
     }
 
+    pub const fn values(mut self, values: &'static [&'static str]) -> Self {
+        self.values = values;
+        self
+    }
+
+    pub const fn constrained(mut self, min: Option<f64>, max: Option<f64>, pattern: Option<&'static str>) -> Self {
+        self.constraints = Constraints { min, max, pattern };
+        self
+    }
+
+    pub const fn error(mut self, code: &'static str, status: Option<u16>, sender_fault: bool) -> Self {
+        self.error = Some(ErrorTrait { code, status, sender_fault });
+        self
+    }
+
+    pub const fn payload(mut self, index: u16) -> Self {
+        self.payload = Some(index);
+        self
+    }
+
+    pub const fn xml_name(mut self, name: &'static str) -> Self {
+        self.xml_name = Some(name);
+        self
+    }
+
+    pub const fn xml_namespace(mut self, uri: &'static str, prefix: Option<&'static str>) -> Self {
+        self.xml_namespace = Some(XmlNamespace { uri, prefix });
+        self
+    }
+
+    pub const fn timestamp_format(mut self, format: TimestampFormat) -> Self {
+        self.timestamp_format = Some(format);
+        self
+    }
+
+    pub const fn flattened(mut self) -> Self {
+        self.flattened = true;
+        self
+    }
+
+    pub const fn sparse(mut self) -> Self {
+        self.sparse = true;
+        self
+    }
+
+    pub const fn event_stream(mut self) -> Self {
+        self.event_stream = true;
+        self
+    }
+
+    pub const fn event(mut self) -> Self {
+        self.event = true;
+        self
+    }
+
+    pub const fn streaming(mut self) -> Self {
+        self.streaming = true;
+        self
+    }
+
+    pub const fn requires_length(mut self) -> Self {
+        self.requires_length = true;
+        self
+    }
+
+    pub const fn sensitive(mut self) -> Self {
+        self.sensitive = true;
+        self
+    }
+
     /// The member with this wire name (JSON key, XML element, query name).
     pub fn member_by_wire_name(&self, name: &str) -> Option<&'static Member> {
         let members = self.members.as_slice();
@@ -279,6 +356,56 @@ impl Member {
         self
     }
 
+    pub const fn flattened(mut self) -> Self {
+        self.flattened = true;
+        self
+    }
+
+    pub const fn xml_attribute(mut self) -> Self {
+        self.xml_attribute = true;
+        self
+    }
+
+    pub const fn xml_namespace(mut self, uri: &'static str, prefix: Option<&'static str>) -> Self {
+        self.xml_namespace = Some(XmlNamespace { uri, prefix });
+        self
+    }
+
+    pub const fn timestamp_format(mut self, format: TimestampFormat) -> Self {
+        self.timestamp_format = Some(format);
+        self
+    }
+
+    pub const fn query_name(mut self, name: &'static str) -> Self {
+        self.query_name = Some(name);
+        self
+    }
+
+    pub const fn idempotency_token(mut self) -> Self {
+        self.idempotency_token = true;
+        self
+    }
+
+    pub const fn host_label(mut self) -> Self {
+        self.host_label = true;
+        self
+    }
+
+    pub const fn json_value(mut self) -> Self {
+        self.json_value = true;
+        self
+    }
+
+    pub const fn event_header(mut self) -> Self {
+        self.event_header = true;
+        self
+    }
+
+    pub const fn event_payload(mut self) -> Self {
+        self.event_payload = true;
+        self
+    }
+
     /// The format for this member: its own, else its shape's, else `default` (the protocol's for the location).
     pub fn timestamp_format_or(&self, default: TimestampFormat) -> TimestampFormat {
         self.timestamp_format.or(self.target.timestamp_format).unwrap_or(default)
@@ -326,6 +453,36 @@ pub struct OperationSchema {
     pub deprecated: bool,
 }
 
+impl OperationSchema {
+    pub const fn new(
+        name: &'static str,
+        http: HttpTrait,
+        input: &'static Schema,
+        output: &'static Schema,
+        errors: &'static [&'static Schema],
+    ) -> Self {
+        OperationSchema {
+            name,
+            http,
+            input,
+            output,
+            errors,
+            input_xml_name: None,
+            input_xml_namespace: None,
+            result_wrapper: None,
+            host_prefix: None,
+            unsigned: false,
+            unsigned_payload: false,
+            checksum_required: false,
+            checksum_algorithm_member: None,
+            checksum_mode_member: None,
+            request_compression: false,
+            idempotent: false,
+            deprecated: false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     AwsJson10,
@@ -356,6 +513,8 @@ pub struct ServiceSchema {
     pub xml_namespace: Option<&'static str>,
     /// The service has one endpoint for all regions.
     pub global_endpoint: bool,
+    /// S3's form of restXml: errors without an element around them, times always with milliseconds, two request ids.
+    pub bare_errors: bool,
     /// Sorted by name.
     pub operations: &'static [&'static OperationSchema],
 }

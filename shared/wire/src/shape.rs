@@ -11,8 +11,8 @@ use crate::schema::{Member, Schema};
 pub trait Shape: Send + 'static {
     fn schema(&self) -> &'static Schema;
 
-    /// Reads the member at `index` of the schema from where `reader` stands. A collection that is read twice (flattened
-    /// XML lists arrive in pieces) is appended to.
+    /// Reads the member at `index` of the schema from where `reader` stands. A collection that is read twice is appended
+    /// to where [`Reader::collections_come_in_pieces`], else replaced.
     fn read_member(&mut self, index: usize, reader: &mut dyn Reader) -> Result<(), ReadError>;
 
     /// Writes every member that is set, in model order, except a streamed payload.
@@ -53,6 +53,12 @@ pub trait Reader {
     /// Consumes a null and says so; otherwise consumes nothing.
     fn read_null(&mut self) -> bool {
         false
+    }
+
+    /// Whether a list or map may come in several pieces, as flattened XML lists do. Elsewhere a collection that comes
+    /// again is the member given twice, and the last one counts.
+    fn collections_come_in_pieces(&self) -> bool {
+        true
     }
 
     fn read_string(&mut self, member: &'static Member) -> Result<String, ReadError>;

@@ -1,1 +1,3 @@
-//! See README.md.
+//! S3's types, made from its model: see `shared/codegen`.
+
+include!(concat!(env!("OUT_DIR"), "/s3.rs"));

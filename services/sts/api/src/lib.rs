@@ -1,1 +1,3 @@
-//! See README.md.
+//! STS's types, made from its model: see `shared/codegen`.
+
+include!(concat!(env!("OUT_DIR"), "/sts.rs"));

@@ -2,5 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Tests fail by panicking; helpers too.
 
+mod away;
+mod calls;
 mod deliveries;
+mod discovery;
+mod events;
+mod failures;
+mod ordered;
+mod outbox;
 mod support;
+mod wake;

@@ -51,6 +51,10 @@ impl MemoryBlobs {
         self.pieces.read().get(id).cloned()
     }
 
+    pub(crate) fn length(&self, id: &str) -> Option<u64> {
+        self.get(id).map(|chunks| chunks.ends.last().copied().unwrap_or(0))
+    }
+
     pub(crate) fn remove(&self, id: &str) {
         // Freed after the lock is given back: a large piece takes a while to free.
         let removed = self.pieces.write().remove(id);

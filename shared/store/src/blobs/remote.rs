@@ -60,6 +60,14 @@ impl RemoteBlobs {
         }))
     }
 
+    pub(crate) async fn length(&self, id: &str) -> Result<Option<u64>, StoreError> {
+        match self.store.head(&self.path(id)).await {
+            Ok(object) => Ok(Some(object.size)),
+            Err(Failure::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     pub(crate) async fn remove(&self, id: &str) -> Result<(), StoreError> {
         match self.store.delete(&self.path(id)).await {
             Ok(()) | Err(Failure::NotFound { .. }) => Ok(()),

@@ -119,12 +119,15 @@ impl Stream for BlobStream {
     }
 }
 
+/// An open file and bytes of it.
+type FilePart = (Arc<File>, Bytes);
+
 struct FileReading {
     path: PathBuf,
     file: Option<Arc<File>>,
     at: u64,
     to: u64,
-    ahead: Option<JoinHandle<io::Result<(Arc<File>, Bytes)>>>,
+    ahead: Option<JoinHandle<io::Result<FilePart>>>,
 }
 
 impl FileReading {

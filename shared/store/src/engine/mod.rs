@@ -1,7 +1,10 @@
 //! The engines: each gives ordered bytes, snapshots and atomic, serialisable commits, and nothing else. Types, scopes,
 //! time-to-live and all that is built of them are written once, above.
 
+pub(crate) mod bulk;
+pub(crate) mod disk;
 pub(crate) mod memory;
+pub(crate) mod postgres;
 
 use std::borrow::Cow;
 
@@ -45,12 +48,17 @@ pub(crate) struct RawRange<'r> {
 pub(crate) enum Source<'a> {
     MemorySnapshot(memory::Root),
     MemoryTransaction(memory::MemoryTransaction<'a>),
+    DiskSnapshot(disk::DiskSnapshot<'a>),
+    DiskTransaction(disk::DiskTransaction<'a>),
+    Postgres(postgres::PostgresTransaction<'a>),
 }
 
 /// A scan under way. It reads as it is asked, never ahead of need by more than an engine's page.
 pub(crate) enum RawScan<'s> {
     Empty,
     Memory(memory::MemoryScan<'s>),
+    Disk(disk::DiskScan<'s>),
+    Postgres(postgres::PostgresScan<'s>),
 }
 
 impl<'s> Iterator for RawScan<'s> {
@@ -60,15 +68,27 @@ impl<'s> Iterator for RawScan<'s> {
         match self {
             RawScan::Empty => None,
             RawScan::Memory(scan) => scan.next().map(Ok),
+            RawScan::Disk(scan) => scan.next(),
+            RawScan::Postgres(scan) => scan.next(),
         }
     }
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    pub(crate) fn into_postgres(self) -> Option<postgres::PostgresTransaction<'a>> {
+        match self {
+            Source::Postgres(transaction) => Some(transaction),
+            _ => None,
+        }
+    }
+
     pub(crate) fn get(&self, key: &RawKey) -> Result<Option<RawRecord<'_>>, StoreError> {
         match self {
             Source::MemorySnapshot(root) => Ok(root.get(key)),
             Source::MemoryTransaction(transaction) => Ok(transaction.root().get(key)),
+            Source::DiskSnapshot(snapshot) => snapshot.reader().get(key),
+            Source::DiskTransaction(transaction) => transaction.reader().get(key),
+            Source::Postgres(transaction) => transaction.get(key),
         }
     }
 
@@ -76,6 +96,9 @@ impl Source<'_> {
         match self {
             Source::MemorySnapshot(root) => Ok(root.scan(range)),
             Source::MemoryTransaction(transaction) => Ok(transaction.root().scan(range)),
+            Source::DiskSnapshot(snapshot) => snapshot.reader().scan(range),
+            Source::DiskTransaction(transaction) => transaction.reader().scan(range),
+            Source::Postgres(transaction) => Ok(transaction.scan(range)),
         }
     }
 
@@ -83,7 +106,9 @@ impl Source<'_> {
     pub(crate) fn put(&mut self, key: &RawKey, value: &[u8], expires_at: i64) -> Result<(), StoreError> {
         match self {
             Source::MemoryTransaction(transaction) => transaction.put(key, value, expires_at),
-            Source::MemorySnapshot(_) => return Err(read_only()),
+            Source::DiskTransaction(transaction) => transaction.put(key, value, expires_at)?,
+            Source::Postgres(transaction) => transaction.put(key, value, expires_at)?,
+            Source::MemorySnapshot(_) | Source::DiskSnapshot(_) => return Err(read_only()),
         }
         Ok(())
     }
@@ -92,9 +117,22 @@ impl Source<'_> {
     pub(crate) fn delete(&mut self, key: &RawKey) -> Result<(), StoreError> {
         match self {
             Source::MemoryTransaction(transaction) => transaction.delete(key),
-            Source::MemorySnapshot(_) => return Err(read_only()),
+            Source::DiskTransaction(transaction) => transaction.delete(key)?,
+            Source::Postgres(transaction) => transaction.delete(key)?,
+            Source::MemorySnapshot(_) | Source::DiskSnapshot(_) => return Err(read_only()),
         }
         Ok(())
+    }
+
+    /// The names of the lanes that hold anything, snapshots of lanes included.
+    pub(crate) fn lanes(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Source::MemorySnapshot(root) => Ok(root.lanes()),
+            Source::MemoryTransaction(transaction) => Ok(transaction.root().lanes()),
+            Source::DiskSnapshot(snapshot) => snapshot.reader().lanes(),
+            Source::DiskTransaction(transaction) => transaction.reader().lanes(),
+            Source::Postgres(transaction) => transaction.lanes(),
+        }
     }
 
     /// Every space that holds anything, in order; the tuple part of each is empty.
@@ -102,6 +140,9 @@ impl Source<'_> {
         match self {
             Source::MemorySnapshot(root) => Ok(root.spaces()),
             Source::MemoryTransaction(transaction) => Ok(transaction.root().spaces()),
+            Source::DiskSnapshot(snapshot) => snapshot.reader().spaces(),
+            Source::DiskTransaction(transaction) => transaction.reader().spaces(),
+            Source::Postgres(transaction) => transaction.spaces(),
         }
     }
 
@@ -110,6 +151,9 @@ impl Source<'_> {
         match self {
             Source::MemorySnapshot(root) => Ok(root.expiring(lane, until, limit)),
             Source::MemoryTransaction(transaction) => Ok(transaction.root().expiring(lane, until, limit)),
+            Source::DiskSnapshot(snapshot) => snapshot.reader().expiring(lane, until, limit),
+            Source::DiskTransaction(transaction) => transaction.reader().expiring(lane, until, limit),
+            Source::Postgres(transaction) => transaction.expiring(lane, until, limit),
         }
     }
 
@@ -118,6 +162,9 @@ impl Source<'_> {
         match self {
             Source::MemorySnapshot(root) => Ok(root.entries_after(after, limit)),
             Source::MemoryTransaction(transaction) => Ok(transaction.root().entries_after(after, limit)),
+            Source::DiskSnapshot(snapshot) => snapshot.reader().entries_after(after, limit),
+            Source::DiskTransaction(transaction) => transaction.reader().entries_after(after, limit),
+            Source::Postgres(transaction) => transaction.entries_after(after, limit),
         }
     }
 }

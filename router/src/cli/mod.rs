@@ -1,0 +1,6 @@
+//! The command line.
+
+pub mod client;
+mod commands;
+
+pub use commands::{Arguments, run};

@@ -1,0 +1,147 @@
+//! One request that is answered or passed on here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use fractus_handoff::RouteFacts;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN};
+use http::request::Parts;
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+
+use crate::admin;
+use crate::answer::{self, Failure};
+use crate::proxy::body::RouterBody;
+use crate::proxy::forward::{self, ForwardError};
+use crate::proxy::targets::{TargetKind, Unavailable};
+use crate::route::{self, Form, Routing, ServiceName};
+use crate::router::Router;
+
+const ACCESS_CONTROL_REQUEST_METHOD: HeaderName = HeaderName::from_static("access-control-request-method");
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    pub peer: SocketAddr,
+    pub tls: bool,
+}
+
+/// Answers every request, whatever it is.
+pub async fn answer(router: Arc<Router>, request: Request<Incoming>, caller: Caller) -> Response<RouterBody> {
+    let (mut parts, body) = request.into_parts();
+    let facts = RouteFacts::of_parts(&parts);
+    let preflight = parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let bearer = route::is_bearer(parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes));
+    match route::route(&facts, preflight, bearer) {
+        Routing::Reserved => admin::answer(&router, parts, body, caller).await,
+        Routing::Preflight => allow_browser(&parts.headers),
+        Routing::Service(service, _) => pass_on(&router, parts, RouterBody::Incoming(body), service, caller).await,
+        Routing::Form => match peek(body, &mut parts).await {
+            Ok((form, body)) => {
+                let facts = RouteFacts::of_parts(&parts);
+                let service = match route::route_form(&facts, &form) {
+                    Routing::Service(service, _) => service,
+                    Routing::Reserved | Routing::Form | Routing::Preflight => ServiceName::Borrowed("s3"),
+                };
+                pass_on(&router, parts, body, service, caller).await
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a form could not be read");
+                Failure::malformed("The request body could not be read.")
+                    .answer(route::tables::ErrorForm::Query, &router.request_id())
+            }
+        },
+    }
+}
+
+async fn pass_on(
+    router: &Arc<Router>,
+    parts: Parts,
+    body: RouterBody,
+    service: ServiceName,
+    caller: Caller,
+) -> Response<RouterBody> {
+    let form = answer::error_form(&RouteFacts::of_parts(&parts), &parts.headers, &service);
+    let fail = |failure: Failure| failure.answer(form, &router.request_id());
+    let target = match router.targets.ready(&service).await {
+        Ok(target) => target,
+        Err(why) => return fail(unavailable(&service, &why)),
+    };
+    if target.kind == TargetKind::Aws {
+        let sent = router.hybrid.send(&service, Request::from_parts(parts, body), &router.credentials).await;
+        return sent.unwrap_or_else(|error| {
+            tracing::info!(%service, %error, "no answer from AWS");
+            fail(Failure::unavailable(format!("The service {service} points to AWS: {error}.")))
+        });
+    }
+    match forward::forward(&target, Request::from_parts(parts, body), caller.tls).await {
+        Ok(response) => response,
+        Err(error @ ForwardError::Unreachable(_)) => {
+            tracing::info!(%service, error = &error as &dyn std::error::Error, "no answer");
+            fail(unavailable(&service, &Unavailable::NotRunning))
+        }
+        Err(error @ ForwardError::Broken(_)) => {
+            tracing::info!(%service, error = &error as &dyn std::error::Error, "no answer");
+            let message = format!("The service {service} broke off before it answered.");
+            fail(Failure { status: StatusCode::BAD_GATEWAY, code: "ServiceUnavailable", message })
+        }
+    }
+}
+
+fn unavailable(service: &str, why: &Unavailable) -> Failure {
+    let known = route::tables::known_service(service).is_some();
+    Failure::unavailable(if known {
+        format!(
+            "The service {service} has no answer: {why}. Start it with `fractus up {service}` or `docker compose --profile {service} up -d`."
+        )
+    } else {
+        format!(
+            "The service {service} is none of Fractus's. Point it elsewhere in fractus.toml: `[targets]`, `{service} = \"aws\"` or a URL."
+        )
+    })
+}
+
+/// Reads the beginning of a form, as much as is needed to know its Action.
+async fn peek(mut body: Incoming, parts: &mut Parts) -> Result<(Form, RouterBody), hyper::Error> {
+    let mut read = BytesMut::new();
+    let form = loop {
+        let whole = body.is_end_stream();
+        let form = route::read_form(&read, whole);
+        if whole || form.is_decided() || read.len() >= route::MAX_FORM_PEEK_BYTES {
+            break form;
+        }
+        match body.frame().await {
+            Some(frame) => {
+                if let Ok(data) = frame?.into_data() {
+                    read.extend_from_slice(&data);
+                }
+            }
+            None => break route::read_form(&read, true),
+        }
+    };
+    // The body's length is known to hyper no longer, once a part of it is taken off; the header still says it.
+    if !parts.headers.contains_key(http::header::CONTENT_LENGTH) && body.is_end_stream() {
+        parts.headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(read.len()));
+    }
+    let first: Option<Bytes> = (!read.is_empty()).then(|| read.freeze());
+    Ok((form, RouterBody::Peeked(first, body)))
+}
+
+/// At a path that all services share a browser may call from anywhere, as it may call AWS's endpoints.
+fn allow_browser(asked: &HeaderMap) -> Response<RouterBody> {
+    let mut response = Response::new(RouterBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let echo = |name: HeaderName| asked.get(name).cloned().unwrap_or(HeaderValue::from_static("*"));
+    let headers = response.headers_mut();
+    headers.insert("access-control-allow-origin", echo(ORIGIN));
+    headers.insert(
+        "access-control-allow-methods",
+        HeaderValue::from_static("GET, POST, PUT, DELETE, HEAD, OPTIONS, PATCH"),
+    );
+    headers.insert("access-control-allow-headers", echo(HeaderName::from_static("access-control-request-headers")));
+    headers.insert("access-control-max-age", HeaderValue::from_static("172800"));
+    headers.insert("vary", HeaderValue::from_static("Origin"));
+    response
+}

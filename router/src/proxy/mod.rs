@@ -1,0 +1,12 @@
+//! Passing requests on where a connection cannot be handed over: TLS, HTTP/2, services on other machines, real AWS.
+//!
+//! Read in this order: [`body`] (what is streamed), [`endpoint`] (one replica and its open connections), [`targets`]
+//! (which replicas a service has, and which is next), [`forward`] (one request), [`hybrid`] (one request to AWS itself).
+
+pub mod body;
+pub mod connect;
+pub mod credentials;
+pub mod endpoint;
+pub mod forward;
+pub mod hybrid;
+pub mod targets;

@@ -1,0 +1,219 @@
+//! `fractus up` as a user runs it, with a tiny program in the place of services.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails by panicking, as the test does")]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use common::{call, signed};
+use fractus_clock::Clock;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+const FRACTUS: &str = env!("CARGO_BIN_EXE_fractus");
+
+struct Stack {
+    child: Child,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Stack {
+    async fn start(services: &[&str], more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = folder.path().join("bin");
+        std::fs::create_dir(&programs).unwrap();
+        let tiny = Path::new(FRACTUS).parent().unwrap().join("examples/tiny_service");
+        assert!(tiny.exists(), "run the whole package's tests, so that its examples are built");
+        for service in services {
+            std::fs::copy(&tiny, programs.join(format!("fractus-{service}"))).unwrap();
+        }
+        let mut command = Command::new(FRACTUS);
+        command.args(["up", "--listen", "127.0.0.1:0", "--programs"]).arg(&programs).args(more);
+        // A folder without fractus.toml, and none of the variables that this test's own environment may have.
+        command.current_dir(&folder).env("FRACTUS_ROUTER_RUN_DIR", folder.path());
+        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = None;
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some((_, rest)) = line.split_once(" at http://localhost:") {
+                let port = rest.split(' ').next().unwrap();
+                address = Some(format!("127.0.0.1:{port}").parse().unwrap());
+            }
+            if line == "Ready." {
+                break;
+            }
+        }
+        Stack { child, address: address.unwrap(), folder }
+    }
+
+    async fn call(&self, service: &str, path: &str) -> String {
+        let head = format!("POST {path} HTTP/1.1\nHost: localhost\nAuthorization: {}", signed(service));
+        call(self.address, &head, "").await
+    }
+
+    /// The pid of the process that serves `service`, which the tiny program tells.
+    async fn pid_of(&self, service: &str) -> i32 {
+        let answer = self.call(service, "/").await;
+        let body = answer.rsplit("\r\n\r\n").next().unwrap();
+        assert!(body.starts_with(&format!("{service} ")), "{answer}");
+        body.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    async fn health(&self) -> Value {
+        self.admin("GET", "/_fractus/health", "").await
+    }
+
+    async fn admin(&self, method: &str, path: &str, body: &str) -> Value {
+        let answer = call(self.address, &format!("{method} {path} HTTP/1.1\nHost: localhost"), body).await;
+        serde_json::from_str(answer.rsplit("\r\n\r\n").next().unwrap()).unwrap_or_else(|_| panic!("{answer}"))
+    }
+
+    async fn fractus(&self, arguments: &[&str]) -> String {
+        let endpoint = format!("http://{}", self.address);
+        let output = Command::new(FRACTUS).args(arguments).args(["--endpoint", &endpoint]).output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id().unwrap().cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        self.folder.path().join(format!("fractus-{}", self.child.id().unwrap()))
+    }
+}
+
+fn is_alive(pid: i32) -> bool {
+    // A zombie has ended, though its parent has not looked yet.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..1_000 {
+        if condition().await {
+            return;
+        }
+        Clock::real().sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within 10 s: {what}");
+}
+
+#[tokio::test]
+async fn a_service_starts_with_its_first_request_and_again_when_it_dies() {
+    let stack = Stack::start(&["sqs", "sts"], &[]).await;
+    let health = stack.health().await;
+    assert_eq!(health["services"]["sqs"]["status"], "idle");
+    assert_eq!(health["services"]["sts"]["status"], "idle");
+
+    let first = stack.pid_of("sqs").await;
+    let health = stack.health().await;
+    assert_eq!(health["services"]["sqs"]["status"], "ready");
+    assert!(health["services"]["sqs"]["url"].as_str().unwrap().starts_with("http://127.0.0.1:"));
+    assert_eq!(health["services"]["sts"]["status"], "idle");
+
+    kill_process(Pid::from_raw(first).unwrap(), Signal::KILL).unwrap();
+    wait_for("another process serves", async || {
+        let answer = stack.call("sqs", "/").await;
+        answer.contains("sqs ") && !answer.contains(&format!("sqs {first} "))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_outlives_the_launcher() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let mut stack = Stack::start(&["sqs"], &["--eager"]).await;
+        let pid = stack.pid_of("sqs").await;
+        let nats = nats_pid(&stack);
+        let run_dir = stack.run_dir();
+        stack.signal(signal);
+        let status = stack.child.wait().await.unwrap();
+        wait_for("the service's process ends", async || !is_alive(pid)).await;
+        if let Some(nats) = nats {
+            wait_for("nats-server ends", async || !is_alive(nats)).await;
+        }
+        if signal == Signal::TERM {
+            assert!(status.success(), "{status:?}");
+            assert!(!run_dir.exists(), "the run's folder is removed");
+        }
+    }
+}
+
+fn nats_pid(stack: &Stack) -> Option<i32> {
+    let config = stack.run_dir().join("nats.conf");
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    processes.filter_map(|name| name.parse::<i32>().ok()).find(|pid| {
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(config.to_str().unwrap())
+    })
+}
+
+#[tokio::test]
+async fn the_clock_is_told_to_services_before_their_first_request() {
+    let stack = Stack::start(&["sqs", "sts"], &[]).await;
+    stack.pid_of("sqs").await;
+    let shown = stack.fractus(&["clock", "set", "2030-01-01T00:00:00Z"]).await;
+    assert!(shown.starts_with("2030-01-01T00:00:00"), "{shown}");
+    stack.fractus(&["clock", "freeze"]).await;
+    for service in ["sqs", "sts"] {
+        let answer = stack.call(service, "/").await;
+        assert!(answer.contains("\"scale\":0.0") && answer.contains("\"lane\":\"main\""), "{service}: {answer}");
+    }
+    let shown = stack.fractus(&["clock", "advance", "15m"]).await;
+    assert!(shown.starts_with("2030-01-01T00:15:00") && shown.contains("frozen"), "{shown}");
+    assert_eq!(stack.admin("GET", "/_fractus/clock", "").await["frozen"], true);
+    assert!(stack.admin("POST", "/_fractus/clock", "{\"action\":\"leap\"}").await["message"].is_string());
+}
+
+#[tokio::test]
+async fn state_goes_out_and_comes_back_as_one_file() {
+    let stack = Stack::start(&["sqs", "sts"], &["--eager", "--data-dir", "data"]).await;
+    let file = stack.folder.path().join("state");
+    stack.pid_of("sts").await;
+    stack.pid_of("sqs").await;
+    stack.fractus(&["export", file.to_str().unwrap()]).await;
+    let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+    assert!(text.contains("{\"service\":\"sqs\"}\n") && text.contains("state of sts"), "{text}");
+    stack.fractus(&["import", file.to_str().unwrap()]).await;
+    stack.fractus(&["reset"]).await;
+    assert!(stack.folder.path().join("data/sqs").is_dir());
+    let status = stack.fractus(&["status"]).await;
+    assert!(status.contains("sqs  ready"), "{status}");
+}
+
+#[tokio::test]
+async fn probes_of_other_tools_are_answered() {
+    let stack = Stack::start(&["sqs", "sts"], &[]).await;
+    stack.pid_of("sqs").await;
+    let health = stack.admin("GET", "/_localstack/health", "").await;
+    assert_eq!(health["services"]["sqs"], "running");
+    assert_eq!(health["services"]["sts"], "available");
+    assert_eq!(stack.admin("GET", "/_localstack/init/ready", "").await["completed"], true);
+    assert_eq!(stack.admin("GET", "/_fractus/ready", "").await["ready"], true);
+    let url = format!("http://{}", stack.address);
+    let healthy = Command::new(FRACTUS).args(["healthcheck", &url]).status().await.unwrap();
+    assert!(healthy.success());
+    let sick = Command::new(FRACTUS).args(["healthcheck", "http://127.0.0.1:1"]).status().await.unwrap();
+    assert_eq!(sick.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_installed_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(FRACTUS)
+        .args(["up", "sqss", "--listen", "127.0.0.1:0", "--programs"])
+        .arg(folder.path())
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no service \"sqss\""));
+}

@@ -1,0 +1,104 @@
+//! The port from outside: proxied and handed over, over HTTP/1.1, HTTP/2 and TLS, well-behaved and hostile.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test does")]
+
+mod common;
+
+use common::{call, echo, signed, start_handed_service, start_router, start_service};
+use fractus_router::proxy::targets::TargetKind;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+#[tokio::test]
+async fn requests_reach_their_service_with_the_callers_host() {
+    let running = start_router().await;
+    for service in ["sqs", "sts"] {
+        let url = start_service(move |request| echo(service, request)).await;
+        running.router.targets.set_kind(service, TargetKind::Url(url)).unwrap();
+    }
+    let sqs = format!("POST / HTTP/1.1\nHost: sqs.us-east-1.localhost:4566\nAuthorization: {}", signed("sqs"));
+    let answer = call(running.address, &sqs, "hello").await;
+    assert!(answer.ends_with("sqs POST / host=sqs.us-east-1.localhost:4566 proto=- hello"), "{answer}");
+
+    let form = "POST / HTTP/1.1\nHost: localhost\nContent-Type: application/x-www-form-urlencoded";
+    let body = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=x";
+    let answer = call(running.address, form, body).await;
+    assert!(answer.ends_with(&format!("sts POST / host=localhost proto=- {body}")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_run_is_an_error_in_the_callers_protocol() {
+    let running = start_router().await;
+    let json = "POST / HTTP/1.1\nHost: localhost\nX-Amz-Target: AmazonSQS.SendMessage";
+    let answer = call(running.address, json, "{}").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"__type\":\"ServiceUnavailable\""), "{answer}");
+    assert!(answer.contains("fractus up sqs"), "{answer}");
+
+    let answer = call(running.address, "GET /bucket/key HTTP/1.1\nHost: localhost", "").await;
+    assert!(answer.contains("<Error><Code>ServiceUnavailable</Code>") && answer.contains("fractus up s3"), "{answer}");
+
+    let query = "POST / HTTP/1.1\nHost: localhost\nContent-Type: application/x-www-form-urlencoded";
+    let answer = call(running.address, query, "Action=GetCallerIdentity&Version=2011-06-15").await;
+    assert!(answer.contains("<ErrorResponse><Error><Type>Receiver</Type><Code>ServiceUnavailable</Code>"), "{answer}");
+
+    let unknown = format!("POST / HTTP/1.1\nHost: localhost\nAuthorization: {}", signed("ec2"));
+    let answer = call(running.address, &unknown, "").await;
+    assert!(answer.contains("ec2") && answer.contains("fractus.toml"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_replica_that_is_gone_is_passed_over() {
+    let running = start_router().await;
+    let url = start_service(|request| echo("sqs", request)).await;
+    let gone = "http://127.0.0.1:1".to_owned();
+    running.router.targets.set_replicas("sqs", vec![(gone, None), (url, None)]);
+    for _ in 0..4 {
+        let head = format!("POST / HTTP/1.1\nHost: localhost\nAuthorization: {}", signed("sqs"));
+        let answer = call(running.address, &head, "x").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn handed_over_connections_reach_the_service_and_foreign_requests_come_back() {
+    let running = start_router().await;
+    let folder = tempfile::tempdir().unwrap();
+    for service in ["sqs", "s3"] {
+        let socket = folder.path().join(format!("{service}.sock"));
+        start_handed_service(&socket, running.address, move |request| echo(service, request));
+        // The port is no service's: a request that is proxied instead of handed over fails.
+        running.router.targets.set_replicas(service, vec![("http://127.0.0.1:1".to_owned(), Some(socket))]);
+    }
+    let mut stream = BufReader::new(TcpStream::connect(running.address).await.unwrap());
+    for (number, scope) in ["sqs", "sqs", "s3"].into_iter().enumerate() {
+        let request = format!(
+            "PUT /{number} HTTP/1.1\r\nHost: h\r\nAuthorization: {}\r\nContent-Length: 2\r\n\r\nhi",
+            signed(scope)
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let body = read_answer(&mut stream).await;
+        assert_eq!(body, format!("{scope} PUT /{number} host=h proto=- hi"));
+    }
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "closed after the foreign request");
+
+    let health = call(running.address, "GET /_fractus/health HTTP/1.1\nHost: h", "").await;
+    assert!(health.contains("\"sqs\":{\"status\":\"ready\""), "{health}");
+}
+
+async fn read_answer(stream: &mut BufReader<TcpStream>) -> String {
+    let (mut length, mut line) = (0, String::new());
+    loop {
+        line.clear();
+        stream.read_line(&mut line).await.unwrap();
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+        assert!(!line.is_empty(), "the connection ended within a head");
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    String::from_utf8(body).unwrap()
+}

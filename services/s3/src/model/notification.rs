@@ -1,0 +1,219 @@
+//! Event notifications: which configuration an event matches, and what is sent.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html> and
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Where a configuration sends its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DestinationKind {
+    Queue,
+    Topic,
+    Function,
+}
+
+impl DestinationKind {
+    /// The service in the destination's ARN.
+    pub const fn service(self) -> &'static str {
+        match self {
+            DestinationKind::Queue => "sqs",
+            DestinationKind::Topic => "sns",
+            DestinationKind::Function => "lambda",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NotificationConfiguration {
+    pub targets: Vec<NotificationTarget>,
+    pub event_bridge: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationTarget {
+    pub id: String,
+    pub kind: DestinationKind,
+    pub arn: String,
+    /// Event types such as `s3:ObjectCreated:*`.
+    pub events: Vec<String>,
+    pub prefix: Option<String>,
+    pub suffix: Option<String>,
+}
+
+impl NotificationTarget {
+    /// Whether an event of this type (`s3:ObjectCreated:Put`) on this key is sent here.
+    pub fn matches(&self, event: &str, key: &str) -> bool {
+        self.events.iter().any(|pattern| event_matches(pattern, event))
+            && self.prefix.as_deref().is_none_or(|prefix| key.starts_with(prefix))
+            && self.suffix.as_deref().is_none_or(|suffix| key.ends_with(suffix))
+    }
+
+    /// Whether some event on some key would be sent by both.
+    fn overlaps(&self, other: &NotificationTarget) -> bool {
+        let events = self.events.iter().any(|own| other.events.iter().any(|their| events_overlap(own, their)));
+        let (own_prefix, their_prefix) = (filter(&self.prefix), filter(&other.prefix));
+        let (own_suffix, their_suffix) = (filter(&self.suffix), filter(&other.suffix));
+        events
+            && (own_prefix.starts_with(their_prefix) || their_prefix.starts_with(own_prefix))
+            && (own_suffix.ends_with(their_suffix) || their_suffix.ends_with(own_suffix))
+    }
+}
+
+fn filter(text: &Option<String>) -> &str {
+    text.as_deref().unwrap_or_default()
+}
+
+fn event_matches(pattern: &str, event: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(family) => event.starts_with(family),
+        None => pattern == event,
+    }
+}
+
+fn events_overlap(one: &str, other: &str) -> bool {
+    event_matches(one, other) || event_matches(other, one)
+}
+
+/// Two configurations must not both send one event: S3 refuses overlapping filters for a shared event type.
+pub fn check_no_overlap(targets: &[NotificationTarget]) -> Result<()> {
+    let clash = targets.iter().enumerate().any(|(at, one)| targets[at + 1..].iter().any(|other| one.overlaps(other)));
+    if clash {
+        return Err(Error::invalid_argument(
+            "NotificationConfiguration",
+            "",
+            "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the prefixes are overlapping for the same event type.",
+        ));
+    }
+    Ok(())
+}
+
+/// What happened to an object.
+#[derive(Clone, Debug)]
+pub struct ObjectEvent<'a> {
+    /// Without the leading `s3:`, as records carry it.
+    pub name: &'a str,
+    pub time: String,
+    pub region: &'a str,
+    pub bucket: &'a str,
+    pub bucket_arn: String,
+    pub bucket_owner: &'a str,
+    pub key: &'a str,
+    /// Absent for removals, as their entity tag is.
+    pub size: Option<u64>,
+    pub etag: Option<&'a str>,
+    pub version_id: Option<&'a str>,
+    pub sequencer: u64,
+    pub principal_id: &'a str,
+    pub source_ip: &'a str,
+    pub request_id: &'a str,
+    pub host_id: &'a str,
+}
+
+/// The message for one target: `{"Records": [...]}`, version 2.1.
+pub fn event_message(event: &ObjectEvent<'_>, configuration_id: &str) -> String {
+    let mut object = serde_json::Map::new();
+    object.insert("key".into(), encode_key(event.key).into());
+    if let Some(size) = event.size {
+        object.insert("size".into(), size.into());
+    }
+    if let Some(etag) = event.etag {
+        object.insert("eTag".into(), etag.trim_matches('"').into());
+    }
+    if let Some(version_id) = event.version_id {
+        object.insert("versionId".into(), version_id.into());
+    }
+    object.insert("sequencer".into(), format!("{:016X}", event.sequencer).into());
+    serde_json::json!({
+        "Records": [{
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "awsRegion": event.region,
+            "eventTime": event.time,
+            "eventName": event.name,
+            "userIdentity": { "principalId": event.principal_id },
+            "requestParameters": { "sourceIPAddress": event.source_ip },
+            "responseElements": { "x-amz-request-id": event.request_id, "x-amz-id-2": event.host_id },
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "configurationId": configuration_id,
+                "bucket": {
+                    "name": event.bucket,
+                    "ownerIdentity": { "principalId": event.bucket_owner },
+                    "arn": event.bucket_arn,
+                },
+                "object": object,
+            },
+        }]
+    })
+    .to_string()
+}
+
+/// The message that a destination gets when it is configured.
+pub fn test_message(time: &str, bucket: &str, request_id: &str, host_id: &str) -> String {
+    serde_json::json!({
+        "Service": "Amazon S3",
+        "Event": "s3:TestEvent",
+        "Time": time,
+        "Bucket": bucket,
+        "RequestId": request_id,
+        "HostId": host_id,
+    })
+    .to_string()
+}
+
+/// Keys in records are form-encoded: a space is `+`.
+fn encode_key(key: &str) -> String {
+    let mut encoded = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => encoded.push(byte as char),
+            b' ' => encoded.push('+'),
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(events: &[&str], prefix: &str, suffix: &str) -> NotificationTarget {
+        NotificationTarget {
+            id: "c".into(),
+            kind: DestinationKind::Queue,
+            arn: "arn:aws:sqs:us-east-1:000000000000:q".into(),
+            events: events.iter().map(|event| (*event).to_owned()).collect(),
+            prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
+            suffix: (!suffix.is_empty()).then(|| suffix.to_owned()),
+        }
+    }
+
+    #[test]
+    fn events_and_filters_select() {
+        let all = target(&["s3:ObjectCreated:*"], "images/", ".jpg");
+        assert!(all.matches("s3:ObjectCreated:Put", "images/a.jpg"));
+        assert!(!all.matches("s3:ObjectRemoved:Delete", "images/a.jpg"));
+        assert!(!all.matches("s3:ObjectCreated:Put", "images/a.png"));
+        assert!(!all.matches("s3:ObjectCreated:Put", "a.jpg"));
+        assert!(!target(&["s3:ObjectCreated:Put"], "", "").matches("s3:ObjectCreated:Copy", "k"));
+    }
+
+    #[test]
+    fn overlapping_rules_are_refused() {
+        let put = || target(&["s3:ObjectCreated:Put"], "a", ".x");
+        let created = || target(&["s3:ObjectCreated:*"], "ab", "");
+        assert!(check_no_overlap(&[put(), created()]).is_err());
+        assert!(check_no_overlap(&[put(), target(&["s3:ObjectCreated:*"], "b", "")]).is_ok());
+        assert!(check_no_overlap(&[put(), target(&["s3:ObjectCreated:*"], "ab", ".y")]).is_ok());
+        assert!(check_no_overlap(&[put(), target(&["s3:ObjectRemoved:*"], "a", "")]).is_ok());
+    }
+
+    #[test]
+    fn keys_are_form_encoded() {
+        assert_eq!(encode_key("a b/ü+c"), "a+b/%C3%BC%2Bc");
+    }
+}

@@ -1,0 +1,95 @@
+//! Telling other services what happened: one delivery for each configured target, in the transaction of the change.
+
+use fractus_aws::{AccountId, Arn};
+use fractus_bus::contracts::{Body, Delivery, Source};
+use fractus_bus::outbox::Handoff;
+use fractus_clock::Timestamp;
+use fractus_host::Context;
+use fractus_store::Transaction;
+
+use crate::error::{Error, Result};
+use crate::model::notification::{self, ObjectEvent};
+use crate::service::S3;
+use crate::store::{Bucket, Object};
+
+/// Something that a request does to an object.
+pub struct Happening<'a> {
+    pub cx: &'a Context,
+    /// `s3:ObjectCreated:Put`.
+    pub event: &'static str,
+    pub now: Timestamp,
+}
+
+/// Queues the notifications of a change. `object` is what is there afterwards. What is answered belongs to the
+/// transaction's result: the deliveries go out when it is dropped, and that must be after the end.
+pub fn announce(
+    tx: &mut Transaction<'_>,
+    s3: &S3,
+    bucket: &Bucket,
+    key: &str,
+    object: Option<&Object>,
+    sequencer: u64,
+    happening: &Happening<'_>,
+) -> Result<Vec<Handoff>> {
+    if bucket.notifications.targets.is_empty() && !bucket.notifications.event_bridge {
+        return Ok(Vec::new());
+    }
+    let cx = happening.cx;
+    let event = ObjectEvent {
+        name: happening.event.strip_prefix("s3:").unwrap_or(happening.event),
+        time: happening.now.date_time_millis(),
+        region: &bucket.region,
+        bucket: &bucket.name,
+        bucket_arn: bucket_arn(cx, &bucket.name).to_string(),
+        bucket_owner: &bucket.account,
+        key,
+        size: object.map(|object| object.size),
+        etag: object.map(|object| object.etag.as_str()),
+        version_id: None,
+        sequencer,
+        principal_id: &cx.caller.principal_id,
+        source_ip: &cx.source_ip().to_string(),
+        request_id: &cx.request_id,
+        host_id: &s3.host_id,
+    };
+    let mut sent = Vec::new();
+    for target in &bucket.notifications.targets {
+        if target.matches(happening.event, key) {
+            let message = notification::event_message(&event, &target.id);
+            sent.push(send(tx, s3, cx, bucket, &target.arn, message, happening.now)?);
+        }
+    }
+    Ok(sent)
+}
+
+/// Queues one message for a destination.
+pub fn send(
+    tx: &mut Transaction<'_>,
+    s3: &S3,
+    cx: &Context,
+    bucket: &Bucket,
+    destination: &str,
+    message: String,
+    now: Timestamp,
+) -> Result<Handoff> {
+    let target: Arn = destination.parse().map_err(|_| invalid_destination(destination))?;
+    let account = AccountId::new(&bucket.account).unwrap_or_else(|_| cx.world.account.clone());
+    let source = Source {
+        principal: "s3.amazonaws.com".to_owned(),
+        arn: Some(bucket_arn(cx, &bucket.name)),
+        account,
+        role: None,
+    };
+    let id = cx.random().uuid();
+    let mut delivery = Delivery::new(id, cx.world.lane.clone(), target, Body::text(message), source, now);
+    delivery.cause = cx.cause();
+    Ok(s3.outbox.put(tx, &delivery)?)
+}
+
+pub fn bucket_arn(cx: &Context, bucket: &str) -> Arn {
+    Arn::new(cx.world.partition, "s3", "", "", bucket)
+}
+
+fn invalid_destination(arn: &str) -> Error {
+    Error::invalid_argument("Queue", arn, "The ARN is not well formed")
+}

@@ -1,0 +1,73 @@
+//! GetObjectAttributes.
+
+use fractus_host::Context;
+use fractus_s3_api as api;
+
+use crate::error::Result;
+use crate::objects::{self, check_version, scope};
+use crate::operations::checksums::{self, show};
+use crate::service::S3;
+use crate::store::Object;
+
+pub async fn get(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetObjectAttributesInput,
+) -> Result<api::GetObjectAttributesOutput> {
+    check_version(input.version_id.as_deref(), &input.key)?;
+    let max = super::list::max_entries(input.max_parts, "max-parts")?;
+    let scope = scope(cx);
+    let object = s3
+        .store
+        .read(|snapshot| {
+            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            objects::object(snapshot, &scope, &bucket, &input.key)
+        })
+        .await?;
+    let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
+    let checksum = object.checksum.as_ref().filter(|_| wants("Checksum")).map(|own| {
+        let mut shown = api::Checksum { checksum_type: Some(checksums::shown_type(own.kind)), ..Default::default() };
+        show!(shown, Some(own));
+        shown
+    });
+    let marker = input.part_number_marker.unwrap_or(0);
+    Ok(api::GetObjectAttributesOutput {
+        last_modified: Some(object.last_modified.to_secs_precision()),
+        // Here, alone of all answers, the entity tag has no quotes.
+        e_tag: wants("ETag").then(|| object.etag.trim_matches('"').to_owned()),
+        checksum,
+        object_parts: (wants("ObjectParts") && !object.parts.is_empty()).then(|| parts(&object, marker, max)),
+        storage_class: wants("StorageClass").then(|| object.storage_class().into()),
+        object_size: wants("ObjectSize").then_some(object.size as i64),
+        ..Default::default()
+    })
+}
+
+/// A page of the object's parts. Their checksums are shown only where the whole is a checksum of checksums.
+fn parts(object: &Object, marker: i32, max: usize) -> api::GetObjectAttributesParts {
+    let composite = object.checksum.as_ref().is_some_and(|own| own.kind == crate::store::ChecksumType::Composite);
+    let after: Vec<_> = object.parts.iter().filter(|part| i64::from(part.number) > i64::from(marker)).collect();
+    let page: Vec<api::ObjectPart> = after
+        .iter()
+        .take(max)
+        .map(|part| {
+            let mut shown = api::ObjectPart {
+                part_number: Some(part.number as i32),
+                size: Some(part.size as i64),
+                ..Default::default()
+            };
+            if composite {
+                show!(shown, &part.checksum);
+            }
+            shown
+        })
+        .collect();
+    api::GetObjectAttributesParts {
+        total_parts_count: Some(object.parts.len() as i32),
+        part_number_marker: Some(marker),
+        next_part_number_marker: page.last().and_then(|part| part.part_number).or(Some(0)),
+        max_parts: Some(max as i32),
+        is_truncated: Some(after.len() > page.len()),
+        parts: composite.then_some(page),
+    }
+}

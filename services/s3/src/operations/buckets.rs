@@ -1,0 +1,190 @@
+//! Buckets: made, found, listed, deleted.
+
+use fractus_aws::Region;
+use fractus_host::Context;
+use fractus_s3_api as api;
+use fractus_store::{Order, Range};
+
+use crate::error::{Error, Result};
+use crate::model::names;
+use crate::notify::bucket_arn;
+use crate::objects::{self, scope};
+use crate::operations::tagging;
+use crate::service::S3;
+use crate::store::{BUCKETS, Bucket, OBJECTS, OWNED_BUCKETS, UPLOADS};
+
+/// The most buckets of one page.
+const MAX_BUCKETS: i32 = 10_000;
+
+/// CreateBucket. In us-east-1 making one's own bucket again succeeds, elsewhere it is a conflict.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>
+pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Result<api::CreateBucketOutput> {
+    names::check_bucket_name(&input.bucket)?;
+    let configuration = input.create_bucket_configuration.unwrap_or_default();
+    let constraint = configuration.location_constraint.as_ref().map(api::BucketLocationConstraint::as_str);
+    let region = region_of(cx, constraint)?;
+    let tags = tagging::checked(configuration.tags.unwrap_or_default())?;
+    let (scope, now, id) = (scope(cx), cx.now(), cx.random().u64());
+    let account = cx.world.account.as_str();
+    s3.store
+        .write(|tx| {
+            if let Some(existing) = tx.get(&BUCKETS, &scope, &(input.bucket.as_str(),))? {
+                let bucket = input.bucket.clone();
+                return match (existing.account == account, cx.region.as_str()) {
+                    (false, _) => Err(Error::BucketAlreadyExists { bucket }),
+                    (true, "us-east-1") if existing.region == region => Ok(()),
+                    (true, _) => Err(Error::BucketAlreadyOwnedByYou { bucket }),
+                };
+            }
+            let bucket = Bucket {
+                name: input.bucket.clone(),
+                id,
+                account: account.to_owned(),
+                region: region.clone(),
+                created_at: now,
+                tags: tags.clone(),
+                notifications: Default::default(),
+            };
+            tx.put(&OWNED_BUCKETS, &scope, &(account, input.bucket.as_str()), &())?;
+            Ok(tx.put(&BUCKETS, &scope, &(input.bucket.as_str(),), &bucket)?)
+        })
+        .await?;
+    let arn = bucket_arn(cx, &input.bucket).to_string();
+    Ok(api::CreateBucketOutput { location: Some(format!("/{}", input.bucket)), bucket_arn: Some(arn) })
+}
+
+/// The region a bucket is made in: what the body says, if the endpoint that was called allows it.
+fn region_of(cx: &Context, constraint: Option<&str>) -> Result<String> {
+    let endpoint = cx.region.as_str();
+    match constraint {
+        None | Some("") if endpoint == "us-east-1" => Ok(endpoint.to_owned()),
+        None | Some("") => Err(Error::IllegalLocationConstraint),
+        // The location of us-east-1 is said by saying nothing.
+        Some("us-east-1") => Err(Error::InvalidLocationConstraint { location: "us-east-1".into() }),
+        Some("EU") if matches!(endpoint, "us-east-1" | "eu-west-1") => Ok("eu-west-1".to_owned()),
+        Some(constraint) if Region::new(constraint).is_err() || !constraint.contains('-') => {
+            Err(Error::InvalidLocationConstraint { location: constraint.to_owned() })
+        }
+        Some(constraint) if endpoint == "us-east-1" || endpoint == constraint => Ok(constraint.to_owned()),
+        Some(_) => Err(Error::IllegalLocationConstraint),
+    }
+}
+
+pub async fn head(s3: &S3, cx: &Context, input: api::HeadBucketInput) -> Result<api::HeadBucketOutput> {
+    let scope = scope(cx);
+    let owner = input.expected_bucket_owner.as_deref();
+    let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+    Ok(api::HeadBucketOutput {
+        bucket_arn: Some(bucket_arn(cx, &bucket.name).to_string()),
+        bucket_region: Some(bucket.region),
+        access_point_alias: Some(false),
+        ..Default::default()
+    })
+}
+
+pub async fn location(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetBucketLocationInput,
+) -> Result<api::GetBucketLocationOutput> {
+    let scope = scope(cx);
+    let owner = input.expected_bucket_owner.as_deref();
+    let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+    let constraint = (bucket.region != "us-east-1").then(|| bucket.region.as_str().into());
+    Ok(api::GetBucketLocationOutput { location_constraint: constraint })
+}
+
+/// A bucket can go when nothing is in it.
+pub async fn delete(s3: &S3, cx: &Context, input: api::DeleteBucketInput) -> Result<api::DeleteBucketOutput> {
+    let scope = scope(cx);
+    s3.store
+        .write(|tx| {
+            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let in_it = Range::prefix(&(bucket.id,));
+            if tx.keys(&OBJECTS, &scope, in_it, Order::Ascending)?.next().transpose()?.is_some() {
+                return Err(Error::BucketNotEmpty { bucket: input.bucket.clone() });
+            }
+            let uploading = Range::prefix(&(bucket.id,));
+            if tx.keys(&UPLOADS, &scope, uploading, Order::Ascending)?.next().transpose()?.is_some() {
+                return Err(Error::BucketNotEmpty { bucket: input.bucket.clone() });
+            }
+            tx.delete(&OWNED_BUCKETS, &scope, &(bucket.account.as_str(), bucket.name.as_str()))?;
+            tx.delete(&BUCKETS, &scope, &(bucket.name.as_str(),))?;
+            Ok(())
+        })
+        .await?;
+    Ok(api::DeleteBucketOutput::default())
+}
+
+/// The caller's buckets by name. Pages only where the caller asks for them, or there are more than 10,000.
+pub async fn list(s3: &S3, cx: &Context, input: api::ListBucketsInput) -> Result<api::ListBucketsOutput> {
+    let max = input.max_buckets.unwrap_or(MAX_BUCKETS);
+    if !(1..=MAX_BUCKETS).contains(&max) {
+        return Err(Error::invalid_argument(
+            "max-buckets",
+            max.to_string(),
+            format!("Argument max-buckets must be an integer between 1 and {MAX_BUCKETS}"),
+        ));
+    }
+    let scope = scope(cx);
+    let account = cx.world.account.as_str();
+    let prefix = input.prefix.clone().unwrap_or_default();
+    let after = input.continuation_token.as_deref().map(decode_token).transpose()?;
+    let wanted_region = input.bucket_region.as_deref();
+    let (buckets, more) = s3
+        .store
+        .read(|snapshot| {
+            let mut range = Range::starts_with(&(account, prefix.as_str()));
+            if let Some(after) = &after {
+                range = range.after(&(account, after.as_str()));
+            }
+            let mut buckets = Vec::new();
+            for key in snapshot.keys(&OWNED_BUCKETS, &scope, range, Order::Ascending)? {
+                let (_, name) = key?;
+                let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(name.as_str(),))? else { continue };
+                if wanted_region.is_some_and(|wanted| wanted != bucket.region) {
+                    continue;
+                }
+                if buckets.len() == max as usize {
+                    return Ok::<_, Error>((buckets, true));
+                }
+                buckets.push(bucket);
+            }
+            Ok((buckets, false))
+        })
+        .await?;
+    let continuation_token = if more { buckets.last().map(|bucket| encode_token(&bucket.name)) } else { None };
+    let shown = buckets.into_iter().map(|bucket| api::Bucket {
+        bucket_arn: Some(bucket_arn(cx, &bucket.name).to_string()),
+        name: Some(bucket.name),
+        creation_date: Some(bucket.created_at.to_secs_precision()),
+        bucket_region: Some(bucket.region),
+    });
+    Ok(api::ListBucketsOutput {
+        buckets: Some(shown.collect()),
+        owner: Some(owner(account)),
+        continuation_token,
+        prefix: input.prefix,
+    })
+}
+
+/// An account as an owner. The canonical id is 64 hexadecimal characters that the account always has.
+pub fn owner(account: &str) -> api::Owner {
+    use sha2::Digest;
+    let id = hex::encode(sha2::Sha256::digest(format!("canonical user of {account}")));
+    api::Owner { display_name: None, id: Some(id) }
+}
+
+/// Page tokens hide the name they go on after.
+pub fn encode_token(name: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE.encode(name)
+}
+
+pub fn decode_token(token: &str) -> Result<String> {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::URL_SAFE.decode(token).ok();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
+        Error::invalid_argument("continuation-token", token, "The continuation token provided is incorrect")
+    })
+}

@@ -1,0 +1,183 @@
+//! CopyObject.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+
+use fractus_host::Context;
+use fractus_s3_api as api;
+use fractus_store::BlobRef;
+
+use crate::error::{Error, Result};
+use crate::ingest::digest_stored;
+use crate::model::checksum::Algorithm;
+use crate::model::conditions::{ReadConditions, WriteConditions};
+use crate::model::names;
+use crate::notify::Happening;
+use crate::objects::{self, NewContent, NewObject, check_version, scope};
+use crate::operations::checksums::{self, show};
+use crate::operations::{get, put, tagging};
+use crate::service::S3;
+use crate::store::{Content, Object, ObjectHeaders};
+
+/// The largest object that one copy takes.
+const MAX_COPY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// What `x-amz-copy-source` names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CopySource {
+    pub bucket: String,
+    pub key: String,
+    pub version_id: Option<String>,
+}
+
+/// `bucket/key` or `/bucket/key`, percent-encoded, with `?versionId=` behind it.
+pub fn parse_source(header: &str) -> Result<CopySource> {
+    let invalid = || {
+        Error::invalid_argument(
+            "x-amz-copy-source",
+            header,
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
+    };
+    let (path, query) = header.split_once('?').unwrap_or((header, ""));
+    let version_id = query.strip_prefix("versionId=").filter(|id| !id.is_empty()).map(str::to_owned);
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8().map_err(|_| invalid())?;
+    let path = decoded.strip_prefix('/').unwrap_or(&decoded);
+    let (bucket, key) =
+        path.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(invalid)?;
+    Ok(CopySource { bucket: bucket.to_owned(), key: key.to_owned(), version_id })
+}
+
+pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<api::CopyObjectOutput> {
+    names::check_key(&input.key)?;
+    let from = parse_source(&input.copy_source)?;
+    check_version(from.version_id.as_deref(), &from.key)?;
+    let (source, readable) =
+        get::source(s3, cx, &from.bucket, &from.key, input.expected_source_bucket_owner.as_deref()).await?;
+    let conditions = ReadConditions {
+        if_match: input.copy_source_if_match.clone(),
+        if_none_match: input.copy_source_if_none_match.clone(),
+        if_modified_since: input.copy_source_if_modified_since,
+        if_unmodified_since: input.copy_source_if_unmodified_since,
+    };
+    conditions.check_copy_source(&source.etag, source.last_modified)?;
+    if source.size > MAX_COPY_BYTES {
+        return Err(Error::invalid_request(
+            "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
+        ));
+    }
+    let replace = matches!(input.metadata_directive, Some(api::MetadataDirective::Replace));
+    let storage_class = put::storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?;
+    let onto_itself = from.bucket == input.bucket && from.key == input.key;
+    let changes = replace
+        || input.storage_class.is_some()
+        || input.website_redirect_location.is_some()
+        || input.server_side_encryption.is_some()
+        || input.checksum_algorithm.is_some();
+    if onto_itself && !changes {
+        return Err(Error::invalid_request(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+        ));
+    }
+    let headers = if replace { new_headers(&input)? } else { kept_headers(&source, &input) };
+    let tags = match input.tagging_directive {
+        Some(api::TaggingDirective::Replace) => tagging::of_header(input.tagging.as_deref())?,
+        _ => source.tags.clone(),
+    };
+    let blob = readable.into_blob();
+    let asked = input.checksum_algorithm.as_ref().and_then(|name| Algorithm::parse(name.as_str()));
+    let (etag, checksum) = digests(s3, &source, &blob, asked).await?;
+    let now = cx.now().to_millis_precision();
+    let object = Object {
+        size: source.size,
+        etag,
+        last_modified: now,
+        content: Content::Empty,
+        headers,
+        checksum,
+        parts: Vec::new(),
+        storage_class,
+        tags,
+        sequencer: 0,
+    };
+    let new = NewObject { key: input.key, content: NewContent::of_blob(blob, cx.random().u64()), object };
+    let write_conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
+    let happening = Happening { cx, event: "s3:ObjectCreated:Copy", now };
+    let scope = scope(cx);
+    let put = s3
+        .store
+        .write(|tx| {
+            // The source is looked at again: its bytes must still be there in the transaction that keeps them.
+            let source_bucket = objects::bucket(tx, &scope, &from.bucket, None)?;
+            let current = objects::object(tx, &scope, &source_bucket, &from.key)?;
+            if current.sequencer != source.sequencer {
+                return Err(Error::ConditionalRequestConflict {
+                    condition: "x-amz-copy-source",
+                    key: from.key.clone(),
+                });
+            }
+            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            objects::put(tx, s3, &scope, &bucket, &new, &write_conditions, &happening)
+        })
+        .await?;
+    s3.free(put.freed);
+    let mut result =
+        api::CopyObjectResult { e_tag: Some(new.object.etag), last_modified: Some(now), ..Default::default() };
+    show!(result, &new.object.checksum);
+    result.checksum_type = new.object.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
+    Ok(api::CopyObjectOutput {
+        copy_object_result: Some(result),
+        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        ..Default::default()
+    })
+}
+
+/// A copy is an object put whole: one that came in parts gets digests of its own.
+async fn digests(
+    s3: &S3,
+    source: &Object,
+    blob: &BlobRef,
+    asked: Option<Algorithm>,
+) -> Result<(String, Option<crate::store::Checksum>)> {
+    let own = source.checksum.as_ref().and_then(|checksum| Algorithm::parse(&checksum.algorithm));
+    if source.parts.is_empty() && (asked.is_none() || asked == own) {
+        return Ok((source.etag.clone(), source.checksum.clone()));
+    }
+    let algorithm = asked.or(own).unwrap_or(Algorithm::Crc64Nvme);
+    let (md5, checksum) = digest_stored(&s3.store, blob, 0..source.size, algorithm).await?;
+    Ok((format!("\"{}\"", hex::encode(md5)), Some(checksum)))
+}
+
+fn new_headers(input: &api::CopyObjectInput) -> Result<ObjectHeaders> {
+    let metadata = input.metadata.clone().unwrap_or_default();
+    names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    Ok(ObjectHeaders {
+        content_type: input.content_type.clone(),
+        cache_control: input.cache_control.clone(),
+        content_disposition: input.content_disposition.clone(),
+        content_encoding: put::content_encoding(input.content_encoding.clone()),
+        content_language: input.content_language.clone(),
+        expires: input.expires.clone(),
+        website_redirect_location: input.website_redirect_location.clone(),
+        metadata: metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+    })
+}
+
+/// Metadata is copied; a redirect is the copy's own.
+fn kept_headers(source: &Object, input: &api::CopyObjectInput) -> ObjectHeaders {
+    ObjectHeaders { website_redirect_location: input.website_redirect_location.clone(), ..source.headers.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_decoded() {
+        let source = |header: &str| parse_source(header).map(|source| (source.bucket, source.key, source.version_id));
+        assert_eq!(source("b/a%20b/c%2Bd").unwrap(), ("b".into(), "a b/c+d".into(), None));
+        assert_eq!(source("/b/k?versionId=null").unwrap(), ("b".into(), "k".into(), Some("null".into())));
+        assert!(source("b").is_err());
+        assert!(source("/b/").is_err());
+        assert!(source("b/%ff").is_err());
+    }
+}

@@ -1,0 +1,201 @@
+//! GetObject and HeadObject.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
+
+use fractus_host::Context;
+use fractus_s3_api as api;
+
+use crate::error::{Error, Result};
+use crate::model::conditions::ReadConditions;
+use crate::model::range::{self, ByteRange};
+use crate::objects::{self, Readable, check_version, scope};
+use crate::operations::checksums::{self, show};
+use crate::service::S3;
+use crate::store::{Checksum, Object};
+
+/// What of an object a read is about.
+struct Selected {
+    from: u64,
+    to: u64,
+    /// Absent for the whole object.
+    content_range: Option<String>,
+    parts_count: Option<i32>,
+    /// The checksum of exactly what is returned; none for a piece.
+    checksum: Option<Checksum>,
+}
+
+fn select(object: &Object, range: Option<&str>, part_number: Option<i32>) -> Result<Selected> {
+    if let Some(number) = part_number {
+        if range.is_some() {
+            return Err(Error::invalid_request("Cannot specify both Range header and partNumber query parameter"));
+        }
+        return select_part(object, number);
+    }
+    let requested = range.map(|header| range::requested(header, object.size)).transpose()?.flatten();
+    Ok(match requested {
+        Some(range) => Selected {
+            from: range.first,
+            to: range.last + 1,
+            content_range: Some(range.content_range(object.size)),
+            parts_count: None,
+            checksum: None,
+        },
+        None => Selected {
+            from: 0,
+            to: object.size,
+            content_range: None,
+            parts_count: None,
+            checksum: object.checksum.clone(),
+        },
+    })
+}
+
+/// One part of an object, as it was uploaded. An object that was put whole has one part.
+fn select_part(object: &Object, number: i32) -> Result<Selected> {
+    let number = u32::try_from(number).ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(|| {
+        Error::invalid_argument(
+            "partNumber",
+            number.to_string(),
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )
+    })?;
+    let count = u32::try_from(object.parts.len()).unwrap_or(u32::MAX);
+    if object.parts.is_empty() {
+        if number > 1 {
+            return Err(Error::InvalidPartNumber { requested: number, parts: 1 });
+        }
+        let content_range =
+            (object.size > 0).then(|| ByteRange { first: 0, last: object.size - 1 }.content_range(object.size));
+        let checksum = object.checksum.clone();
+        return Ok(Selected { from: 0, to: object.size, content_range, parts_count: None, checksum });
+    }
+    let Some(index) = usize::try_from(number).ok().map(|number| number - 1).filter(|at| *at < object.parts.len())
+    else {
+        return Err(Error::InvalidPartNumber { requested: number, parts: count });
+    };
+    let from: u64 = object.parts[..index].iter().map(|part| part.size).sum();
+    let part = &object.parts[index];
+    let to = from + part.size;
+    let content_range = (part.size > 0).then(|| ByteRange { first: from, last: to - 1 }.content_range(object.size));
+    Ok(Selected { from, to, content_range, parts_count: Some(count as i32), checksum: part.checksum.clone() })
+}
+
+pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
+    let scope = scope(cx);
+    check_version(input.version_id.as_deref(), &input.key)?;
+    let (object, readable) = s3
+        .store
+        .read(|snapshot| {
+            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let object = objects::object(snapshot, &scope, &bucket, &input.key)?;
+            let readable = objects::readable(snapshot, &scope, &object.content)?;
+            Ok::<_, Error>((object, readable))
+        })
+        .await?;
+    let conditions = ReadConditions {
+        if_match: input.if_match,
+        if_none_match: input.if_none_match,
+        if_modified_since: input.if_modified_since,
+        if_unmodified_since: input.if_unmodified_since,
+    };
+    conditions.check_read(&object.etag, object.last_modified)?;
+    let selected = select(&object, input.range.as_deref(), input.part_number)?;
+    let body = readable.into_body(s3, selected.from, selected.to);
+    let expires = input.response_expires.map(fractus_clock::Timestamp::http_date);
+    let mut output = api::GetObjectOutput {
+        body,
+        accept_ranges: Some("bytes".into()),
+        last_modified: Some(object.last_modified.to_secs_precision()),
+        content_length: Some((selected.to - selected.from) as i64),
+        e_tag: Some(object.etag),
+        content_range: selected.content_range,
+        parts_count: selected.parts_count,
+        content_type: input.response_content_type.or(content_type(object.headers.content_type)),
+        cache_control: input.response_cache_control.or(object.headers.cache_control),
+        content_disposition: input.response_content_disposition.or(object.headers.content_disposition),
+        content_encoding: input.response_content_encoding.or(object.headers.content_encoding),
+        content_language: input.response_content_language.or(object.headers.content_language),
+        expires: expires.or(object.headers.expires),
+        website_redirect_location: object.headers.website_redirect_location,
+        metadata: (!object.headers.metadata.is_empty()).then(|| object.headers.metadata.into_iter().collect()),
+        storage_class: object.storage_class.as_deref().map(api::StorageClass::from),
+        tag_count: (!object.tags.is_empty()).then(|| object.tags.len() as i32),
+        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        ..Default::default()
+    };
+    if input.checksum_mode.is_some() {
+        show!(output, &selected.checksum);
+        output.checksum_type = selected.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
+    }
+    Ok(output)
+}
+
+/// What an object without a type is called.
+fn content_type(own: Option<String>) -> Option<String> {
+    Some(own.unwrap_or_else(|| "binary/octet-stream".to_owned()))
+}
+
+pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<api::HeadObjectOutput> {
+    let scope = scope(cx);
+    check_version(input.version_id.as_deref(), &input.key)?;
+    let object = s3
+        .store
+        .read(|snapshot| {
+            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            objects::object(snapshot, &scope, &bucket, &input.key)
+        })
+        .await?;
+    let conditions = ReadConditions {
+        if_match: input.if_match,
+        if_none_match: input.if_none_match,
+        if_modified_since: input.if_modified_since,
+        if_unmodified_since: input.if_unmodified_since,
+    };
+    conditions.check_read(&object.etag, object.last_modified)?;
+    let selected = select(&object, input.range.as_deref(), input.part_number)?;
+    let expires = input.response_expires.map(fractus_clock::Timestamp::http_date);
+    let mut output = api::HeadObjectOutput {
+        accept_ranges: Some("bytes".into()),
+        last_modified: Some(object.last_modified.to_secs_precision()),
+        content_length: Some((selected.to - selected.from) as i64),
+        e_tag: Some(object.etag),
+        content_range: selected.content_range,
+        parts_count: selected.parts_count,
+        content_type: input.response_content_type.or(content_type(object.headers.content_type)),
+        cache_control: input.response_cache_control.or(object.headers.cache_control),
+        content_disposition: input.response_content_disposition.or(object.headers.content_disposition),
+        content_encoding: input.response_content_encoding.or(object.headers.content_encoding),
+        content_language: input.response_content_language.or(object.headers.content_language),
+        expires: expires.or(object.headers.expires),
+        website_redirect_location: object.headers.website_redirect_location,
+        metadata: (!object.headers.metadata.is_empty()).then(|| object.headers.metadata.into_iter().collect()),
+        storage_class: object.storage_class.as_deref().map(api::StorageClass::from),
+        tag_count: (!object.tags.is_empty()).then(|| object.tags.len() as i32),
+        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        ..Default::default()
+    };
+    if input.checksum_mode.is_some() {
+        show!(output, &selected.checksum);
+        output.checksum_type = selected.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
+    }
+    Ok(output)
+}
+
+/// An object's whole bytes and record, for operations that copy or compute.
+pub async fn source(
+    s3: &S3,
+    cx: &Context,
+    bucket_name: &str,
+    key: &str,
+    owner: Option<&str>,
+) -> Result<(Object, Readable)> {
+    let scope = scope(cx);
+    s3.store
+        .read(|snapshot| {
+            let bucket = objects::bucket(snapshot, &scope, bucket_name, owner)?;
+            let object = objects::object(snapshot, &scope, &bucket, key)?;
+            let readable = objects::readable(snapshot, &scope, &object.content)?;
+            Ok::<_, Error>((object, readable))
+        })
+        .await
+}

@@ -1,0 +1,243 @@
+//! Parts: uploaded, copied in, listed.
+
+use fractus_host::Context;
+use fractus_s3_api as api;
+use fractus_store::{BlobRef, Order, Range};
+
+use crate::error::{Error, Result};
+use crate::ingest::{Expected, digest_stored, ingest};
+use crate::model::checksum::Algorithm;
+use crate::model::conditions::ReadConditions;
+use crate::model::range;
+use crate::objects::{self, check_version, scope};
+use crate::operations::buckets::owner;
+use crate::operations::checksums::{self, given, show};
+use crate::operations::multipart::{self, MAX_PARTS};
+use crate::operations::{copy, get, put};
+use crate::service::S3;
+use crate::store::{Content, PARTS, Part, Upload};
+
+fn part_number(number: i32) -> Result<u64> {
+    u64::try_from(number).ok().filter(|number| (1..=MAX_PARTS).contains(number)).ok_or_else(|| {
+        Error::invalid_argument(
+            "partNumber",
+            number.to_string(),
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )
+    })
+}
+
+/// Which upload a part belongs to.
+struct Place<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    upload_id: &'a str,
+    owner: Option<&'a str>,
+}
+
+async fn find_upload(s3: &S3, cx: &Context, place: &Place<'_>) -> Result<Upload> {
+    let scope = scope(cx);
+    s3.store
+        .read(|snapshot| {
+            let bucket = objects::bucket(snapshot, &scope, place.bucket, place.owner)?;
+            multipart::upload(snapshot, &scope, &bucket, place.key, place.upload_id)
+        })
+        .await
+}
+
+/// Keeps a part in place of an earlier one of the same number.
+async fn keep(s3: &S3, cx: &Context, place: &Place<'_>, number: u64, part: Part, blob: BlobRef) -> Result<()> {
+    let scope = scope(cx);
+    let kept = s3
+        .store
+        .write(|tx| {
+            let bucket = objects::bucket(tx, &scope, place.bucket, place.owner)?;
+            multipart::upload(tx, &scope, &bucket, place.key, place.upload_id)?;
+            let before = tx.get(&PARTS, &scope, &(place.upload_id, number))?;
+            let replaced = match before {
+                Some(before) => objects::release(tx, &scope, &before.content)?,
+                None => None,
+            };
+            tx.keep_blob(&scope, &blob)?;
+            tx.put(&PARTS, &scope, &(place.upload_id, number), &part)?;
+            Ok::<_, Error>(replaced)
+        })
+        .await;
+    match kept {
+        Ok(replaced) => {
+            s3.free(replaced);
+            Ok(())
+        }
+        Err(error) => {
+            s3.free([blob]);
+            Err(error)
+        }
+    }
+}
+
+/// The algorithm that the upload's parts are checked and kept with.
+fn algorithm_of(upload: &Upload) -> Option<Algorithm> {
+    upload.checksum_algorithm.as_deref().and_then(Algorithm::parse)
+}
+
+pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Result<api::UploadPartOutput> {
+    let number = part_number(input.part_number)?;
+    let place = Place {
+        bucket: &input.bucket,
+        key: &input.key,
+        upload_id: &input.upload_id,
+        owner: input.expected_bucket_owner.as_deref(),
+    };
+    let upload = find_upload(s3, cx, &place).await?;
+    let asked = checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?;
+    if let (Some(own), Some((asked, _))) = (algorithm_of(&upload), &asked)
+        && own != *asked
+    {
+        return Err(Error::invalid_request(format!(
+            "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+            own.as_str().to_ascii_lowercase(),
+            asked.as_str().to_ascii_lowercase()
+        )));
+    }
+    let expected = Expected {
+        content_md5: input.content_md5.clone(),
+        checksum: asked.or_else(|| algorithm_of(&upload).map(|algorithm| (algorithm, None))),
+        decoded_length: put::decoded_length(cx),
+    };
+    let ingested = ingest(&s3.store, input.body, &expected, s3.config.small_object_bytes).await?;
+    let part = Part {
+        size: ingested.size,
+        etag: ingested.etag(),
+        last_modified: cx.now().to_millis_precision(),
+        content: Content::Blob(ingested.blob.clone()),
+        checksum: Some(ingested.checksum),
+    };
+    keep(s3, cx, &place, number, part.clone(), ingested.blob).await?;
+    let mut output = api::UploadPartOutput {
+        e_tag: Some(part.etag),
+        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        ..Default::default()
+    };
+    show!(output, &part.checksum);
+    Ok(output)
+}
+
+/// UploadPartCopy: a part whose bytes are there already, in another object; none are moved.
+pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput) -> Result<api::UploadPartCopyOutput> {
+    let number = part_number(input.part_number)?;
+    let place = Place {
+        bucket: &input.bucket,
+        key: &input.key,
+        upload_id: &input.upload_id,
+        owner: input.expected_bucket_owner.as_deref(),
+    };
+    let upload = find_upload(s3, cx, &place).await?;
+    let from = copy::parse_source(&input.copy_source)?;
+    check_version(from.version_id.as_deref(), &from.key)?;
+    let (source, readable) =
+        get::source(s3, cx, &from.bucket, &from.key, input.expected_source_bucket_owner.as_deref()).await?;
+    let conditions = ReadConditions {
+        if_match: input.copy_source_if_match.clone(),
+        if_none_match: input.copy_source_if_none_match.clone(),
+        if_modified_since: input.copy_source_if_modified_since,
+        if_unmodified_since: input.copy_source_if_unmodified_since,
+    };
+    conditions.check_copy_source(&source.etag, source.last_modified)?;
+    let bytes = match input.copy_source_range.as_deref() {
+        None => 0..source.size,
+        Some(header) => copy_range(header, source.size)?,
+    };
+    let blob = readable.into_blob().slice(bytes.clone());
+    let length = bytes.end - bytes.start;
+    let algorithm = algorithm_of(&upload).unwrap_or(Algorithm::Crc64Nvme);
+    let (md5, checksum) = digest_stored(&s3.store, &blob, 0..length, algorithm).await?;
+    let part = Part {
+        size: length,
+        etag: format!("\"{}\"", hex::encode(md5)),
+        last_modified: cx.now().to_millis_precision(),
+        content: Content::Blob(blob.clone()),
+        checksum: Some(checksum),
+    };
+    keep(s3, cx, &place, number, part.clone(), blob).await?;
+    let mut result =
+        api::CopyPartResult { e_tag: Some(part.etag), last_modified: Some(part.last_modified), ..Default::default() };
+    show!(result, &part.checksum);
+    Ok(api::UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        ..Default::default()
+    })
+}
+
+/// `bytes=first-last`, both given and inside the source.
+fn copy_range(header: &str, size: u64) -> Result<std::ops::Range<u64>> {
+    let invalid = || {
+        Error::invalid_argument(
+            "x-amz-copy-source-range",
+            header,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
+        )
+    };
+    let parsed = range::requested(header, size)?.ok_or_else(invalid)?;
+    let last = header.rsplit('-').next().and_then(|last| last.trim().parse::<u64>().ok()).ok_or_else(invalid)?;
+    if last >= size {
+        return Err(Error::invalid_argument(
+            "x-amz-copy-source-range",
+            header,
+            format!("Range specified is not valid for source object of size: {size}"),
+        ));
+    }
+    Ok(parsed.first..parsed.last + 1)
+}
+
+pub async fn list(s3: &S3, cx: &Context, input: api::ListPartsInput) -> Result<api::ListPartsOutput> {
+    let max = super::list::max_entries(input.max_parts, "max-parts")?;
+    let after = input.part_number_marker.and_then(|marker| u64::try_from(marker).ok()).unwrap_or(0);
+    let scope = scope(cx);
+    let (bucket, upload, mut parts) = s3
+        .store
+        .read(|snapshot| {
+            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let upload = multipart::upload(snapshot, &scope, &bucket, &input.key, &input.upload_id)?;
+            let range = Range::prefix(&(input.upload_id.as_str(),)).after(&(input.upload_id.as_str(), after));
+            let page = snapshot.range(&PARTS, &scope, range, Order::Ascending)?.take(max + 1);
+            let parts: Vec<(u64, Part)> = page
+                .map(|entry| entry.map(|((_, number), part)| (number, part)).map_err(Error::from))
+                .collect::<Result<_>>()?;
+            Ok::<_, Error>((bucket, upload, parts))
+        })
+        .await?;
+    let is_truncated = parts.len() > max;
+    parts.truncate(max);
+    let next = parts.last().map_or(0, |(number, _)| *number as i32);
+    let shown = parts.into_iter().map(|(number, part)| {
+        let mut shown = api::Part {
+            part_number: Some(number as i32),
+            last_modified: Some(part.last_modified),
+            e_tag: Some(part.etag),
+            size: Some(part.size as i64),
+            ..Default::default()
+        };
+        if upload.checksum_algorithm.is_some() {
+            show!(shown, &part.checksum);
+        }
+        shown
+    });
+    let shown: Vec<api::Part> = shown.collect();
+    Ok(api::ListPartsOutput {
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        upload_id: Some(input.upload_id),
+        part_number_marker: Some(after as i32),
+        next_part_number_marker: Some(next),
+        max_parts: Some(max as i32),
+        is_truncated: Some(is_truncated),
+        parts: Some(shown),
+        initiator: Some(api::Initiator { id: Some(upload.initiator.clone()), display_name: None }),
+        owner: Some(owner(&bucket.account)),
+        storage_class: Some(upload.storage_class.as_deref().unwrap_or("STANDARD").into()),
+        checksum_algorithm: upload.checksum_algorithm.as_deref().map(Into::into),
+        checksum_type: upload.checksum_type.map(checksums::shown_type),
+        ..Default::default()
+    })
+}

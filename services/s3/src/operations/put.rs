@@ -1,0 +1,146 @@
+//! PutObject.
+
+use fractus_host::Context;
+use fractus_s3_api as api;
+
+use crate::error::{Error, Result};
+use crate::ingest::{Expected, ingest};
+use crate::model::conditions::WriteConditions;
+use crate::model::names;
+use crate::notify::Happening;
+use crate::objects::{self, NewContent, NewObject, scope};
+use crate::operations::checksums::{self, given, show};
+use crate::operations::tagging;
+use crate::service::S3;
+use crate::store::{Content, Object, ObjectHeaders};
+
+/// The storage classes an object can be put in.
+const STORAGE_CLASSES: [&str; 8] = [
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "GLACIER_IR",
+];
+
+/// The storage class as it is kept: STANDARD is what is not said.
+pub fn storage_class(asked: Option<&str>) -> Result<Option<String>> {
+    match asked {
+        None | Some("STANDARD") => Ok(None),
+        Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
+        Some(class) => Err(Error::invalid_request(format!("The storage class you specified is not valid: {class}"))),
+    }
+}
+
+/// The length of the body proper, where `aws-chunked` wraps it.
+pub fn decoded_length(cx: &Context) -> Option<u64> {
+    cx.header("x-amz-decoded-content-length").and_then(|length| length.parse().ok())
+}
+
+/// `aws-chunked` is how the body came, not what it is.
+pub fn content_encoding(header: Option<String>) -> Option<String> {
+    let header = header?;
+    let kept: Vec<&str> = header.split(',').map(str::trim).filter(|coding| *coding != "aws-chunked").collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+pub async fn put(s3: &S3, cx: &Context, input: api::PutObjectInput) -> Result<api::PutObjectOutput> {
+    names::check_key(&input.key)?;
+    let metadata = input.metadata.clone().unwrap_or_default();
+    names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    let expected = Expected {
+        content_md5: input.content_md5.clone(),
+        checksum: checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?,
+        decoded_length: decoded_length(cx),
+    };
+    let headers = ObjectHeaders {
+        content_type: input.content_type,
+        cache_control: input.cache_control,
+        content_disposition: input.content_disposition,
+        content_encoding: content_encoding(input.content_encoding),
+        content_language: input.content_language,
+        expires: input.expires,
+        website_redirect_location: input.website_redirect_location,
+        metadata: metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+    };
+    let storage_class = storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?;
+    let tags = tagging::of_header(input.tagging.as_deref())?;
+    let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
+    let request = Request {
+        bucket: input.bucket,
+        key: input.key,
+        owner: input.expected_bucket_owner,
+        expected,
+        headers,
+        storage_class,
+        tags,
+        conditions,
+        event: "s3:ObjectCreated:Put",
+    };
+    let object = store_object(s3, cx, request, input.body).await?;
+    let mut output = api::PutObjectOutput {
+        e_tag: Some(object.etag),
+        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        ..Default::default()
+    };
+    show!(output, &object.checksum);
+    output.checksum_type = object.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
+    Ok(output)
+}
+
+/// An upload in one request, however it came.
+pub struct Request {
+    pub bucket: String,
+    pub key: String,
+    pub owner: Option<String>,
+    pub expected: Expected,
+    pub headers: ObjectHeaders,
+    pub storage_class: Option<String>,
+    pub tags: Vec<(String, String)>,
+    pub conditions: WriteConditions,
+    pub event: &'static str,
+}
+
+/// Takes in the body and puts the object. The bucket is looked for first, so that a body for nowhere is not stored.
+pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: fractus_wire::ByteStream) -> Result<Object> {
+    let scope = scope(cx);
+    let owner = request.owner.as_deref();
+    s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &request.bucket, owner)).await?;
+    let ingested = ingest(&s3.store, body, &request.expected, s3.config.small_object_bytes).await?;
+    let now = cx.now().to_millis_precision();
+    let object = Object {
+        size: ingested.size,
+        etag: ingested.etag(),
+        last_modified: now,
+        content: Content::Empty,
+        headers: request.headers,
+        checksum: Some(ingested.checksum),
+        parts: Vec::new(),
+        storage_class: request.storage_class,
+        tags: request.tags,
+        sequencer: 0,
+    };
+    let blob = ingested.blob;
+    let new = NewObject { key: request.key, content: NewContent::of_blob(blob.clone(), cx.random().u64()), object };
+    let happening = Happening { cx, event: request.event, now };
+    let put = s3
+        .store
+        .write(|tx| {
+            let bucket = objects::bucket(tx, &scope, &request.bucket, owner)?;
+            objects::put(tx, s3, &scope, &bucket, &new, &request.conditions, &happening)
+        })
+        .await;
+    match put {
+        Ok(put) => {
+            s3.free(put.freed);
+            Ok(new.object)
+        }
+        Err(error) => {
+            s3.free([blob]);
+            Err(error)
+        }
+    }
+}

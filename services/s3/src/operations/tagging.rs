@@ -1,0 +1,199 @@
+//! Tags of buckets and objects.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
+
+use std::collections::HashSet;
+
+use fractus_clock::Timestamp;
+use fractus_host::Context;
+use fractus_s3_api as api;
+
+use crate::error::{Error, Result};
+use crate::notify::{Happening, announce};
+use crate::objects::{self, check_version, scope};
+use crate::service::S3;
+use crate::store::{BUCKETS, OBJECTS};
+
+type Tags = Vec<(String, String)>;
+
+const MAX_OBJECT_TAGS: usize = 10;
+const MAX_BUCKET_TAGS: usize = 50;
+
+/// Checks keys, values and repetition; how many there may be is the owner's rule.
+pub fn checked(tags: Vec<api::Tag>) -> Result<Tags> {
+    let tags: Tags = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+    let mut seen = HashSet::new();
+    for (key, value) in &tags {
+        if key.is_empty() || key.chars().count() > 128 {
+            return Err(invalid_tag("The TagKey you have provided is invalid"));
+        }
+        if value.chars().count() > 256 {
+            return Err(invalid_tag("The TagValue you have provided is invalid"));
+        }
+        if key.starts_with("aws:") {
+            return Err(invalid_tag("System tags cannot be added/updated by requester"));
+        }
+        if !seen.insert(key.as_str()) {
+            return Err(invalid_tag("Cannot provide multiple Tags with the same key"));
+        }
+    }
+    if tags.len() > MAX_BUCKET_TAGS {
+        return Err(too_many("Bucket", MAX_BUCKET_TAGS));
+    }
+    Ok(tags)
+}
+
+fn invalid_tag(message: &str) -> Error {
+    Error::Other(Box::new(fractus_wire::Failure::new("InvalidTag", 400, message)))
+}
+
+fn too_many(what: &str, most: usize) -> Error {
+    let message = format!("{what} tags cannot be greater than {most}");
+    Error::Other(Box::new(fractus_wire::Failure::new("BadRequest", 400, message)))
+}
+
+fn checked_object(tags: Vec<api::Tag>) -> Result<Tags> {
+    if tags.len() > MAX_OBJECT_TAGS {
+        return Err(too_many("Object", MAX_OBJECT_TAGS));
+    }
+    checked(tags)
+}
+
+/// The tags of an `x-amz-tagging` header: `a=1&b=2`, form-encoded.
+pub fn of_header(header: Option<&str>) -> Result<Tags> {
+    let Some(header) = header.filter(|header| !header.is_empty()) else { return Ok(Vec::new()) };
+    let decode = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned()).map_err(|_| {
+            Error::invalid_argument("x-amz-tagging", header, "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+        })
+    };
+    let tags = header.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok(api::Tag { key: decode(key)?, value: decode(value)? })
+    });
+    checked_object(tags.collect::<Result<_>>()?)
+}
+
+fn shown(tags: Tags) -> Vec<api::Tag> {
+    tags.into_iter().map(|(key, value)| api::Tag { key, value }).collect()
+}
+
+async fn set_bucket(s3: &S3, cx: &Context, name: &str, owner: Option<&str>, tags: Tags) -> Result<()> {
+    let scope = scope(cx);
+    s3.store
+        .write(|tx| {
+            let mut bucket = objects::bucket(tx, &scope, name, owner)?;
+            bucket.tags = tags.clone();
+            Ok(tx.put(&BUCKETS, &scope, &(name,), &bucket)?)
+        })
+        .await
+}
+
+pub async fn put_bucket(
+    s3: &S3,
+    cx: &Context,
+    input: api::PutBucketTaggingInput,
+) -> Result<api::PutBucketTaggingOutput> {
+    let tags = checked(input.tagging.tag_set)?;
+    set_bucket(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), tags).await?;
+    Ok(api::PutBucketTaggingOutput::default())
+}
+
+pub async fn get_bucket(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetBucketTaggingInput,
+) -> Result<api::GetBucketTaggingOutput> {
+    let scope = scope(cx);
+    let owner = input.expected_bucket_owner.as_deref();
+    let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+    if bucket.tags.is_empty() {
+        return Err(Error::NoSuchConfiguration { code: "NoSuchTagSet", what: "TagSet" });
+    }
+    Ok(api::GetBucketTaggingOutput { tag_set: shown(bucket.tags) })
+}
+
+pub async fn delete_bucket(
+    s3: &S3,
+    cx: &Context,
+    input: api::DeleteBucketTaggingInput,
+) -> Result<api::DeleteBucketTaggingOutput> {
+    set_bucket(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), Vec::new()).await?;
+    Ok(api::DeleteBucketTaggingOutput::default())
+}
+
+/// Which object's tags, and who is told.
+struct Change<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    owner: Option<&'a str>,
+    event: &'static str,
+}
+
+async fn set_object(s3: &S3, cx: &Context, change: Change<'_>, tags: Tags) -> Result<()> {
+    let (scope, now): (_, Timestamp) = (scope(cx), cx.now());
+    let _sent = s3
+        .store
+        .write(|tx| {
+            let bucket = objects::bucket(tx, &scope, change.bucket, change.owner)?;
+            let mut object = objects::object(tx, &scope, &bucket, change.key)?;
+            object.tags = tags.clone();
+            object.sequencer += 1;
+            tx.put(&OBJECTS, &scope, &(bucket.id, change.key), &object)?;
+            let happening = Happening { cx, event: change.event, now };
+            announce(tx, s3, &bucket, change.key, Some(&object), object.sequencer, &happening)
+        })
+        .await?;
+    Ok(())
+}
+
+pub async fn put_object(
+    s3: &S3,
+    cx: &Context,
+    input: api::PutObjectTaggingInput,
+) -> Result<api::PutObjectTaggingOutput> {
+    check_version(input.version_id.as_deref(), &input.key)?;
+    let tags = checked_object(input.tagging.tag_set)?;
+    let change = Change {
+        bucket: &input.bucket,
+        key: &input.key,
+        owner: input.expected_bucket_owner.as_deref(),
+        event: "s3:ObjectTagging:Put",
+    };
+    set_object(s3, cx, change, tags).await?;
+    Ok(api::PutObjectTaggingOutput::default())
+}
+
+pub async fn delete_object(
+    s3: &S3,
+    cx: &Context,
+    input: api::DeleteObjectTaggingInput,
+) -> Result<api::DeleteObjectTaggingOutput> {
+    check_version(input.version_id.as_deref(), &input.key)?;
+    let change = Change {
+        bucket: &input.bucket,
+        key: &input.key,
+        owner: input.expected_bucket_owner.as_deref(),
+        event: "s3:ObjectTagging:Delete",
+    };
+    set_object(s3, cx, change, Vec::new()).await?;
+    Ok(api::DeleteObjectTaggingOutput::default())
+}
+
+pub async fn get_object(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetObjectTaggingInput,
+) -> Result<api::GetObjectTaggingOutput> {
+    check_version(input.version_id.as_deref(), &input.key)?;
+    let scope = scope(cx);
+    let object = s3
+        .store
+        .read(|snapshot| {
+            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            objects::object(snapshot, &scope, &bucket, &input.key)
+        })
+        .await?;
+    Ok(api::GetObjectTaggingOutput { tag_set: shown(object.tags), ..Default::default() })
+}

@@ -1,0 +1,89 @@
+//! What SQS hears: deliveries from other services, each a message for a queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fractus_aws::{Partition, World};
+use fractus_bus::contracts::{Attribute, Delivery};
+use fractus_bus::{ConsumeConfig, Outcome};
+use fractus_store::Scope;
+use indexmap::IndexMap;
+
+use crate::error::{Error, Result};
+use crate::operations::send::{self, Outgoing, Sending};
+use crate::service::{Sqs, Target};
+use crate::store::{AttributeValue, DELIVERED};
+
+/// How long a delivery's id is remembered, so that one that comes twice is one message.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Begins to consume; the consumption lives as long as the host.
+pub fn start(sqs: &Arc<Sqs>) {
+    let handler = Arc::clone(sqs);
+    let consumption = sqs.host.bus().consume_deliveries(ConsumeConfig::default(), move |delivery| {
+        let sqs = Arc::clone(&handler);
+        async move { outcome(deliver(&sqs, delivery).await) }
+    });
+    sqs.host.keep(consumption);
+}
+
+/// Only a failing store is worth another try; what SQS refuses once it refuses always.
+fn outcome(result: Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
+        Err(error) => Outcome::Refused { code: error.batch_entry_code().to_owned(), message: error.to_string() },
+    }
+}
+
+async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
+    let partition = Partition::parse(&delivery.target.partition).unwrap_or(Partition::Aws);
+    let world = World { lane: delivery.lane, partition, account: delivery.account };
+    let scope = Scope::regional(&world, &delivery.region);
+    let target = Target { world, scope, name: delivery.target.resource };
+    let body = delivery
+        .body
+        .as_text()
+        .map(str::to_owned)
+        .ok_or_else(|| Error::InvalidMessageContents { message: "The body is no text.".into() })?;
+    let outgoing = Outgoing::checked(
+        body,
+        None,
+        attributes(delivery.attributes),
+        attributes(delivery.system_attributes),
+        delivery.group_id,
+        delivery.deduplication_id,
+    )?;
+    let message_id = sqs.host.random().uuid();
+    let clock = sqs.host.clocks().lane(target.world.lane.as_str());
+    let sending = Sending { sender_id: &delivery.source.principal, now: clock.now() };
+    let wakes = sqs
+        .store
+        .write(|tx| {
+            if tx.contains(&DELIVERED, &target.scope, &(delivery.id.as_str(),))? {
+                return Ok(false);
+            }
+            let queue = target.queue(tx)?;
+            let sent = send::put(tx, &target, &queue, &outgoing, &message_id, sending)?;
+            tx.put_until(&DELIVERED, &target.scope, &(delivery.id.as_str(),), &(), sending.now.plus(REMEMBERED))?;
+            Ok::<_, Error>(sent.wakes)
+        })
+        .await?;
+    if wakes {
+        sqs.waiters.wake(&target.scope, &target.name, 1);
+    }
+    Ok(())
+}
+
+fn attributes(given: impl IntoIterator<Item = (String, Attribute)>) -> IndexMap<String, AttributeValue> {
+    let converted = given.into_iter().map(|(name, attribute)| {
+        let binary = attribute.data_type.starts_with("Binary");
+        let bytes = attribute.value.into_bytes();
+        let (string, binary) = match String::from_utf8(bytes.to_vec()) {
+            Ok(text) if !binary => (Some(text), None),
+            _ => (None, Some(bytes)),
+        };
+        (name, AttributeValue { data_type: attribute.data_type, string, binary })
+    });
+    converted.collect()
+}

@@ -1,0 +1,39 @@
+//! What an operation reaches for, as policies name it.
+
+use fractus_aws::Arn;
+
+/// One action on one resource, to be evaluated where `auth` is `enforced`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// `sqs:SendMessage`; empty: the operation's own action.
+    pub action: String,
+    /// The resource's ARN; `*` where an action knows no resources.
+    pub resource: String,
+    /// Condition keys that only the service knows, such as `s3:prefix`.
+    pub conditions: Vec<(String, Vec<String>)>,
+}
+
+impl Access {
+    /// The operation's own action on a resource.
+    pub fn to(resource: &Arn) -> Self {
+        Access { action: String::new(), resource: resource.to_string(), conditions: Vec::new() }
+    }
+
+    /// The operation's own action, which knows no resources.
+    pub fn to_all() -> Self {
+        Access { action: String::new(), resource: "*".to_owned(), conditions: Vec::new() }
+    }
+
+    /// Another action than the operation's: `s3:PutObject` for CreateMultipartUpload.
+    #[must_use]
+    pub fn by(mut self, action: impl Into<String>) -> Self {
+        self.action = action.into();
+        self
+    }
+
+    #[must_use]
+    pub fn when(mut self, key: impl Into<String>, values: Vec<String>) -> Self {
+        self.conditions.push((key.into(), values));
+        self
+    }
+}

@@ -1,0 +1,309 @@
+//! Bodies: bounded and timed on the way in, flowing on the way out.
+
+use std::io::Read as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use fractus_sigv4::{ChunkedDecoder, Trailers};
+use fractus_wire::{BodyError, ByteStream, Failure};
+
+use crate::activity::Busy;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A body that makes no progress for some time.
+fn stalled() -> BodyError {
+    let message = "Your socket connection to the server was not read from or written to within the timeout period. \
+                   Idle connections will be closed.";
+    BodyError::Refused(Box::new(Failure::new("RequestTimeout", 400, message)))
+}
+
+/// A request's body that gives up when it is silent for too long. The timer exists only while it waits.
+pub(crate) struct TimedBody {
+    incoming: Incoming,
+    silence: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl TimedBody {
+    pub fn new(incoming: Incoming, silence: Duration) -> Self {
+        TimedBody { incoming, silence, timer: None }
+    }
+}
+
+impl Body for TimedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.timer = None;
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Aborted(Box::new(error)))))
+            }
+            Poll::Pending => {
+                let silence = self.silence;
+                // Real time: this is about a connection, not about a rule of AWS.
+                #[allow(clippy::disallowed_methods)]
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+                ready!(timer.as_mut().poll(cx));
+                Poll::Ready(Some(Err(stalled())))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// The whole body, no longer than `limit_bytes`. A body that came in one piece is not copied.
+pub(crate) async fn collect(incoming: Incoming, limit_bytes: u64, silence: Duration) -> Result<Bytes, BodyError> {
+    if incoming.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let expected = incoming.size_hint().lower();
+    if expected > limit_bytes {
+        return Err(BodyError::TooLong { limit_bytes });
+    }
+    let mut body = TimedBody::new(incoming, silence);
+    let first = loop {
+        match body.frame().await {
+            None => return Ok(Bytes::new()),
+            Some(frame) => {
+                if let Ok(data) = frame?.into_data() {
+                    break data;
+                }
+            }
+        }
+    };
+    let too_long = |length: usize| length as u64 > limit_bytes;
+    if too_long(first.len()) {
+        return Err(BodyError::TooLong { limit_bytes });
+    }
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    // What the client announces is not yet what it sends: memory is taken as data comes.
+    let mut whole = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).clamp(first.len(), 64 * 1024));
+    whole.extend_from_slice(&first);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if too_long(whole.len() + data.len()) {
+            return Err(BodyError::TooLong { limit_bytes });
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.into())
+}
+
+/// A gzip-compressed body, no longer than `limit_bytes` when it is unpacked.
+pub(crate) fn gunzip(body: &[u8], limit_bytes: u64) -> Result<Bytes, BodyError> {
+    let mut unpacked = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(body).take(limit_bytes + 1);
+    reader.read_to_end(&mut unpacked).map_err(|error| BodyError::Aborted(Box::new(error)))?;
+    if unpacked.len() as u64 > limit_bytes { Err(BodyError::TooLong { limit_bytes }) } else { Ok(unpacked.into()) }
+}
+
+/// An `aws-chunked` body, decoded as it flows. Its trailers come as the last frame.
+pub(crate) struct ChunkedBody {
+    inner: TimedBody,
+    decoder: Option<ChunkedDecoder>,
+    waiting: Bytes,
+}
+
+impl ChunkedBody {
+    pub fn new(inner: TimedBody, decoder: ChunkedDecoder) -> Self {
+        ChunkedBody { inner, decoder: Some(decoder), waiting: Bytes::new() }
+    }
+
+    fn finish(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let trailers = match self.decoder.take()?.finish() {
+            Ok(trailers) => trailers,
+            Err(error) => return Some(Err(refused(&error))),
+        };
+        (!trailers.is_empty()).then(|| Ok(Frame::trailers(as_headers(&trailers))))
+    }
+}
+
+fn refused(error: &fractus_sigv4::ChunkError) -> BodyError {
+    BodyError::Refused(Box::new(crate::auth::chunk_failure(error)))
+}
+
+fn as_headers(trailers: &Trailers) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in trailers {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+impl Body for ChunkedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        loop {
+            let Some(decoder) = &mut this.decoder else { return Poll::Ready(None) };
+            match decoder.decode(&mut this.waiting) {
+                Ok(Some(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(None) => {}
+                Err(error) => {
+                    this.decoder = None;
+                    return Poll::Ready(Some(Err(refused(&error))));
+                }
+            }
+            match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+                None => return Poll::Ready(this.finish()),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        this.waiting = data;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A body whose SHA-256 the signature covers; it ends with an error where it is another.
+pub(crate) struct HashedBody {
+    pub inner: TimedBody,
+    pub hasher: Option<sha2::Sha256>,
+    pub expected: [u8; 32],
+}
+
+impl Body for HashedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        use sha2::Digest as _;
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let (Some(data), Some(hasher)) = (frame.data_ref(), &mut self.hasher) {
+                    hasher.update(data);
+                }
+            }
+            Some(Err(_)) => {}
+            None => {
+                if let Some(hasher) = self.hasher.take() {
+                    let computed: [u8; 32] = hasher.finalize().into();
+                    if computed != self.expected {
+                        let failure = crate::auth::payload_hash_failure(&self.expected, &computed);
+                        return Poll::Ready(Some(Err(BodyError::Refused(Box::new(failure)))));
+                    }
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+}
+
+/// An answer's body on its way to hyper.
+pub(crate) struct ResponseBody {
+    kind: Kind,
+    /// Tells the connection whether it waits for us or for its peer.
+    busy: Option<Busy>,
+}
+
+enum Kind {
+    Whole(Bytes),
+    Stream { body: UnsyncBoxBody<Bytes, BodyError>, left_bytes: Option<u64> },
+    Forwarded(Incoming),
+}
+
+impl ResponseBody {
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        ResponseBody { kind: Kind::Whole(bytes.into()), busy: None }
+    }
+
+    pub fn of(stream: ByteStream, busy: Busy) -> Self {
+        match stream {
+            ByteStream::Whole(bytes) => Self::whole(bytes),
+            ByteStream::Streaming { body, length_bytes } => {
+                ResponseBody { kind: Kind::Stream { body, left_bytes: length_bytes }, busy: Some(busy) }
+            }
+        }
+    }
+
+    pub fn forwarded(incoming: Incoming, busy: Busy) -> Self {
+        ResponseBody { kind: Kind::Forwarded(incoming), busy: Some(busy) }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.kind {
+            Kind::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
+            Kind::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Stream { body, left_bytes } => {
+                // Only hyper hears of it, and closes the connection; the error itself cannot be shared between threads.
+                let polled = Pin::new(body).poll_frame(cx).map_err(|error| BoxError::from(error.to_string()));
+                if let (Some(left), Poll::Ready(Some(Ok(frame)))) = (left_bytes, &polled) {
+                    *left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+                }
+                polled
+            }
+            Kind::Forwarded(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BoxError::from),
+        };
+        if let Some(busy) = &mut this.busy {
+            busy.waits_for_service(polled.is_pending());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Whole(bytes) => bytes.is_empty(),
+            Kind::Stream { body, .. } => body.is_end_stream(),
+            Kind::Forwarded(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Stream { left_bytes: Some(left), .. } => SizeHint::with_exact(*left),
+            Kind::Stream { body, .. } => body.size_hint(),
+            Kind::Forwarded(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn an_unpacked_body_is_bounded() {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(&vec![b'a'; 100_000]).unwrap();
+        let packed = packer.finish().unwrap();
+        assert_eq!(gunzip(&packed, 100_000).unwrap().len(), 100_000);
+        assert!(matches!(gunzip(&packed, 99_999), Err(BodyError::TooLong { .. })));
+        assert!(matches!(gunzip(b"no gzip", 10), Err(BodyError::Aborted(_))));
+    }
+}

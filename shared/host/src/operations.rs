@@ -1,0 +1,354 @@
+//! The operation table: which function answers which operation, and how faithfully.
+//!
+//! ```ignore
+//! Operations::new(&[&sqs_api::MODEL])
+//!     .on(CreateQueue, queues::create)
+//!     .on(SendMessage, send::one).access(SendMessage, access::to_queue)
+//!     .stored(PutSomethingNobodyActsOn, extras::put)
+//! ```
+//!
+//! The table knows every operation of the model. One without a handler is answered 501 with AWS's code for an unknown
+//! operation, and stays on the list that the tree's tests let only shrink.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde::Serialize;
+
+use fractus_wire::{Failure, Operation, OperationSchema, ServiceSchema, Shape};
+
+use crate::access::Access;
+use crate::context::Context;
+
+/// How faithfully an operation is answered. Every answer says it in `x-fractus-fidelity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fidelity {
+    /// It does what it does on AWS.
+    Real,
+    /// Its answers follow AWS's rules, but something behind it (hardware, a data centre, money) is only modelled.
+    Modelled,
+    /// What is put is kept and returned, and has no effect yet.
+    Stored,
+    /// There is no handler.
+    Missing,
+}
+
+impl Fidelity {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Fidelity::Real => "real",
+            Fidelity::Modelled => "modelled",
+            Fidelity::Stored => "stored",
+            Fidelity::Missing => "missing",
+        }
+    }
+}
+
+/// A plain `async fn(&S, &Context, Input) -> Result<Output, E>`. Implemented for every such function; the lifetime
+/// parameter lets its future borrow the service and the context.
+pub trait Handler<'a, S, I, O, E>: Send + Sync {
+    type Future: Future<Output = Result<O, E>> + Send + 'a;
+
+    fn handle(&self, service: &'a S, cx: &'a Context, input: I) -> Self::Future;
+}
+
+impl<'a, S, I, O, E, F, Fut> Handler<'a, S, I, O, E> for F
+where
+    S: 'a,
+    F: Fn(&'a S, &'a Context, I) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<O, E>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn handle(&self, service: &'a S, cx: &'a Context, input: I) -> Fut {
+        self(service, cx, input)
+    }
+}
+
+/// What an operation reaches for, read from its input: a plain function beside its handler.
+type AccessRule<I> = Box<dyn Fn(&Context, &I) -> Result<Vec<Access>, Failure> + Send + Sync>;
+
+/// Fills an input shape from the request; given by the host to the table's erased handlers.
+pub(crate) type ReadInput<'r> = dyn FnMut(&mut dyn Shape) -> Result<(), Failure> + Send + 'r;
+
+/// An operation bound to its service, its types forgotten.
+pub(crate) trait BoundOperation: Send + Sync {
+    /// Reads the input at once, then answers.
+    fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> BoxFuture<'a, Result<Box<dyn Shape>, Failure>>;
+}
+
+/// An operation that waits for its service.
+trait UnboundOperation<S>: Send {
+    /// Takes an `AccessRule<Input>` in a box.
+    fn set_access(&mut self, rule: Box<dyn Any>);
+    fn bind(self: Box<Self>, service: Arc<S>) -> Box<dyn BoundOperation>;
+}
+
+struct Unbound<S, Op: Operation, E, F> {
+    handler: F,
+    access: Option<AccessRule<Op::Input>>,
+    types: PhantomData<fn() -> (S, Op, E)>,
+}
+
+struct Bound<S, Op: Operation, E, F> {
+    service: Arc<S>,
+    handler: F,
+    access: Option<AccessRule<Op::Input>>,
+    types: PhantomData<fn() -> (Op, E)>,
+}
+
+impl<S, Op, E, F> UnboundOperation<S> for Unbound<S, Op, E, F>
+where
+    S: Send + Sync + 'static,
+    Op: Operation,
+    E: Into<Failure> + Send + 'static,
+    F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+{
+    fn set_access(&mut self, rule: Box<dyn Any>) {
+        self.access = rule.downcast::<AccessRule<Op::Input>>().ok().map(|rule| *rule);
+    }
+
+    fn bind(self: Box<Self>, service: Arc<S>) -> Box<dyn BoundOperation> {
+        Box::new(Bound::<S, Op, E, F> { service, handler: self.handler, access: self.access, types: PhantomData })
+    }
+}
+
+impl<S, Op, E, F> BoundOperation for Bound<S, Op, E, F>
+where
+    S: Send + Sync + 'static,
+    Op: Operation,
+    E: Into<Failure> + Send + 'static,
+    F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+{
+    fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> BoxFuture<'a, Result<Box<dyn Shape>, Failure>> {
+        let mut input = Op::Input::default();
+        if let Err(failure) = read(&mut input) {
+            return Box::pin(std::future::ready(Err(failure)));
+        }
+        let wanted = match &self.access {
+            Some(rule) if cx.evaluates_policies() => rule(cx, &input),
+            _ => Ok(Vec::new()),
+        };
+        Box::pin(async move {
+            if cx.evaluates_policies() {
+                cx.authorize(&wanted?).await?;
+            }
+            match self.handler.handle(&self.service, cx, input).await {
+                Ok(output) => Ok(Box::new(output) as Box<dyn Shape>),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+}
+
+struct Row<S> {
+    api: &'static ServiceSchema,
+    schema: &'static OperationSchema,
+    fidelity: Fidelity,
+    operation: Option<Box<dyn UnboundOperation<S>>>,
+    body_limit_bytes: Option<u64>,
+}
+
+/// The operations of a service, one line each.
+pub struct Operations<S> {
+    apis: Vec<&'static ServiceSchema>,
+    rows: Vec<Row<S>>,
+    body_limit_bytes: u64,
+    /// What is wrong with the table itself; a service with such a table does not start.
+    defects: Vec<String>,
+}
+
+impl<S: Send + Sync + 'static> Operations<S> {
+    /// The most bytes of a body that is read whole, unless the table says otherwise.
+    pub const DEFAULT_BODY_LIMIT_BYTES: u64 = 2 * 1024 * 1024;
+
+    /// A table of every operation of `apis`, none of them answered yet.
+    pub fn new(apis: &[&'static ServiceSchema]) -> Self {
+        let mut rows = Vec::new();
+        for api in apis {
+            rows.extend(api.operations.iter().map(|schema| Row {
+                api,
+                schema,
+                fidelity: Fidelity::Missing,
+                operation: None,
+                body_limit_bytes: None,
+            }));
+        }
+        Operations { apis: apis.to_vec(), rows, body_limit_bytes: Self::DEFAULT_BODY_LIMIT_BYTES, defects: Vec::new() }
+    }
+
+    /// Does what it does on AWS.
+    #[must_use]
+    pub fn on<Op, E, F>(self, operation: Op, handler: F) -> Self
+    where
+        Op: Operation,
+        E: Into<Failure> + Send + 'static,
+        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+    {
+        self.enter(operation, handler, Fidelity::Real)
+    }
+
+    /// Follows AWS's rules, but something behind it is only modelled.
+    #[must_use]
+    pub fn modelled<Op, E, F>(self, operation: Op, handler: F) -> Self
+    where
+        Op: Operation,
+        E: Into<Failure> + Send + 'static,
+        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+    {
+        self.enter(operation, handler, Fidelity::Modelled)
+    }
+
+    /// Kept and returned, without an effect yet.
+    #[must_use]
+    pub fn stored<Op, E, F>(self, operation: Op, handler: F) -> Self
+    where
+        Op: Operation,
+        E: Into<Failure> + Send + 'static,
+        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+    {
+        self.enter(operation, handler, Fidelity::Stored)
+    }
+
+    /// What the operation reaches for, asked only where policies are evaluated (`auth = "enforced"`). Follows the line
+    /// of its operation. An operation without a rule asks for its own action on every resource.
+    #[must_use]
+    pub fn access<Op: Operation, E: Into<Failure>>(
+        mut self,
+        operation: Op,
+        rule: impl Fn(&Context, &Op::Input) -> Result<Vec<Access>, E> + Send + Sync + 'static,
+    ) -> Self {
+        let erased: AccessRule<Op::Input> = Box::new(move |cx, input| rule(cx, input).map_err(Into::into));
+        match self.row(&operation).and_then(|row| row.operation.as_mut()) {
+            Some(operation) => operation.set_access(Box::new(erased)),
+            None => self.defects.push(format!("{} has an access rule but no handler before it", Op::SCHEMA.name)),
+        }
+        self
+    }
+
+    /// The most bytes of a body that is read whole. A streamed payload has no bound of the host's.
+    #[must_use]
+    pub fn body_limit_bytes(mut self, limit_bytes: u64) -> Self {
+        self.body_limit_bytes = limit_bytes;
+        self
+    }
+
+    /// The same for one operation.
+    #[must_use]
+    pub fn body_limit_bytes_of<Op: Operation>(mut self, operation: Op, limit_bytes: u64) -> Self {
+        if let Some(row) = self.row(&operation) {
+            row.body_limit_bytes = Some(limit_bytes);
+        }
+        self
+    }
+
+    fn row<Op: Operation>(&mut self, _: &Op) -> Option<&mut Row<S>> {
+        self.rows.iter_mut().find(|row| std::ptr::eq(row.schema, Op::SCHEMA))
+    }
+
+    fn enter<Op, E, F>(mut self, operation: Op, handler: F, fidelity: Fidelity) -> Self
+    where
+        Op: Operation,
+        E: Into<Failure> + Send + 'static,
+        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+    {
+        let defect = match self.row(&operation) {
+            Some(row) if row.operation.is_some() => Some("stands twice in the table"),
+            Some(row) => {
+                row.operation = Some(Box::new(Unbound::<S, Op, E, F> { handler, access: None, types: PhantomData }));
+                row.fidelity = fidelity;
+                None
+            }
+            None => Some("is no operation of the table's APIs"),
+        };
+        self.defects.extend(defect.map(|why| format!("{} {why}", Op::SCHEMA.name)));
+        self
+    }
+
+    /// The list of all operations and how each is answered.
+    pub fn list(&self) -> Vec<OperationRow> {
+        self.rows
+            .iter()
+            .map(|row| OperationRow { api: row.api.api, operation: row.schema.name, fidelity: row.fidelity })
+            .collect()
+    }
+
+    pub(crate) fn bind(self, service: &Arc<S>) -> Result<Table, TableError> {
+        if !self.defects.is_empty() {
+            return Err(TableError { defects: self.defects });
+        }
+        let default_limit = self.body_limit_bytes;
+        let entries: Vec<Entry> = self
+            .rows
+            .into_iter()
+            .map(|row| Entry {
+                api: row.api,
+                schema: row.schema,
+                fidelity: row.fidelity,
+                body_limit_bytes: row.body_limit_bytes.unwrap_or(default_limit),
+                streams_input: streams_input(row.schema),
+                bound: row.operation.map(|operation| operation.bind(service.clone())),
+            })
+            .collect();
+        let by_schema =
+            entries.iter().enumerate().map(|(index, entry)| (std::ptr::from_ref(entry.schema).addr(), index)).collect();
+        Ok(Table { apis: self.apis, entries, by_schema })
+    }
+}
+
+/// A table that contradicts itself.
+#[derive(Debug, thiserror::Error)]
+#[error("the operation table is wrong: {}", defects.join("; "))]
+pub struct TableError {
+    pub defects: Vec<String>,
+}
+
+/// One line of the list of operations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OperationRow {
+    pub api: &'static str,
+    pub operation: &'static str,
+    pub fidelity: Fidelity,
+}
+
+/// Whether the request's body is a payload that flows: a streamed blob or events.
+fn streams_input(schema: &OperationSchema) -> bool {
+    let input = schema.input;
+    let payload = input.payload.and_then(|index| input.members.get(usize::from(index)));
+    payload.is_some_and(|member| member.target.streaming || member.target.event_stream)
+        || input.members.iter().any(|member| member.target.event_stream)
+}
+
+pub(crate) struct Entry {
+    pub api: &'static ServiceSchema,
+    pub schema: &'static OperationSchema,
+    pub fidelity: Fidelity,
+    pub body_limit_bytes: u64,
+    pub streams_input: bool,
+    pub bound: Option<Box<dyn BoundOperation>>,
+}
+
+/// The table as the host serves it.
+pub(crate) struct Table {
+    pub apis: Vec<&'static ServiceSchema>,
+    pub entries: Vec<Entry>,
+    by_schema: HashMap<usize, usize>,
+}
+
+impl Table {
+    pub fn index_of(&self, schema: &'static OperationSchema) -> Option<usize> {
+        self.by_schema.get(&std::ptr::from_ref(schema).addr()).copied()
+    }
+
+    pub fn list(&self) -> Vec<OperationRow> {
+        self.entries
+            .iter()
+            .map(|entry| OperationRow { api: entry.api.api, operation: entry.schema.name, fidelity: entry.fidelity })
+            .collect()
+    }
+}

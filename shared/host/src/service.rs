@@ -1,0 +1,150 @@
+//! What a service may do to a request and an answer around the table: the differences between AWS's services.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use http::request::Parts;
+use http::{Request, Response};
+
+use fractus_aws::{Arn, Lane};
+use fractus_bus::contracts::Credential;
+use fractus_wire::{ByteStream, Failure};
+
+use crate::context::Context;
+use crate::operations::{Operations, TableError};
+
+/// How a request goes on after [`Service::prepare`].
+pub enum Prepared {
+    /// The protocols find out which operation it is.
+    Identify,
+    /// It is no AWS operation: [`Service::raw`] answers it (CORS preflight, form uploads, websites, OAuth pages).
+    Raw,
+    /// It is refused.
+    Refuse(Failure),
+}
+
+/// The state behind a service's handlers, and its hooks. Every hook has a default that does nothing, so that most
+/// services say `impl Service for Sqs {}`.
+pub trait Service: Send + Sync + 'static {
+    /// Looks at the head of a request, and may rewrite it (a virtual host's bucket into the path), before its operation
+    /// is identified. The signature is verified over the head as it came. `host` is the host that the caller named,
+    /// without port and without the lane's part.
+    fn prepare(&self, head: &mut Parts, host: &str) -> Prepared {
+        let _ = (head, host);
+        Prepared::Identify
+    }
+
+    /// Answers what [`Service::prepare`] called raw.
+    fn raw<'a>(&'a self, cx: &'a Context, request: Request<ByteStream>) -> BoxFuture<'a, Response<ByteStream>> {
+        let _ = (cx, request);
+        Box::pin(async {
+            let mut response = Response::new(ByteStream::default());
+            *response.status_mut() = http::StatusCode::NOT_FOUND;
+            response
+        })
+    }
+
+    /// The last word on every failure, the host's own included: a service with codes or words of its own for bad
+    /// signatures, unknown operations or too long bodies changes them here.
+    fn failure(&self, cx: &Context, failure: Failure) -> Failure {
+        let _ = cx;
+        failure
+    }
+
+    /// The last word on every answer's head. `None` costs nothing; a future may look into the store (CORS rules).
+    fn finish<'a>(&'a self, cx: &'a Context, response: &'a mut Response<ByteStream>) -> Option<BoxFuture<'a, ()>> {
+        let _ = (cx, response);
+        None
+    }
+
+    /// S3's second id of an answer.
+    fn host_id(&self, cx: &Context) -> Option<String> {
+        let _ = cx;
+        None
+    }
+
+    /// The namespace before a modelled error's name in JSON answers, for services that write one:
+    /// `com.amazonaws.dynamodb.v20120810`.
+    fn error_namespace(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether requests without a signature are let through to the policies where signatures are verified (S3's public
+    /// buckets). Otherwise only operations that the model says need none are.
+    fn takes_anonymous(&self) -> bool {
+        false
+    }
+
+    /// The form of a new request id. Most services use a UUID; S3 sixteen upper-case letters and digits.
+    fn request_id(&self, uuid: RequestUuid) -> String {
+        uuid.hyphenated()
+    }
+
+    /// The policy on a resource of this service, where it has one, as its JSON text.
+    fn resource_policy<'a>(&'a self, cx: &'a Context, resource: &'a Arn) -> BoxFuture<'a, Option<String>> {
+        let _ = (cx, resource);
+        Box::pin(std::future::ready(None))
+    }
+
+    /// A key that this very service has issued. `None`: it issues no keys. (Other services ask over the bus.)
+    fn look_up_credential<'a>(
+        &'a self,
+        lane: &'a Lane,
+        access_key_id: &'a str,
+    ) -> Option<BoxFuture<'a, Option<Credential>>> {
+        let _ = (lane, access_key_id);
+        None
+    }
+
+    /// State in memory beside the store is dropped: called after a reset, an import or a rollback changed the store.
+    fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// The 128 bits of a request's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestUuid(pub u128);
+
+impl RequestUuid {
+    pub fn hyphenated(self) -> String {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let bytes = self.0.to_be_bytes();
+        let mut text = String::with_capacity(36);
+        for (index, byte) in bytes.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            text.push(char::from(HEX[usize::from(byte >> 4)]));
+            text.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+        text
+    }
+
+    /// Sixteen characters of `0-9A-Z`, as S3 writes its ids.
+    pub fn short(self) -> String {
+        const ALPHABET: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let mut rest = self.0;
+        let mut text = String::with_capacity(16);
+        for _ in 0..16 {
+            text.push(char::from(ALPHABET[(rest % 36) as usize]));
+            rest /= 36;
+        }
+        text
+    }
+}
+
+/// A started service: its state and its table.
+pub struct App {
+    pub(crate) service: Arc<dyn Service>,
+    pub(crate) table: Result<crate::operations::Table, TableError>,
+}
+
+impl App {
+    /// A contradiction in the table is reported when the host starts to serve.
+    pub fn new<S: Service>(service: impl Into<Arc<S>>, operations: Operations<S>) -> Self {
+        let service = service.into();
+        let table = operations.bind(&service);
+        App { service, table }
+    }
+}
