@@ -3,9 +3,17 @@
 //! What differs: `\w`, `\d`, `\s` and POSIX classes mean ASCII, a character beyond 16 bits is two `\u` escapes, a hyphen
 //! after a class stands for itself, and `[` in a class is a character when it closes nothing.
 
+/// Repetitions up to here are counted.
+const MAX_COUNT: u32 = 1_000;
+
 /// The pattern in the engine's syntax, without anchors.
 pub(super) fn translate(pattern: &str) -> String {
-    let mut translation = Translation { rest: pattern, out: String::with_capacity(pattern.len() + 16), in_class: false };
+    let mut translation = Translation {
+        rest: pattern,
+        out: String::with_capacity(pattern.len() + 16),
+        in_class: false,
+        after_class: false,
+    };
     while !translation.rest.is_empty() {
         translation.step();
     }
@@ -16,6 +24,8 @@ struct Translation<'a> {
     rest: &'a str,
     out: String,
     in_class: bool,
+    /// What was written last in a class is a class itself, which cannot begin a range.
+    after_class: bool,
 }
 
 impl Translation<'_> {
@@ -27,6 +37,7 @@ impl Translation<'_> {
     }
 
     fn step(&mut self) {
+        let after_class = std::mem::take(&mut self.after_class);
         match self.take() {
             Some('\\') => self.escape(),
             Some('[') if !self.in_class => self.open_class(),
@@ -36,11 +47,12 @@ impl Translation<'_> {
                 self.out.push('\\');
                 self.out.push(character);
             }
-            Some('-') if self.in_class && self.stands_after_class() => self.out.push_str("\\-"),
+            Some('-') if self.in_class && after_class => self.out.push_str("\\-"),
             Some(']') if self.in_class => {
                 self.in_class = false;
                 self.out.push(']');
             }
+            Some('{') if !self.in_class => self.count(),
             Some(character) => self.out.push(character),
             None => {}
         }
@@ -60,12 +72,18 @@ impl Translation<'_> {
         }
     }
 
-    /// Whether what was written last is a class, which cannot begin a range.
-    fn stands_after_class(&self) -> bool {
-        ["a-zA-Z0-9_", "0-9", "\\t\\n\\x0B\\f\\r ", "]", "}"].iter().any(|class| {
-            self.out.ends_with(class) && !(*class == "]" && self.out.ends_with("\\]"))
-        }) && !self.rest.starts_with(']')
-            && !self.out.ends_with("\\x7d")
+    /// `{1,100000}`: beyond a thousand the count is left open, since it would make the engine's automaton huge; the
+    /// value's length is bounded by its own constraint.
+    fn count(&mut self) {
+        self.out.push('{');
+        let Some((count, rest)) = self.rest.split_once('}') else { return };
+        if let Some((least, most)) = count.split_once(',')
+            && most.parse::<u32>().is_ok_and(|most| most > MAX_COUNT)
+        {
+            let least = least.parse::<u32>().unwrap_or(0).min(MAX_COUNT);
+            self.out.push_str(&format!("{least},}}"));
+            self.rest = rest;
+        }
     }
 
     fn escape(&mut self) {
@@ -73,9 +91,9 @@ impl Translation<'_> {
             Some('w') => self.class("a-zA-Z0-9_"),
             Some('d') => self.class("0-9"),
             Some('s') => self.class("\\t\\n\\x0B\\f\\r "),
-            Some('W') => self.out.push_str("[^a-zA-Z0-9_]"),
-            Some('D') => self.out.push_str("[^0-9]"),
-            Some('S') => self.out.push_str("[^\\t\\n\\x0B\\f\\r ]"),
+            Some('W') => self.negated("a-zA-Z0-9_"),
+            Some('D') => self.negated("0-9"),
+            Some('S') => self.negated("\\t\\n\\x0B\\f\\r "),
             Some('h') => self.class("\\t \\x{A0}\\x{1680}\\x{180e}\\x{2000}-\\x{200a}\\x{202f}\\x{205f}\\x{3000}"),
             Some('Z') => self.out.push_str("\\z"),
             Some('u') => self.unicode(),
@@ -97,6 +115,7 @@ impl Translation<'_> {
 
     /// A class inside or outside of another.
     fn class(&mut self, inside: &str) {
+        self.after_class = true;
         if self.in_class {
             self.out.push_str(inside);
         } else {
@@ -106,13 +125,24 @@ impl Translation<'_> {
         }
     }
 
+    fn negated(&mut self, inside: &str) {
+        self.after_class = true;
+        self.out.push_str("[^");
+        self.out.push_str(inside);
+        self.out.push(']');
+    }
+
     /// `\u0041`, or a pair of surrogates, or a lone one: Rust's texts have none, so it matches nothing by itself.
     fn unicode(&mut self) {
         let Some(high) = self.hex4() else {
             self.out.push('u');
             return;
         };
-        let low = self.rest.strip_prefix("\\u").and_then(|rest| rest.get(..4)).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        let low = self
+            .rest
+            .strip_prefix("\\u")
+            .and_then(|rest| rest.get(..4))
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok());
         let code = match (high, low) {
             (0xD800..=0xDBFF, Some(low @ 0xDC00..=0xDFFF)) => {
                 self.rest = &self.rest[6..];
@@ -157,8 +187,11 @@ impl Translation<'_> {
         };
         match ascii {
             Some(class) if letter == 'p' => self.class(class),
-            Some(class) => self.out.push_str(&format!("[^{class}]")),
-            None => self.out.push_str(&format!("\\{letter}{{{}}}", name.strip_prefix("Is").unwrap_or(name))),
+            Some(class) => self.negated(class),
+            None => {
+                self.after_class = true;
+                self.out.push_str(&format!("\\{letter}{{{}}}", name.strip_prefix("Is").unwrap_or(name)));
+            }
         }
     }
 

@@ -33,8 +33,8 @@ fn single_values_are_told_of_by_themselves() {
          Member must have value greater than or equal to 1"
     );
     assert_eq!(
-        told(kinesis, "PutRecord", r#"{"Data": "YQ=="}"#),
-        "1 validation error detected: Value null at 'partitionKey' failed to satisfy constraint: Member must not be null"
+        told(kinesis, "CreateStream", r#"{"ShardCount": 1}"#),
+        "1 validation error detected: Value null at 'streamName' failed to satisfy constraint: Member must not be null"
     );
 }
 
@@ -57,16 +57,27 @@ fn enums_say_their_values() {
 #[test]
 fn elements_and_entries_are_told_of_with_their_collection() {
     let lambda = service("lambda");
-    let text = told(lambda, "CreateFunction", r#"{"FunctionName": "f", "Role": "arn:aws:iam::123456789012:role/r", "Code": {},
-        "Tags": {}, "Layers": ["x y"]}"#);
-    assert!(text.starts_with(
-        "1 validation error detected: Value '[x y]' at 'layers' failed to satisfy constraint: Member must satisfy \
-         constraint: [Member must have length less than or equal to 140, Member must have length greater than or \
+    let text = told(
+        lambda,
+        "CreateFunction",
+        r#"{"FunctionName": "f", "Role": "arn:aws:iam::123456789012:role/r", "Code": {},
+        "Tags": {}, "Layers": ["x y"]}"#,
+    );
+    assert!(
+        text.starts_with(
+            "1 validation error detected: Value '[x y]' at 'layers' failed to satisfy constraint: Member must satisfy \
+         constraint: [Member must have length less than or equal to 2048, Member must have length greater than or \
          equal to 1, Member must satisfy regular expression pattern: "
-    ), "{text}");
+        ),
+        "{text}"
+    );
     assert!(text.ends_with(", Member must not be null]"), "{text}");
-    let text = told(service("ssm"), "AddTagsToResource", r#"{"ResourceType": "Document", "ResourceId": "r",
-        "Tags": [{"Key": "k", "Value": "%<>"}]}"#);
+    let text = told(
+        service("ssm"),
+        "AddTagsToResource",
+        r#"{"ResourceType": "Document", "ResourceId": "r",
+        "Tags": [{"Key": "k", "Value": "%<>"}]}"#,
+    );
     assert!(text.starts_with("1 validation error detected: Value '%<>' at 'tags.1.member.value' failed"), "{text}");
 }
 
@@ -84,8 +95,8 @@ static SECRET: Schema = {
 static NAMES: Schema =
     Schema::new("Names", Kind::Map).with_members(&[Member::new("key", 0, &NAME), Member::new("value", 1, &NAME)], &[]);
 static INNER: Schema = Schema::new("Inner", Kind::Structure).with_members(&[Member::new("Name", 0, &NAME)], &[]);
-static INNERS: Schema =
-    Schema::new("Inners", Kind::Map).with_members(&[Member::new("key", 0, &NAME), Member::new("value", 1, &INNER)], &[]);
+static INNERS: Schema = Schema::new("Inners", Kind::Map)
+    .with_members(&[Member::new("key", 0, &NAME), Member::new("value", 1, &INNER)], &[]);
 static ROOT: Schema = Schema::new("Root", Kind::Structure).with_members(
     &[
         Member::new("Name", 0, &NAME),
@@ -137,8 +148,10 @@ fn maps_tell_of_keys_and_values() {
              must satisfy constraint: {all}"
         )
     );
-    assert!(told_of(&[("Inners", map(&[("k", map(&[("Name", text("X"))]))]))])
-        .contains("Value 'X' at 'inners.k.member.name' failed"));
+    assert!(
+        told_of(&[("Inners", map(&[("k", map(&[("Name", text("X"))]))]))])
+            .contains("Value 'X' at 'inners.k.member.name' failed")
+    );
 }
 
 #[test]

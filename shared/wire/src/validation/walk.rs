@@ -173,12 +173,20 @@ fn all_constraints(schema: &Schema) -> Vec<Constraint> {
     let bounds = schema.constraints;
     let is_number = matches!(schema.kind, Kind::Integer | Kind::Long | Kind::Float | Kind::Double);
     let mut all = Vec::new();
-    all.extend(bounds.max.map(|max| {
-        if is_number { Constraint::ValueAtMost(max) } else { Constraint::LengthAtMost(max as u64) }
-    }));
-    all.extend(bounds.min.map(|min| {
-        if is_number { Constraint::ValueAtLeast(min) } else { Constraint::LengthAtLeast(min as u64) }
-    }));
+    all.extend(
+        bounds.max.map(
+            |max| {
+                if is_number { Constraint::ValueAtMost(max) } else { Constraint::LengthAtMost(max as u64) }
+            },
+        ),
+    );
+    all.extend(
+        bounds.min.map(
+            |min| {
+                if is_number { Constraint::ValueAtLeast(min) } else { Constraint::LengthAtLeast(min as u64) }
+            },
+        ),
+    );
     all.extend(bounds.pattern.map(Constraint::Pattern));
     if schema.kind == Kind::Enum && !schema.values.is_empty() {
         all.push(Constraint::Enum(schema.values));

@@ -100,9 +100,8 @@ fn document_without_nulls(value: Document) -> Document {
 
 /// The parameters of a form or query, decoded, in any order.
 pub fn pairs(form: &[u8]) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned()
-    };
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned();
     let text = std::str::from_utf8(form).unwrap();
     let mut pairs: Vec<(String, String)> = text
         .trim()
@@ -143,7 +142,10 @@ fn same_element(one: &Element, two: &Element) -> bool {
         && one.children.iter().all(|child| {
             let (ours, theirs) = (named(one, &child.name), named(two, &child.name));
             ours.len() == theirs.len()
-                && ours.iter().zip(&theirs).all(|(ours, theirs)| same_element(&one.children[*ours], &two.children[*theirs]))
+                && ours
+                    .iter()
+                    .zip(&theirs)
+                    .all(|(ours, theirs)| same_element(&one.children[*ours], &two.children[*theirs]))
         })
 }
 

@@ -72,7 +72,9 @@ fn same_failure(vector: &Vector, failure: &Failure, error: &Json) -> Result<(), 
 /// The vectors say the error's members, and for some protocols code and message again.
 fn error_members(error: &Json) -> IndexMap<String, Json> {
     match error {
-        Json::Map(map) => map.iter().filter(|(name, _)| *name != "Error").map(|(k, v)| (k.clone(), v.clone())).collect(),
+        Json::Map(map) => {
+            map.iter().filter(|(name, _)| *name != "Error").map(|(k, v)| (k.clone(), v.clone())).collect()
+        }
         _ => IndexMap::new(),
     }
 }

@@ -60,7 +60,9 @@ impl Json {
             Json::Double(value) => Document::Double(*value),
             Json::String(text) => Document::String(text.clone()),
             Json::List(list) => Document::List(list.iter().map(Json::to_document).collect()),
-            Json::Map(map) => Document::Map(map.iter().map(|(key, value)| (key.clone(), value.to_document())).collect()),
+            Json::Map(map) => {
+                Document::Map(map.iter().map(|(key, value)| (key.clone(), value.to_document())).collect())
+            }
         }
     }
 }
