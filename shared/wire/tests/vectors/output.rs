@@ -57,7 +57,7 @@ fn same_failure(vector: &Vector, failure: &Failure, error: &Json) -> Result<(), 
     if known != code && failure.code != code {
         return Err(format!("code {}, expected {code}", failure.code));
     }
-    if failure.message != vector.case.text("errorMessage").unwrap_or("") {
+    if vector.case.text("errorMessage").is_some_and(|message| message != failure.message) {
         return Err(format!("message {:?}", failure.message));
     }
     let Some(shape) = &failure.shape else {

@@ -71,13 +71,27 @@ pub fn load(folder: &str, file: &str) -> Vec<Vector> {
     vectors
 }
 
+/// The service's metadata. Query vectors answer in a namespace that their models do not name.
+fn metadata(suite: &Json, case: &Json) -> Json {
+    let mut metadata = suite.get("metadata").unwrap().clone();
+    let body = case.get("response").and_then(|response| response.text("body")).unwrap_or("");
+    let root = body.split('>').next().unwrap_or("");
+    let namespace = root.split_once("xmlns=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(uri, _)| uri);
+    if let (Json::Map(map), Some(uri)) = (&mut metadata, namespace)
+        && matches!(map.get("protocol"), Some(Json::String(protocol)) if protocol == "query" || protocol == "ec2")
+    {
+        map.insert("xmlNamespace".to_owned(), Json::String(uri.to_owned()));
+    }
+    metadata
+}
+
 fn vector(file: &str, suite: &Json, case: &Json) -> Vector {
     let given = case.get("given").unwrap();
     let name = given.text("name").unwrap_or("OperationName").to_owned();
     let operations = Json::Map([(name.clone(), given.clone())].into_iter().collect());
     let model = Json::Map(
         [
-            ("metadata".to_owned(), suite.get("metadata").unwrap().clone()),
+            ("metadata".to_owned(), metadata(suite, case)),
             ("operations".to_owned(), operations),
             ("shapes".to_owned(), suite.get("shapes").cloned().unwrap_or_default()),
         ]
