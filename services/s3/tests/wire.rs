@@ -62,7 +62,7 @@ async fn objects_small_and_large_come_back_whole_and_in_pieces() {
         let (read, text) = get(&client, key, None).await;
         assert_eq!((text.as_str(), &read.e_tag), (body, &sent.e_tag));
         assert!(read.checksum_crc64_nvme.is_some() && read.checksum_crc64_nvme == sent.checksum_crc64_nvme);
-        assert_eq!(read.content_type.as_deref(), Some("binary/octet-stream"));
+        assert_eq!(read.content_type.as_deref(), Some("application/octet-stream"), "as the client sent it");
         if !body.is_empty() {
             let (piece, text) = get(&client, key, Some("bytes=2-5")).await;
             assert_eq!(text, body[2..=5]);
@@ -114,7 +114,7 @@ async fn conditions_guard_reads_writes_and_deletes() {
     let replace = api::PutObjectInput { if_match: Some("\"other\"".into()), ..put_input("k", "two") };
     assert_eq!(client.call(api::PutObject, replace).await.unwrap_err().status, 412);
     let read = api::GetObjectInput { if_none_match: Some(etag.clone()), ..get_input("k") };
-    assert_eq!(client.call(api::GetObject, read).await.unwrap_err().status, 304);
+    assert_eq!(client.call_with_head(api::GetObject, read).await.unwrap().1.status, 304);
     let delete = |etag: &str| api::DeleteObjectInput { if_match: Some(etag.into()), ..delete_input("k") };
     assert_eq!(client.call(api::DeleteObject, delete("\"other\"")).await.unwrap_err().status, 412);
     client.call(api::DeleteObject, delete(&etag)).await.unwrap();
