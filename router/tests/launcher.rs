@@ -21,6 +21,7 @@ const FRACTUS: &str = env!("CARGO_BIN_EXE_fractus");
 struct Stack {
     child: Child,
     address: SocketAddr,
+    nats: Option<String>,
     folder: tempfile::TempDir,
 }
 
@@ -40,17 +41,18 @@ impl Stack {
         command.current_dir(&folder).env("FRACTUS_ROUTER_RUN_DIR", folder.path());
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = None;
+        let (mut address, mut nats) = (None, None);
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some((_, rest)) = line.split_once(" at http://localhost:") {
                 let port = rest.split(' ').next().unwrap();
                 address = Some(format!("127.0.0.1:{port}").parse().unwrap());
             }
+            nats = nats.or_else(|| line.find("nats://").map(|at| line[at..].to_owned()));
             if line == "Ready." {
                 break;
             }
         }
-        Stack { child, address: address.unwrap(), folder }
+        Stack { child, address: address.unwrap(), nats, folder }
     }
 
     async fn call(&self, service: &str, path: &str) -> String {
@@ -125,6 +127,26 @@ async fn a_service_starts_with_its_first_request_and_again_when_it_dies() {
         answer.contains("sqs ") && !answer.contains(&format!("sqs {first} "))
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_service_starts_with_its_first_delivery() {
+    use fractus_aws::{AccountId, Lane};
+    use fractus_bus::contracts::{Body, Delivery, Source};
+    use fractus_bus::{Bus, BusConfig};
+    let stack = Stack::start(&["sqs", "sts"], &[]).await;
+    // Where no nats-server is installed there are no deliveries to wake anybody.
+    let Some(nats) = stack.nats.clone() else { return };
+    let bus = Bus::connect(BusConfig::new(Some(nats), "s3", "test"));
+    bus.connected().await;
+    let account = AccountId::default_account();
+    let source = Source { principal: "s3.amazonaws.com".to_owned(), arn: None, account, role: None };
+    let target = "arn:aws:sqs:us-east-1:000000000000:q".parse().unwrap();
+    let delivery = Delivery::new("1", Lane::main(), target, Body::text("x"), source, Clock::real().now());
+    bus.deliver(&delivery).await.unwrap();
+    wait_for("the delivery starts the service", async || stack.health().await["services"]["sqs"]["status"] == "ready")
+        .await;
+    assert_eq!(stack.health().await["services"]["sts"]["status"], "idle");
 }
 
 #[tokio::test]

@@ -313,12 +313,24 @@ async fn export(client: &Client, file: &std::path::Path) -> Result<(), BoxError>
     if !response.status().is_success() {
         return Err(format!("the stack answered {}", response.status()).into());
     }
-    let mut body = response.into_body();
-    let mut out: Box<dyn tokio::io::AsyncWrite + Unpin> = if file == std::path::Path::new("-") {
-        Box::new(tokio::io::stdout())
-    } else {
-        Box::new(tokio::fs::File::create(file).await?)
-    };
+    let body = response.into_body();
+    if file == std::path::Path::new("-") {
+        return write_out(body, tokio::io::stdout()).await;
+    }
+    // Half a state must not look like a whole one, nor take the place of an older whole one.
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    let written = write_out(body, tokio::fs::File::create(&part).await?).await;
+    match written {
+        Ok(()) => Ok(tokio::fs::rename(part, file).await?),
+        Err(error) => {
+            let _ = tokio::fs::remove_file(part).await;
+            Err(error)
+        }
+    }
+}
+
+async fn write_out(mut body: RouterBody, mut out: impl tokio::io::AsyncWrite + Unpin) -> Result<(), BoxError> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
             out.write_all(&data).await?;

@@ -236,7 +236,8 @@ impl Supervisor {
         router.targets.set_replicas(&self.managed.name, vec![(url.clone(), socket.exists().then_some(socket))]);
         self.managed.status.send_replace(ServiceStatus::Ready { url });
         drop(router);
-        issue_calls(held).await;
+        // On its own, so that the process is watched meanwhile.
+        tokio::spawn(issue_calls(held));
         let mut stopping = self.stopping.clone();
         let ended = tokio::select! {
             ended = child.wait() => Some(ended),
@@ -323,7 +324,7 @@ async fn end(mut child: Child) {
 
 async fn issue_calls(held: Option<(WakeWatch, Vec<fractus_bus::HeldCall>)>) {
     let Some((watch, mut calls)) = held else { return };
-    calls.extend(watch.stop().await);
+    calls.extend(watch.hand_over(START_TIMEOUT).await);
     for call in calls {
         if let Err(error) = call.issue_again().await {
             tracing::warn!(%error, "a call that waited for a service is lost");

@@ -1,1 +1,42 @@
-//! See README.md.
+//! STS: temporary credentials, and who their callers are.
+//!
+//! In reading order: [`store`] says what is kept, [`model`] holds the rules as plain functions, [`issue`] makes a
+//! session, [`roles`] asks whether a role may be assumed, [`providers`] finds the keys of identity providers,
+//! [`issuer`] is the identity provider that STS itself is, [`operations`] are the API's handlers, [`service`] the
+//! operation table.
+//!
+//! Left out on purpose: roles, users and MFA devices are IAM's, and asked of it over the bus; see the README for what
+//! holds where nobody answers.
+
+pub mod config;
+pub mod error;
+pub mod issue;
+pub mod model;
+pub mod operations;
+pub mod roles;
+pub mod service;
+pub mod store;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use fractus_bus::contracts::LookUpCredential;
+use fractus_host::{App, Host};
+
+pub use config::Config;
+pub use service::{Sts, operations};
+
+/// How many questions of other services are answered at once.
+const LOOKUPS_AT_ONCE: usize = 256;
+
+/// Starts STS in a host: the process's own, or a test's.
+pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
+    let sts = Arc::new(Sts::new(&host, config));
+    let answering = sts.clone();
+    let serving = host.bus().serve(LOOKUPS_AT_ONCE, move |question: LookUpCredential, _| {
+        let sts = answering.clone();
+        async move { Ok(sts.find_credential(&question.lane, &question.access_key_id).await) }
+    });
+    host.keep(serving);
+    Ok(App::new(sts, operations()))
+}

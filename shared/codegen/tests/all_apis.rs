@@ -34,7 +34,7 @@ fn write_workspace(scratch: &Path, apis: &[String]) {
         );
         write(&scratch.join(api).join("Cargo.toml"), &manifest);
         let text = fractus_codegen::generate(&Api::read(&folder(), api).unwrap());
-        write(&scratch.join(api).join("src/lib.rs"), &text);
+        write(&scratch.join(api).join("src/lib.rs"), &format!("#![deny(warnings)]\n{text}"));
     }
 }
 
@@ -52,7 +52,6 @@ fn check(scratch: &Path, package: &str) -> Result<(), String> {
         .current_dir(scratch)
         .env("CARGO_TARGET_DIR", scratch.join("target"))
         .env("CARGO_INCREMENTAL", "0")
-        .env("RUSTFLAGS", "-Dwarnings")
         .output()
         .unwrap();
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }

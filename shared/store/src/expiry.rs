@@ -36,8 +36,12 @@ impl Store {
         }
         self.write(|tx| {
             let due = tx.source_mut().expiring(lane, now, limit)?;
-            for (_, key) in &due {
-                tx.source_mut().delete(key)?;
+            for (moment, key) in &due {
+                // The list may be a step behind a record that was just written again.
+                let record = tx.source.get(key)?;
+                if record.is_some_and(|record| record.expires_at == *moment) {
+                    tx.source_mut().delete(key)?;
+                }
             }
             Ok(due.len())
         })

@@ -138,7 +138,7 @@ impl Store {
         match &self.inner.engine {
             Engine::Memory(memory) => memory.copy_lane(&lane_bytes(from), &lane_bytes(to)),
             _ => {
-                self.write(|tx| bulk::copy_lane(tx.source_mut(), &lane_bytes(from), &lane_bytes(to))).await?;
+                self.write_alone(|tx| bulk::copy_lane(tx.source_mut(), &lane_bytes(from), &lane_bytes(to))).await?;
             }
         }
         Ok(())
@@ -147,7 +147,7 @@ impl Store {
     async fn clear(&self, chosen: &(dyn Fn(&[u8], &[u8]) -> bool + Sync)) -> Result<(), StoreError> {
         match &self.inner.engine {
             Engine::Memory(memory) => memory.clear(chosen),
-            _ => self.write(|tx| bulk::clear(tx.source_mut(), chosen)).await?,
+            _ => self.write_alone(|tx| bulk::clear(tx.source_mut(), chosen)).await?,
         }
         Ok(())
     }

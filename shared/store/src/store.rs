@@ -5,17 +5,19 @@ use std::sync::Arc;
 use fractus_clock::Clocks;
 
 use crate::blobs::Blobs;
-use crate::config::StoreConfig;
+use crate::config::{Durability, StoreConfig};
 use crate::engine::Source;
 use crate::engine::disk::Disk;
 use crate::engine::memory::Memory;
 use crate::engine::postgres::{ATTEMPTS, Mode, Postgres, PostgresTransaction};
+use crate::engine::synced::{self, Synced};
 use crate::error::StoreError;
 use crate::transaction::{Snapshot, Transaction};
 
 pub(crate) enum Engine {
     Memory(Memory),
     Disk(Disk),
+    Synced(Synced),
     Postgres(Postgres),
 }
 
@@ -42,7 +44,13 @@ impl Store {
         let folder = config.data_dir.as_ref().map(|data_dir| data_dir.join(service_name));
         let engine = match (&folder, &config.store) {
             (_, Some(url)) => Engine::Postgres(Postgres::open(url, service_name).await?),
-            (Some(folder), None) => Engine::Disk(Disk::open(&folder.join("records"), config.durability)?),
+            (Some(folder), None) => {
+                let disk = Disk::open(&folder.join("records"), config.durability)?;
+                match config.durability {
+                    Durability::Process => Engine::Disk(disk),
+                    Durability::Full => Engine::Synced(Synced::new(disk)?),
+                }
+            }
             (None, None) => Engine::Memory(Memory::default()),
         };
         let blobs = match (&config.blobs, folder) {
@@ -76,6 +84,13 @@ impl Store {
         match &self.inner.engine {
             Engine::Memory(memory) => self.write_in_memory(memory, &mut work),
             Engine::Disk(disk) => self.write_on_disk(disk, &mut work),
+            Engine::Synced(synced) => {
+                let (value, answer) = self.write_synced(synced, &mut work)?;
+                if let Some(answer) = answer {
+                    synced::answered(answer).await?;
+                }
+                Ok(value)
+            }
             Engine::Postgres(postgres) => self.write_in_postgres(postgres, &mut work).await,
         }
     }
@@ -109,6 +124,34 @@ impl Store {
                 }
             }
             disk.grow()?;
+        }
+    }
+
+    /// Like [`Self::write`], for work that walks spaces and whole keys: it sees everything, what waits for the disk too.
+    pub(crate) async fn write_alone<T, E, F>(&self, mut work: F) -> Result<T, E>
+    where
+        E: From<StoreError>,
+        F: FnMut(&mut Transaction<'_>) -> Result<T, E>,
+    {
+        match &self.inner.engine {
+            Engine::Synced(synced) => {
+                let _alone = synced.alone();
+                self.write_on_disk(synced.disk(), &mut work)
+            }
+            _ => self.write(work).await,
+        }
+    }
+
+    fn write_synced<T, E: From<StoreError>>(
+        &self,
+        synced: &Synced,
+        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
+    ) -> Result<(T, Option<synced::Receiver>), E> {
+        let mut transaction = Transaction::new(Source::Synced(synced.begin()?), &self.inner.clocks);
+        let value = work(&mut transaction)?;
+        match transaction.into_source() {
+            Source::Synced(changed) => Ok((value, changed.queue())),
+            _ => Ok((value, None)),
         }
     }
 
@@ -157,6 +200,9 @@ impl Store {
                 work(&Snapshot::new(Source::MemorySnapshot(memory.snapshot()), &self.inner.clocks))
             }
             Engine::Disk(disk) => work(&Snapshot::new(Source::DiskSnapshot(disk.snapshot()?), &self.inner.clocks)),
+            Engine::Synced(synced) => {
+                work(&Snapshot::new(Source::DiskSnapshot(synced.disk().snapshot()?), &self.inner.clocks))
+            }
             Engine::Postgres(postgres) => {
                 let transaction = postgres.begin(Mode::Read).await?;
                 let (value, transaction) = self.look(transaction, work);

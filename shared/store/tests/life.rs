@@ -194,3 +194,24 @@ on_every_engine!(
     resets_remove_what_they_say,
     a_store_can_be_looked_into,
 );
+
+/// Handlers run on any thread: what they wait for must be able to move.
+#[tokio::test]
+async fn futures_can_move_between_threads() {
+    fn movable<F: Future + Send>(future: F) -> F {
+        future
+    }
+    let store = common::memory().await.unwrap().store;
+    let scope = scope();
+    movable(store.fork(&lane("a"), &lane("b"))).await.unwrap();
+    movable(store.snapshot(&lane("a"), "s")).await.unwrap();
+    movable(store.rollback(&lane("a"), "s")).await.unwrap();
+    movable(store.reset(&ResetScope::All)).await.unwrap();
+    movable(store.sweep(1)).await.unwrap();
+    movable(store.collections(1)).await.unwrap();
+    movable(store.sweep_blobs("", 1, Duration::ZERO)).await.unwrap();
+    let mut stream = Vec::new();
+    movable(store.export(&mut stream)).await.unwrap();
+    movable(store.import(&mut &stream[..])).await.unwrap();
+    movable(store.write(|tx| tx.put(&VALUES, &scope, &("a", 1), &String::new()))).await.unwrap();
+}

@@ -135,7 +135,11 @@ fn read_value(member: &'static Member, reader: &mut dyn Reader) -> Result<Docume
             let element = element_of(member)?;
             let mut list = Vec::new();
             reader.read_list(member, &mut |reader| {
-                list.push(if reader.read_null() { Document::Null } else { read_value(element, reader)? });
+                if !reader.read_null() {
+                    list.push(read_value(element, reader)?);
+                } else if member.target.sparse {
+                    list.push(Document::Null);
+                }
                 Ok(())
             })?;
             Document::List(list)
@@ -144,7 +148,11 @@ fn read_value(member: &'static Member, reader: &mut dyn Reader) -> Result<Docume
             let element = element_of(member)?;
             let mut map = IndexMap::new();
             reader.read_map(member, &mut |key, reader| {
-                map.insert(key, if reader.read_null() { Document::Null } else { read_value(element, reader)? });
+                if !reader.read_null() {
+                    map.insert(key, read_value(element, reader)?);
+                } else if member.target.sparse {
+                    map.insert(key, Document::Null);
+                }
                 Ok(())
             })?;
             Document::Map(map)

@@ -79,6 +79,17 @@ pub fn inflate(body: &[u8], limits: &InflateLimits) -> Result<Bytes, InflateErro
     Ok(Bytes::from(unpacked))
 }
 
+/// Takes the outermost encoding off the header, once the body is unpacked.
+pub fn take_off(headers: &mut HeaderMap) {
+    let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let all = values.collect::<Vec<_>>().join(",");
+    let rest = all.rsplit_once(',').and_then(|(rest, _)| HeaderValue::from_str(rest.trim()).ok());
+    headers.remove(CONTENT_ENCODING);
+    if let Some(rest) = rest {
+        headers.insert(CONTENT_ENCODING, rest);
+    }
+}
+
 /// Packs a client's body, where the operation allows it and it is worth it, and says so in the headers.
 pub fn pack(operation: &OperationSchema, headers: &mut HeaderMap, body: Bytes, min_bytes: usize) -> Bytes {
     if !operation.request_compression || body.len() < min_bytes {

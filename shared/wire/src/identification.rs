@@ -11,6 +11,7 @@ use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
 use crate::failure::Failure;
+use crate::gzip::{self, InflateLimits};
 use crate::http_binding::{Labels, route};
 use crate::protocol::Identified;
 use crate::schema::{OperationSchema, Protocol, ServiceSchema};
@@ -44,6 +45,13 @@ pub fn identify(
         return identify_json(service, protocol_of_content_type(headers).unwrap_or(protocol), target);
     }
     if let Some(protocol) = speaks_query(service) {
+        let unpacked =
+            form.filter(|_| gzip::is_packed(headers)).map(|form| gzip::inflate(form, &InflateLimits::default()));
+        let form = match &unpacked {
+            Some(Ok(unpacked)) => Some(unpacked.as_ref()),
+            Some(Err(_)) => None,
+            None => form,
+        };
         let form = form.and_then(|form| std::str::from_utf8(form).ok());
         if let Some(action) = query_action(parts.uri.query()).or_else(|| query_action(form)) {
             return identify_query(service, protocol, &action);

@@ -33,6 +33,7 @@ mod rpc_v2_cbor;
 pub mod schema;
 pub mod shape;
 pub mod tokens;
+pub mod validation;
 pub mod xml;
 
 #[cfg(test)]

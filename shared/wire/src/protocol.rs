@@ -18,6 +18,7 @@ use http::{HeaderMap, Request, Response};
 
 use crate::body::ByteStream;
 use crate::failure::Failure;
+use crate::gzip::{self, InflateLimits};
 use crate::reading::{Missing, is_streamed};
 use crate::schema::{OperationSchema, Protocol, Schema, ServiceSchema};
 use crate::shape::{ReadError, Shape, WriteError};
@@ -88,8 +89,21 @@ pub fn read_request(
     body: ByteStream,
     input: &mut dyn Shape,
 ) -> Result<Read, Failure> {
-    let request = IncomingRequest { service, operation: identified.operation, labels: &identified.labels, parts };
-    codec(identified.protocol).read_request(&request, body, input)
+    let operation = identified.operation;
+    let labels = &identified.labels;
+    match body {
+        ByteStream::Whole(bytes) if gzip::is_packed(&parts.headers) && gzip::is_unpacked(operation) => {
+            let body = ByteStream::Whole(gzip::inflate(&bytes, &InflateLimits::default())?);
+            let mut parts = parts.clone();
+            gzip::take_off(&mut parts.headers);
+            let request = IncomingRequest { service, operation, labels, parts: &parts };
+            codec(identified.protocol).read_request(&request, body, input)
+        }
+        body => {
+            let request = IncomingRequest { service, operation, labels, parts };
+            codec(identified.protocol).read_request(&request, body, input)
+        }
+    }
 }
 
 /// Writes a success.
@@ -134,6 +148,14 @@ pub fn write_request(
 ) -> Result<OutgoingRequest, WriteError> {
     let host_prefix = http_binding::host_prefix(operation, input)?;
     let request = codec(protocol).write_request(&Call { protocol, service, operation }, input)?;
+    let (mut parts, body) = request.into_parts();
+    let body = match body {
+        ByteStream::Whole(bytes) => {
+            ByteStream::Whole(gzip::pack(operation, &mut parts.headers, bytes, gzip::MIN_COMPRESSED_BYTES))
+        }
+        body => body,
+    };
+    let request = Request::from_parts(parts, body);
     Ok(OutgoingRequest { request, host_prefix })
 }
 

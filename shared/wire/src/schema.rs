@@ -285,7 +285,7 @@ pub enum Location {
     Headers,
     /// A label in the URI, named by the wire name.
     Uri,
-    /// The query parameter named by the wire name; a map member takes all remaining parameters.
+    /// The query parameter named by the wire name; a map member takes all parameters that the URI does not fix.
     QueryString,
     StatusCode,
 }

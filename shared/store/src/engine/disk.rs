@@ -71,6 +71,12 @@ impl Disk {
         Ok(DiskTransaction { transaction, tables: self.tables, full: false, scratch: Vec::new(), _gate: gate })
     }
 
+    /// How many commits there have been.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> usize {
+        self.env.info().last_txn_id
+    }
+
     /// Doubles the map, when no transaction is open.
     #[allow(unsafe_code)]
     pub(crate) fn grow(&self) -> Result<(), StoreError> {
@@ -110,7 +116,7 @@ fn open_env(folder: &Path, durability: Durability) -> Result<Env, StoreError> {
 }
 
 /// A record as it is stored: eight bytes of expiry, then the value.
-fn split(stored: &[u8]) -> Result<RawRecord<'_>, StoreError> {
+pub(crate) fn split(stored: &[u8]) -> Result<RawRecord<'_>, StoreError> {
     let (expiry, value) = stored.split_first_chunk::<8>().ok_or_else(|| failed("a record cut short"))?;
     Ok(RawRecord { value: Cow::Borrowed(value), expires_at: i64::from_le_bytes(*expiry) })
 }
@@ -135,6 +141,10 @@ impl<'t> Reader<'t> {
     }
 
     pub(crate) fn scan(self, range: &RawRange<'_>) -> Result<RawScan<'t>, StoreError> {
+        self.disk_scan(range).map(RawScan::Disk)
+    }
+
+    pub(crate) fn disk_scan(self, range: &RawRange<'_>) -> Result<DiskScan<'t>, StoreError> {
         let lower = range.space.with_tuple(range.lower);
         let upper = match range.upper {
             Some(upper) => Some(range.space.with_tuple(upper)),
@@ -144,10 +154,10 @@ impl<'t> Reader<'t> {
         let bounds = (Bound::Included(&lower[..]), upper);
         let skip = range.space.bytes.len();
         let records = self.tables.records;
-        Ok(RawScan::Disk(match range.order {
+        Ok(match range.order {
             Order::Ascending => DiskScan::Up(records.range(self.transaction, &bounds).map_err(failed)?, skip),
             Order::Descending => DiskScan::Down(records.rev_range(self.transaction, &bounds).map_err(failed)?, skip),
-        }))
+        })
     }
 
     /// The first key at or after `lower`.

@@ -5,6 +5,7 @@ pub(crate) mod bulk;
 pub(crate) mod disk;
 pub(crate) mod memory;
 pub(crate) mod postgres;
+pub(crate) mod synced;
 
 use std::borrow::Cow;
 
@@ -50,6 +51,7 @@ pub(crate) enum Source<'a> {
     MemoryTransaction(memory::MemoryTransaction<'a>),
     DiskSnapshot(disk::DiskSnapshot<'a>),
     DiskTransaction(disk::DiskTransaction<'a>),
+    Synced(synced::SyncedTransaction<'a>),
     Postgres(postgres::PostgresTransaction<'a>),
 }
 
@@ -58,6 +60,7 @@ pub(crate) enum RawScan<'s> {
     Empty,
     Memory(memory::MemoryScan<'s>),
     Disk(disk::DiskScan<'s>),
+    Merged(synced::MergedScan<'s>),
     Postgres(postgres::PostgresScan<'s>),
 }
 
@@ -69,6 +72,7 @@ impl<'s> Iterator for RawScan<'s> {
             RawScan::Empty => None,
             RawScan::Memory(scan) => scan.next().map(Ok),
             RawScan::Disk(scan) => scan.next(),
+            RawScan::Merged(scan) => scan.next(),
             RawScan::Postgres(scan) => scan.next(),
         }
     }
@@ -88,6 +92,7 @@ impl<'a> Source<'a> {
             Source::MemoryTransaction(transaction) => Ok(transaction.root().get(key)),
             Source::DiskSnapshot(snapshot) => snapshot.reader().get(key),
             Source::DiskTransaction(transaction) => transaction.reader().get(key),
+            Source::Synced(transaction) => transaction.get(key),
             Source::Postgres(transaction) => transaction.get(key),
         }
     }
@@ -98,6 +103,7 @@ impl<'a> Source<'a> {
             Source::MemoryTransaction(transaction) => Ok(transaction.root().scan(range)),
             Source::DiskSnapshot(snapshot) => snapshot.reader().scan(range),
             Source::DiskTransaction(transaction) => transaction.reader().scan(range),
+            Source::Synced(transaction) => transaction.scan(range),
             Source::Postgres(transaction) => Ok(transaction.scan(range)),
         }
     }
@@ -107,6 +113,7 @@ impl<'a> Source<'a> {
         match self {
             Source::MemoryTransaction(transaction) => transaction.put(key, value, expires_at),
             Source::DiskTransaction(transaction) => transaction.put(key, value, expires_at)?,
+            Source::Synced(transaction) => transaction.put(key, value, expires_at),
             Source::Postgres(transaction) => transaction.put(key, value, expires_at)?,
             Source::MemorySnapshot(_) | Source::DiskSnapshot(_) => return Err(read_only()),
         }
@@ -118,6 +125,7 @@ impl<'a> Source<'a> {
         match self {
             Source::MemoryTransaction(transaction) => transaction.delete(key),
             Source::DiskTransaction(transaction) => transaction.delete(key)?,
+            Source::Synced(transaction) => transaction.delete(key),
             Source::Postgres(transaction) => transaction.delete(key)?,
             Source::MemorySnapshot(_) | Source::DiskSnapshot(_) => return Err(read_only()),
         }
@@ -131,6 +139,7 @@ impl<'a> Source<'a> {
             Source::MemoryTransaction(transaction) => Ok(transaction.root().lanes()),
             Source::DiskSnapshot(snapshot) => snapshot.reader().lanes(),
             Source::DiskTransaction(transaction) => transaction.reader().lanes(),
+            Source::Synced(transaction) => transaction.reader().lanes(),
             Source::Postgres(transaction) => transaction.lanes(),
         }
     }
@@ -142,6 +151,7 @@ impl<'a> Source<'a> {
             Source::MemoryTransaction(transaction) => Ok(transaction.root().spaces()),
             Source::DiskSnapshot(snapshot) => snapshot.reader().spaces(),
             Source::DiskTransaction(transaction) => transaction.reader().spaces(),
+            Source::Synced(transaction) => transaction.reader().spaces(),
             Source::Postgres(transaction) => transaction.spaces(),
         }
     }
@@ -153,6 +163,7 @@ impl<'a> Source<'a> {
             Source::MemoryTransaction(transaction) => Ok(transaction.root().expiring(lane, until, limit)),
             Source::DiskSnapshot(snapshot) => snapshot.reader().expiring(lane, until, limit),
             Source::DiskTransaction(transaction) => transaction.reader().expiring(lane, until, limit),
+            Source::Synced(transaction) => transaction.reader().expiring(lane, until, limit),
             Source::Postgres(transaction) => transaction.expiring(lane, until, limit),
         }
     }
@@ -164,6 +175,7 @@ impl<'a> Source<'a> {
             Source::MemoryTransaction(transaction) => Ok(transaction.root().entries_after(after, limit)),
             Source::DiskSnapshot(snapshot) => snapshot.reader().entries_after(after, limit),
             Source::DiskTransaction(transaction) => transaction.reader().entries_after(after, limit),
+            Source::Synced(transaction) => transaction.reader().entries_after(after, limit),
             Source::Postgres(transaction) => transaction.entries_after(after, limit),
         }
     }

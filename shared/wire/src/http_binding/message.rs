@@ -29,6 +29,13 @@ pub(crate) struct Root {
     pub payload: Option<&'static Member>,
 }
 
+impl Root {
+    /// The model has members for the body.
+    pub fn has_body(&self) -> bool {
+        self.schema.members.iter().any(|member| member.location == Location::Body)
+    }
+}
+
 /// How a REST protocol writes what is in the body.
 pub(crate) trait BodyFormat: Sync {
     fn protocol(&self) -> Protocol;
@@ -64,7 +71,7 @@ pub(crate) trait BodyFormat: Sync {
         write: &mut dyn FnMut(&mut dyn Writer) -> Result<bool, WriteError>,
     ) -> Result<Vec<u8>, WriteError>;
 
-    /// Whether a body without any member set is written all the same (`{}`), where the model has members for it.
+    /// Whether a body is written though no member of it is set (`{}`).
     fn writes_empty_body(&self, root: &Root) -> bool;
 }
 
@@ -219,9 +226,7 @@ fn write_message(format: &dyn BodyFormat, root: &Root, shape: &mut dyn Shape) ->
         let body = ByteStream::Whole(Bytes::from(bound.raw_payload.take().unwrap_or_default()));
         return Ok(Written { bound, body, content_type });
     }
-    let has_members = root.schema.members.iter().any(|member| member.location == Location::Body);
-    let writes_empty = has_members && format.writes_empty_body(root);
-    if !bound.body_written && !writes_empty {
+    if !bound.body_written && !format.writes_empty_body(root) {
         return Ok(Written { bound, body: ByteStream::default(), content_type: None });
     }
     Ok(Written { bound, body: ByteStream::Whole(Bytes::from(bytes)), content_type: Some(format.content_type()) })

@@ -13,8 +13,7 @@ mod write;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use message::{
-    BodyFormat, Root, append_content_type, read_error, read_request, read_response, write_bound, write_request,
-    write_response,
+    BodyFormat, Root, read_error, read_request, read_response, write_bound, write_request, write_response,
 };
 pub use route::Labels;
 pub(crate) use route::route;

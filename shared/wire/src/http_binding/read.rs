@@ -40,7 +40,7 @@ pub(crate) fn read_bindings(
                 if query.is_none() {
                     query = Some(parse_query(bindings.query.map_or("", |(_, query)| query))?);
                 }
-                query.as_ref().and_then(|query| parameter(bindings, schema, member, query))
+                query.as_ref().and_then(|query| parameter(bindings, member, query))
             }
             Location::Header => header(bindings.headers, member)?,
             Location::Headers => Some(prefixed_headers(bindings.headers, member)),
@@ -90,35 +90,22 @@ fn decode_parameter(text: &str) -> Result<Cow<'_, str>, ReadError> {
     decode(&spaced).map(|decoded| Cow::Owned(decoded.into_owned()))
 }
 
-fn parameter<'a>(
-    bindings: &Bindings<'a>,
-    schema: &'static Schema,
-    member: &'static Member,
-    query: &Query<'a>,
-) -> Option<TextReader<'a>> {
+fn parameter<'a>(bindings: &Bindings<'a>, member: &'static Member, query: &Query<'a>) -> Option<TextReader<'a>> {
     if member.target.kind == Kind::Map {
-        return Some(TextReader::map(Location::QueryString, remaining_parameters(bindings, schema, query)));
+        let entries = free_parameters(bindings, query);
+        return (!entries.is_empty()).then(|| TextReader::map(Location::QueryString, entries));
     }
     let values: Vec<_> =
         query.iter().filter(|(name, _)| name == member.wire_name).map(|(_, value)| value.clone()).collect();
     if values.is_empty() { None } else { Some(TextReader::many(Location::QueryString, values)) }
 }
 
-/// The parameters that neither the URI pattern nor another member takes.
-fn remaining_parameters<'a>(
-    bindings: &Bindings<'a>,
-    schema: &'static Schema,
-    query: &Query<'a>,
-) -> Vec<(String, Vec<Cow<'a, str>>)> {
+/// All parameters but those that the URI pattern fixes. Those that other members take are among them, as Smithy has it.
+fn free_parameters<'a>(bindings: &Bindings<'a>, query: &Query<'a>) -> Vec<(String, Vec<Cow<'a, str>>)> {
     let pattern = UriPattern::parse(bindings.query.map_or("", |(pattern, _)| pattern));
-    let is_taken = |name: &str| {
-        let by_member = |member: &&Member| {
-            member.location == Location::QueryString && member.target.kind != Kind::Map && member.wire_name == name
-        };
-        pattern.query.iter().any(|(fixed, _)| *fixed == name) || schema.members.iter().any(|member| by_member(&member))
-    };
+    let is_fixed = |name: &str| pattern.query.iter().any(|(fixed, _)| *fixed == name);
     let mut entries: indexmap::IndexMap<String, Vec<Cow<'a, str>>> = indexmap::IndexMap::new();
-    for (name, value) in query.iter().filter(|(name, _)| !is_taken(name)) {
+    for (name, value) in query.iter().filter(|(name, _)| !is_fixed(name)) {
         entries.entry(name.clone().into_owned()).or_default().push(value.clone());
     }
     entries.into_iter().collect()

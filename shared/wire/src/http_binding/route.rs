@@ -97,6 +97,8 @@ struct Fit {
     named_by_x_id: bool,
     nothing_missing: bool,
     required_present: usize,
+    /// Of two operations with one route (PutBucketNotification and its successor) the one that is not deprecated.
+    current: bool,
 }
 
 impl Route {
@@ -128,6 +130,7 @@ impl Route {
             named_by_x_id: self.pattern.x_id.is_some_and(|name| asked.has_parameter("x-id", Some(name))),
             nothing_missing: required_present == self.required_parameters.len() + self.required_headers.len(),
             required_present,
+            current: !self.operation.deprecated,
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::http_binding::{self, BodyFormat, Root};
 use crate::json::{JsonReader, JsonWriter};
 use crate::protocol::{Answer, Call, Codec, IncomingRequest, Read, ResponseError};
 use crate::reading::{Progress, Seen};
-use crate::schema::{Member, OperationSchema, Protocol, ServiceSchema};
+use crate::schema::{Kind, Member, OperationSchema, Protocol, ServiceSchema};
 use crate::shape::{ReadError, Reader, Shape, WriteError, Writer};
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
@@ -82,7 +82,17 @@ impl BodyFormat for RestJson1 {
     }
 
     fn writes_empty_body(&self, root: &Root) -> bool {
-        root.payload.is_none() || root.is_request
+        let is_unit = root.schema.name == "Unit" && root.schema.members.is_empty();
+        match (root.payload, root.is_request) {
+            (Some(payload), true) => payload.target.kind == Kind::Structure,
+            (Some(_), false) => false,
+            (None, true) => root.has_body(),
+            // An answer is an object even where nothing is in it, unless its status says that there is none.
+            (None, false) => {
+                let in_headers_alone = !root.schema.members.is_empty() && !root.has_body();
+                !is_unit && !in_headers_alone && !matches!(root.operation.http.code, 204 | 205 | 304)
+            }
+        }
     }
 }
 

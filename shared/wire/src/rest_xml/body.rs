@@ -146,8 +146,8 @@ impl BodyFormat for XmlBody {
         Ok(writer.into_bytes())
     }
 
-    /// A result always has its root; a request without anything to say has no body.
+    /// A result that has members for the body always has its root; a request without anything to say has no body.
     fn writes_empty_body(&self, root: &Root) -> bool {
-        !root.is_request && root.payload.is_none()
+        !root.is_request && root.payload.is_none() && root.has_body()
     }
 }

@@ -1,0 +1,8 @@
+//! The API's handlers, a file an operation family.
+
+pub mod access_key;
+pub mod assume_role;
+pub mod assume_root;
+pub mod authorization_message;
+pub mod caller_identity;
+pub mod sessions;
