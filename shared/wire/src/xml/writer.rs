@@ -223,7 +223,9 @@ impl XmlWriter {
 
     /// The element name and namespace for a value of `member` here.
     fn named(&self, member: &'static Member) -> (&'static str, Option<XmlNamespace>) {
-        let own = member.xml_namespace.or(member.target.xml_namespace);
+        // A shape's own namespace is for where it is a root; its prefixes are needed wherever it stands.
+        let prefixed = member.target.xml_namespace.filter(|namespace| namespace.prefix.is_some());
+        let own = member.xml_namespace.or(prefixed);
         match self.lent {
             Some((name, namespace)) => (name, own.or(namespace)),
             None => (names::key(member, self.names), own),
