@@ -137,7 +137,7 @@ fn piece_of<'p>(whole: &'p [u8], dice: &mut Dice) -> &'p [u8] {
 }
 
 /// Changes the digits near `at`, or the four bytes there as a number.
-fn number(dice: &mut Dice, out: &mut Vec<u8>, at: usize) {
+fn number(dice: &mut Dice, out: &mut [u8], at: usize) {
     if let Some(digit) = out[at..].iter().position(u8::is_ascii_digit) {
         out[at + digit] = b'0' + dice.below(10) as u8;
         return;

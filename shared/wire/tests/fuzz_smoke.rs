@@ -1,7 +1,7 @@
 //! A short run of the fuzzer over every reader, and the inputs that once found something.
 //!
 //! The long run is the example `fuzz`; here the allocator is not counted, only panics and time are.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::expect_used)]
 
 #[path = "../fuzz/allocation.rs"]
 mod allocation;

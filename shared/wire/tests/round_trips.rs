@@ -1,5 +1,6 @@
 //! Every operation of every API, in every protocol its model lists: what a client writes a service reads, and what the
 //! service answers the client reads, to the same values.
+#![allow(clippy::expect_used)]
 
 #[path = "support/sample.rs"]
 mod sample;
