@@ -7,6 +7,7 @@
 //! This is the core: buckets, objects, listings, multipart uploads, notifications. Left out so far: versions, access
 //! control, lifecycle, replication, object lock, encryption, select; see the README.
 
+pub mod access;
 pub mod addressing;
 pub mod background;
 pub mod config;
