@@ -1,0 +1,128 @@
+"""The AWS CLI, called as a person calls it: AWS_ENDPOINT_URL and nothing else."""
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.request
+
+import pytest
+
+from stack import endpoint, needs_sts, unique
+
+SETTINGS = {
+    "AWS_ENDPOINT_URL": endpoint(),
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_PAGER": "",
+}
+
+
+def sh(line, cwd=None, fails=False):
+    """Runs a line of bash; what it wrote to standard output."""
+    done = subprocess.run(["bash", "-eo", "pipefail", "-c", line], env={**os.environ, **SETTINGS}, cwd=cwd, capture_output=True, text=True, timeout=120)
+    if fails:
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def bucket():
+    name = unique("cli")
+    sh(f"aws s3 mb s3://{name}")
+    yield name
+    sh(f"aws s3 rb --force s3://{name}")
+
+
+def test_the_first_line_for_sts():
+    if not needs_sts():
+        pytest.skip("services/sts has no program yet")
+    assert json.loads(sh("aws sts get-caller-identity"))["Account"] == "000000000000"
+
+
+def test_the_first_lines_for_s3():
+    """`b` may be there already from the line typed before."""
+    listing = sh("aws s3 mb s3://b; echo hi | aws s3 cp - s3://b/k && aws s3 ls s3://b")
+    assert listing.splitlines()[-1].split()[2:] == ["3", "k"]
+    assert shutil.which("curl"), "the line needs curl"
+    assert sh("aws s3 presign s3://b/k | xargs curl -s") == "hi\n"
+
+
+def test_the_first_lines_for_sqs():
+    sent = sh(
+        "aws sqs create-queue --queue-name q; aws sqs send-message --queue-url "
+        '"$(aws sqs get-queue-url --queue-name q --query QueueUrl --output text)" --message-body x'
+    )
+    assert '"MD5OfMessageBody": "9dd4e461268c8034f5c8564e155c67a6"' in sent
+    got = json.loads(sh('aws sqs receive-message --wait-time-seconds 5 --queue-url "$(aws sqs get-queue-url --queue-name q --query QueueUrl --output text)"'))
+    assert got["Messages"][0]["Body"] == "x"
+
+
+def test_cp_there_and_back(bucket, tmp_path):
+    (tmp_path / "a").write_bytes(os.urandom(100_000))
+    sh(f"aws s3 cp a 's3://{bucket}/dir/a b+ü' --metadata colour=blue --content-type text/x", cwd=tmp_path)
+    sh(f"aws s3 cp 's3://{bucket}/dir/a b+ü' back", cwd=tmp_path)
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "a").read_bytes()
+    head = json.loads(sh(f"aws s3api head-object --bucket {bucket} --key 'dir/a b+ü'"))
+    assert (head["ContentType"], head["Metadata"]) == ("text/x", {"colour": "blue"})
+    sh(f"aws s3 mv 's3://{bucket}/dir/a b+ü' s3://{bucket}/moved")
+    assert sh(f"aws s3 ls --recursive s3://{bucket}").split()[2:] == ["100000", "moved"]
+
+
+def test_cp_of_a_large_file(bucket, tmp_path):
+    (tmp_path / "big").write_bytes(os.urandom(20 << 20))
+    sh(f"aws s3 cp --no-progress big s3://{bucket}/big && aws s3 cp --no-progress s3://{bucket}/big back && cmp big back", cwd=tmp_path)
+    copied = sh(f"aws s3 cp --no-progress s3://{bucket}/big s3://{bucket}/copy && aws s3api head-object --bucket {bucket} --key copy --query ContentLength")
+    assert copied.splitlines()[-1] == str(20 << 20)
+
+
+def test_sync_both_ways_and_rm(bucket, tmp_path):
+    for name in ("a.txt", "sub/b.txt", "sub/deep/c.log"):
+        path = tmp_path / "here" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    sh(f"aws s3 sync here s3://{bucket}/there --exclude '*.log'", cwd=tmp_path)
+    assert [line.split()[3] for line in sh(f"aws s3 ls --recursive s3://{bucket}").splitlines()] == ["there/a.txt", "there/sub/b.txt"]
+    assert "PRE sub/" in sh(f"aws s3 ls s3://{bucket}/there/")
+    assert sh(f"aws s3 sync here s3://{bucket}/there --exclude '*.log'", cwd=tmp_path) == "", "nothing is left to copy"
+    (tmp_path / "here/a.txt").unlink()
+    sh(f"aws s3 sync here s3://{bucket}/there --delete", cwd=tmp_path)
+    assert "there/a.txt" not in sh(f"aws s3 ls --recursive s3://{bucket}")
+    sh(f"aws s3 sync s3://{bucket}/there back && diff -r here back", cwd=tmp_path)
+    sh(f"aws s3 rm --recursive s3://{bucket}/there")
+    assert sh(f"aws s3 ls --recursive s3://{bucket} || true") == ""
+
+
+def test_presign(bucket):
+    sh(f"echo hello | aws s3 cp - s3://{bucket}/k")
+    url = sh(f"aws s3 presign s3://{bucket}/k --expires-in 60").strip()
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == b"hello\n"
+
+
+def test_errors_read_as_on_aws():
+    missing = unique("missing")
+    assert "(NoSuchBucket)" in sh(f"aws s3 ls s3://{missing}", fails=True)
+    assert "(AWS.SimpleQueueService.NonExistentQueue)" in sh(f"aws sqs get-queue-url --queue-name {missing}", fails=True)
+    assert "(404)" in sh(f"aws s3api head-bucket --bucket {missing}", fails=True)
+
+
+def test_a_queue_from_beginning_to_end():
+    name = unique("cli")
+    url = json.loads(sh(f"aws sqs create-queue --queue-name {name}.fifo --attributes FifoQueue=true,ContentBasedDeduplication=true --tags a=1"))["QueueUrl"]
+    sent = json.loads(sh(f"aws sqs send-message --queue-url {url} --message-body hello --message-group-id g"))
+    assert sent["SequenceNumber"]
+    got = json.loads(sh(f"aws sqs receive-message --queue-url {url} --attribute-names All --wait-time-seconds 2"))["Messages"][0]
+    assert got["MessageId"] == sent["MessageId"] and got["Attributes"]["MessageGroupId"] == "g"
+    sh(f"aws sqs delete-message --queue-url {url} --receipt-handle '{got['ReceiptHandle']}'")
+    facts = json.loads(sh(f"aws sqs get-queue-attributes --queue-url {url} --attribute-names All"))["Attributes"]
+    assert facts["ApproximateNumberOfMessages"] == "0" and facts["FifoQueue"] == "true"
+    assert json.loads(sh(f"aws sqs list-queue-tags --queue-url {url}"))["Tags"] == {"a": "1"}
+    assert url in sh(f"aws sqs list-queues --queue-name-prefix {name}")
+    sh(f"aws sqs delete-queue --queue-url {url}")
