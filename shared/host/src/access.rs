@@ -1,6 +1,6 @@
 //! What an operation reaches for, as policies name it.
 
-use fractus_aws::Arn;
+use fractus_aws::{AccountId, Arn};
 
 /// One action on one resource, to be evaluated where `auth` is `enforced`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,23 +11,31 @@ pub struct Access {
     pub resource: String,
     /// Condition keys that only the service knows, such as `s3:prefix`.
     pub conditions: Vec<(String, Vec<String>)>,
+    /// The account that owns the resource, where its ARN does not say (buckets).
+    pub owner: Option<AccountId>,
 }
 
 impl Access {
     /// The operation's own action on a resource.
     pub fn to(resource: &Arn) -> Self {
-        Access { action: String::new(), resource: resource.to_string(), conditions: Vec::new() }
+        Access { action: String::new(), resource: resource.to_string(), conditions: Vec::new(), owner: None }
     }
 
     /// The operation's own action, which knows no resources.
     pub fn to_all() -> Self {
-        Access { action: String::new(), resource: "*".to_owned(), conditions: Vec::new() }
+        Access { action: String::new(), resource: "*".to_owned(), conditions: Vec::new(), owner: None }
     }
 
     /// Another action than the operation's: `s3:PutObject` for CreateMultipartUpload.
     #[must_use]
     pub fn by(mut self, action: impl Into<String>) -> Self {
         self.action = action.into();
+        self
+    }
+
+    #[must_use]
+    pub fn owned_by(mut self, owner: AccountId) -> Self {
+        self.owner = Some(owner);
         self
     }
 

@@ -1,4 +1,4 @@
-//! Verifying who signed, and evaluating what they may do.
+//! Verifying who signed.
 
 use std::sync::LazyLock;
 
@@ -10,9 +10,8 @@ use fractus_sigv4::{
 };
 use fractus_wire::{Failure, Protocol};
 
-use crate::access::Access;
 use crate::config::AuthMode;
-use crate::context::{CallerKind, Context};
+use crate::context::Context;
 
 static SIGNING_KEYS: LazyLock<KeyCache> = LazyLock::new(|| KeyCache::with_capacity(256));
 
@@ -190,20 +189,6 @@ pub(crate) fn payload_hash_failure(declared: &[u8; 32], computed: &[u8; 32]) -> 
         SignatureError::PayloadHashMismatch { declared: hex::encode(declared), computed: hex::encode(computed) };
     // Only payloads of S3's dialect flow with a hash.
     from_answer(error.answer(fractus_sigv4::Dialect::S3))
-}
-
-/// Evaluates all policies on `wanted`; nothing wanted means the operation's own action on everything.
-pub(crate) async fn authorize(cx: &Context, wanted: &[Access]) -> Result<(), Failure> {
-    let _ = (wanted, CallerKind::Anonymous);
-    Err(denied(cx, "*", "*"))
-}
-
-fn denied(cx: &Context, action: &str, resource: &str) -> Failure {
-    let message = format!(
-        "User: {} is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows the {action} action",
-        cx.caller.arn
-    );
-    Failure::new("AccessDeniedException", 403, message)
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ use fractus_clock::{Clock, Random, Timestamp};
 use fractus_wire::{Failure, OperationSchema, Protocol, ServiceSchema};
 
 use crate::access::Access;
-use crate::auth;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::operations::Fidelity;
+use crate::permissions;
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -209,6 +209,6 @@ impl Context {
         if !self.evaluates_policies() {
             return Ok(());
         }
-        auth::authorize(self, wanted).await
+        permissions::authorize(self, wanted).await
     }
 }

@@ -19,7 +19,7 @@ use crate::host::Host;
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes>). Long-term keys
 /// of other forms (imported ones) are IAM's, too.
 const ISSUER_OF_TEMPORARY_KEYS: (&str, &str) = ("ASIA", "sts");
-const ISSUER_OF_LONG_TERM_KEYS: &str = "iam";
+pub(crate) const ISSUER_OF_LONG_TERM_KEYS: &str = "iam";
 
 const SHARDS: usize = 16;
 /// Beyond it a shard begins anew: a flood of made-up keys must not fill the memory.

@@ -14,6 +14,7 @@ use fractus_store::Store;
 use crate::config::HostConfig;
 use crate::credentials::Credentials;
 use crate::faults::Faults;
+use crate::permissions::Permissions;
 use crate::readiness::{Hold, Readiness};
 use crate::service::{RequestUuid, Service};
 use crate::tasks::Tasks;
@@ -35,6 +36,7 @@ pub(crate) struct Inner {
     pub tasks: Tasks,
     pub readiness: Readiness,
     pub credentials: Credentials,
+    pub permissions: Permissions,
     pub faults: Faults,
     pub service: OnceLock<Arc<dyn Service>>,
     pub signing_names: OnceLock<Vec<&'static str>>,
@@ -72,6 +74,7 @@ impl Host {
             tasks: Tasks::default(),
             readiness: Readiness::default(),
             credentials: Credentials::default(),
+            permissions: Permissions::default(),
             faults: Faults::new(random.u64()),
             service: OnceLock::new(),
             signing_names: OnceLock::new(),

@@ -10,6 +10,7 @@ use memchr::memmem;
 use parking_lot::Mutex;
 
 use fractus_aws::{AccountId, Lane, Region, World};
+use fractus_bus::contracts::{Credential, CredentialKind};
 use fractus_clock::Clock;
 use fractus_sigv4::{CredentialScope, RequestView};
 use fractus_wire::Failure;
@@ -175,10 +176,18 @@ async fn caller(host: &Host, lane: &Lane, partition: &str, key: &str) -> (Caller
     if key.is_empty() {
         return (root(AccountId::default_account(), CallerKind::Anonymous), true);
     }
-    let account = AccountId::new(key).ok().or_else(|| account_of_access_key_id(key));
+    let mode = host.config().auth;
+    if let Some(account) = account_of_root_key(key) {
+        let mut caller = root(account, CallerKind::Root);
+        if mode != AuthMode::Off {
+            caller.credential = root_credential(host, &caller).map(Arc::new);
+        }
+        return (caller, true);
+    }
     // A key that says nothing of itself is nobody's, unless signatures count: then its issuer is asked all the same.
-    if (account.is_none() && host.config().auth == AuthMode::Off) || AccountId::new(key).is_ok() {
-        return (root(account.unwrap_or_else(AccountId::default_account), CallerKind::Root), true);
+    let account = account_of_access_key_id(key);
+    if account.is_none() && mode == AuthMode::Off {
+        return (root(AccountId::default_account(), CallerKind::Root), true);
     }
     let found = host.inner.credentials.find(host, lane, key).await;
     let lasting = found.is_ok();
@@ -196,6 +205,30 @@ async fn caller(host: &Host, lane: &Lane, partition: &str, key: &str) -> (Caller
         ),
         None => (root(account.unwrap_or_else(AccountId::default_account), CallerKind::Root), lasting),
     }
+}
+
+/// Twelve digits are an account; `test` is what everybody's examples use.
+fn account_of_root_key(key: &str) -> Option<AccountId> {
+    if key == "test" { Some(AccountId::default_account()) } else { AccountId::new(key).ok() }
+}
+
+fn root_credential(host: &Host, caller: &Caller) -> Option<Credential> {
+    Some(Credential {
+        access_key_id: caller.access_key_id.clone(),
+        secret_access_key: host.config().root_secret.clone()?,
+        session_token: None,
+        kind: CredentialKind::Root,
+        account: caller.account.clone(),
+        principal: caller.arn.parse().ok()?,
+        principal_id: caller.principal_id.clone(),
+        role: None,
+        active: true,
+        expiration: None,
+        session_policies: Vec::new(),
+        session_policy_arns: Vec::new(),
+        session_tags: Vec::new(),
+        session_context: Vec::new(),
+    })
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use fractus_bus::Announced;
 use fractus_bus::contracts::{Presence, Status};
 use fractus_clock::{Clock, Stopwatch};
 
+use crate::background;
 use crate::control;
 use crate::credentials;
 use crate::host::Host;
 use crate::operations::TableError;
+use crate::permissions;
 use crate::requests::{RequestLog, Requests};
 use crate::serve::Server;
 use crate::server::{Connections, ListenError, Sockets};
@@ -64,7 +66,9 @@ pub async fn launch(host: &Host, app: App) -> Result<Running, LaunchError> {
         real_clock: Clock::real(),
     });
     credentials::follow_changes(host);
+    permissions::follow_changes(host);
     control::follow(host);
+    background::sweep_store(host);
     let connections = Connections::new(config);
     sockets.serve(&server, &connections);
     let url = format!("http://{}", reachable(address));

@@ -70,6 +70,9 @@ crate::settings! {
         pub auth: AuthMode = AuthMode::Off,
         /// With `auth` other than `off`: log what would be denied and why, and let it pass.
         pub auth_soft: bool = false,
+        /// Where signatures are verified: the secret of each account's root, whose key is the account's 12 digits (or
+        /// `test` for account 000000000000). Unset: roots cannot sign.
+        pub root_secret: Option<String> = Some("test".to_owned()),
         /// The least level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or tracing's filter directives.
         pub log: String = "info".to_owned(),
         /// `auto`, `pretty` or `json`.
