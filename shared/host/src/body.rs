@@ -1,6 +1,5 @@
 //! Bodies: bounded and timed on the way in, flowing on the way out.
 
-use std::io::Read as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -108,14 +107,6 @@ pub(crate) async fn collect(incoming: Incoming, limit_bytes: u64, silence: Durat
         whole.extend_from_slice(&data);
     }
     Ok(whole.into())
-}
-
-/// A gzip-compressed body, no longer than `limit_bytes` when it is unpacked.
-pub(crate) fn gunzip(body: &[u8], limit_bytes: u64) -> Result<Bytes, BodyError> {
-    let mut unpacked = Vec::new();
-    let mut reader = flate2::read::MultiGzDecoder::new(body).take(limit_bytes + 1);
-    reader.read_to_end(&mut unpacked).map_err(|error| BodyError::Aborted(Box::new(error)))?;
-    if unpacked.len() as u64 > limit_bytes { Err(BodyError::TooLong { limit_bytes }) } else { Ok(unpacked.into()) }
 }
 
 /// An `aws-chunked` body, decoded as it flows. Its trailers come as the last frame.
@@ -289,21 +280,5 @@ impl Body for ResponseBody {
             Kind::Stream { body, .. } => body.size_hint(),
             Kind::Forwarded(incoming) => incoming.size_hint(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write as _;
-
-    #[test]
-    fn an_unpacked_body_is_bounded() {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer.write_all(&vec![b'a'; 100_000]).unwrap();
-        let packed = packer.finish().unwrap();
-        assert_eq!(gunzip(&packed, 100_000).unwrap().len(), 100_000);
-        assert!(matches!(gunzip(&packed, 99_999), Err(BodyError::TooLong { .. })));
-        assert!(matches!(gunzip(b"no gzip", 10), Err(BodyError::Aborted(_))));
     }
 }

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use fractus_clock::{Clock, Stopwatch};
 use fractus_sigv4::{ChunkedDecoder, Payload};
 use fractus_wire::protocol::{self, Answer, Identified};
-use fractus_wire::{BodyError, ByteStream, Failure, Protocol, ServiceSchema};
+use fractus_wire::{BodyError, ByteStream, Failure, Protocol, ServiceSchema, gzip};
 
 use crate::activity::Activity;
 use crate::auth::{self, KnownBody};
@@ -196,8 +196,9 @@ impl Server {
         body.collect(entry.body_limit_bytes, self.body_timeout).await.map_err(body_failure)?;
         let mut bytes = body.into_whole();
         auth::verify(cx, &KnownBody::Whole(&bytes))?;
-        if cx.head.headers.get(CONTENT_ENCODING).is_some_and(|value| value.as_bytes() == b"gzip") {
-            bytes = body::gunzip(&bytes, entry.body_limit_bytes).map_err(body_failure)?;
+        if gzip::is_packed(&cx.head.headers) && gzip::is_unpacked(entry.schema) {
+            let limits = gzip::InflateLimits { bytes: entry.body_limit_bytes, ..gzip::InflateLimits::default() };
+            bytes = gzip::inflate(&bytes, &limits)?;
         }
         Ok(bytes.into())
     }

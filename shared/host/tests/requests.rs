@@ -29,7 +29,7 @@ async fn an_operation_is_answered_in_every_protocol_and_says_how_faithfully() {
         let (_, head) = client.call_with_head(Keep, Nothing {}).await.unwrap();
         assert_eq!(head.headers["x-fractus-fidelity"], "stored");
     }
-    let uploads = stack.client("toy").api(&UPLOADS);
+    let uploads = stack.client("toy");
     let input = UploadInput { body: Bytes::from(vec![7; 300_000]).into(), mode: None };
     assert_eq!(uploads.call(Upload, input).await.unwrap().count, Some(300_000), "a stream has no bound of the host's");
 }
@@ -116,7 +116,7 @@ async fn signatures_are_verified_where_they_count() {
         client(&stack).as_account("123456789012").call(Echo, echo_of("x")).await.is_ok(),
         "the root's secret is test"
     );
-    let uploads = stack.client("toy").api(&UPLOADS).with_keys(&key, toy::KNOWN_SECRET, Some("the-token"));
+    let uploads = stack.client("toy").with_keys(&key, toy::KNOWN_SECRET, Some("the-token"));
     let input = UploadInput { body: Bytes::from(vec![7; 3_000]).into(), mode: None };
     assert_eq!(uploads.call(Upload, input).await.unwrap().count, Some(3_000));
 }
@@ -213,6 +213,23 @@ async fn state_is_shown_and_forgotten_by_lane_and_account() {
     assert_eq!(counts().await, [0, 0, 0]);
     assert!(toy.forgotten.load(std::sync::atomic::Ordering::Relaxed) >= 4);
     assert_eq!(post_json(&format!("{base}/reset"), &json!({ "account": "x" })).await.0, 400);
+}
+
+#[tokio::test]
+async fn state_moves_from_one_stack_to_another() {
+    let (one, other) = (stack(&Arc::default()).start().await, stack(&Arc::default()).start().await);
+    for _ in 0..3 {
+        client(&one).call(Keep, Nothing {}).await.unwrap();
+    }
+    let state = |stack: &fractus_testkit::Stack| format!("{}/_fractus/state", stack.url("toy"));
+    let exported = send(Request::get(state(&one)).body(Bytes::new()).unwrap()).await;
+    assert_eq!(exported.status(), 200);
+    let imported = send(Request::post(state(&other)).body(exported.into_body()).unwrap()).await;
+    assert_eq!(imported.status(), 200, "{imported:?}");
+    assert_eq!(client(&other).call(Count, Nothing {}).await.unwrap().count, Some(3));
+    let junk = send(Request::post(state(&other)).body(Bytes::from_static(b"junk")).unwrap()).await;
+    assert_eq!(junk.status(), 400);
+    assert_eq!(client(&other).call(Count, Nothing {}).await.unwrap().count, Some(3), "junk changes nothing");
 }
 
 #[tokio::test]

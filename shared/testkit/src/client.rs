@@ -33,7 +33,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the service at `url`. `api` is the model whose operations are called.
+    /// A client of the service at `url`.
     pub fn new(url: impl Into<String>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -53,7 +53,7 @@ impl Client {
         }
     }
 
-    /// The API whose operations are called; a service of several APIs has a client for each.
+    /// The API that requests by [`Client::send`] are signed for. Typed calls know their own.
     #[must_use]
     pub fn api(mut self, api: &'static ServiceSchema) -> Self {
         self.api = Some(api);
@@ -127,14 +127,14 @@ impl Client {
         _: Op,
         mut input: Op::Input,
     ) -> Result<(Op::Output, http::response::Parts), Failure> {
-        let api = self.api.expect("a client that calls operations knows their API: Client::api");
+        let api = Op::SERVICE;
         let protocol = self.protocol.or(api.protocols.first().copied()).expect("the API has a protocol");
         fractus_wire::tokens::fill_idempotency_token(&mut input, || self.random.uuid()).expect("a token fits");
         let outgoing =
             protocol::write_request(protocol, api, Op::SCHEMA, &mut input).expect("the request can be written");
         let (head, body) = outgoing.request.into_parts();
         let body = body.collect(u64::MAX).await.expect("the body can be read");
-        let answer = self.send(Request::from_parts(head, body)).await;
+        let answer = self.send_for(api.signing_name, Request::from_parts(head, body)).await;
         let (head, body) = answer.into_parts();
         let kept = head.clone();
         let mut output = Op::Output::default();
@@ -153,10 +153,14 @@ impl Client {
     /// # Panics
     /// When there is no answer.
     pub async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.send_for(self.api.map_or("execute-api", |api| api.signing_name), request).await
+    }
+
+    async fn send_for(&self, signing_name: &str, request: Request<Bytes>) -> Response<Bytes> {
         let (mut head, body) = request.into_parts();
         head.uri = self.absolute(&head.uri);
         if self.signs {
-            self.sign(&mut head, &body);
+            self.sign(signing_name, &mut head, &body);
         }
         for (name, value) in &self.headers {
             let name: http::HeaderName = name.parse().expect("a header's name");
@@ -175,12 +179,12 @@ impl Client {
         format!("{}{path}", self.url.trim_end_matches('/')).parse().expect("a URL")
     }
 
-    fn sign(&self, head: &mut http::request::Parts, body: &Bytes) {
+    fn sign(&self, signing_name: &str, head: &mut http::request::Parts, body: &Bytes) {
         let signer = Signer {
             access_key: &self.access_key,
             secret: &self.secret,
             token: self.token.as_deref(),
-            service: self.api.map_or("execute-api", |api| api.signing_name),
+            service: signing_name,
             region: &self.region,
             // Clients know nothing of a lane's clock.
             time: Clock::real().now(),

@@ -55,7 +55,7 @@ impl Stack {
         &self.running(service).url
     }
 
-    /// A client of a service; say its API by [`Client::api`].
+    /// A client of a service.
     pub fn client(&self, service: &str) -> Client {
         Client::new(self.url(service))
     }

@@ -55,7 +55,7 @@ pub(crate) async fn answer(server: &Arc<Server>, request: Request<Incoming>) -> 
         }
         "faults" => faults::answer(server, &head, &body),
         "reset" if !is_read => reset::answer(server, &head, &body).await,
-        "state" if is_read => state::export(server, &head).await,
+        "state" if is_read => state::export(server),
         "state/collections" if is_read => state::collections(server, &head).await,
         "state/records" if is_read => state::records(server, &head).await,
         "state/fork" | "state/snapshot" | "state/rollback" if !is_read => {

@@ -1,16 +1,24 @@
 //! `/_fractus/state`: looking into the store, moving it elsewhere, and lanes as wholes.
 
 use bytes::Bytes;
-use http::StatusCode;
+use futures::{StreamExt, TryStreamExt};
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use fractus_aws::Lane;
 use fractus_store::{CollectionInfo, StoreError};
+use fractus_wire::{BodyError, ByteStream};
 
 use super::{Answer, failed, json_answer, lane, query, read_json, wrong};
+use crate::body::TimedBody;
 use crate::control;
 use crate::serve::Server;
 
@@ -18,6 +26,8 @@ use crate::serve::Server;
 const COUNT_AT_MOST: usize = 10_000;
 /// Records that one answer shows.
 const MAX_RECORDS: usize = 1_000;
+/// An export goes out in pieces of this size.
+const PIECE_BYTES: usize = 64 * 1024;
 
 fn store_failed(error: &StoreError) -> Answer {
     match error {
@@ -102,11 +112,41 @@ pub(super) async fn lanes(server: &Server, path: &str, head: &Parts, body: &Byte
 }
 
 /// The whole store as a stream of bytes.
-pub(super) async fn export(_server: &Server, _head: &Parts) -> Answer {
-    failed("the store cannot be exported yet")
+pub(super) fn export(server: &Server) -> Answer {
+    let (mut writer, reader) = tokio::io::duplex(PIECE_BYTES);
+    let store = server.host.store().clone();
+    let exporting = tokio::spawn(async move {
+        let exported = store.export(&mut writer).await;
+        // A reader that went away is not the store's failure.
+        let _ = writer.shutdown().await;
+        exported
+    });
+    let pieces = ReaderStream::with_capacity(reader, PIECE_BYTES).map_err(|error| BodyError::Aborted(Box::new(error)));
+    // An export that failed must not look like a whole one: its error is the stream's last item.
+    let ending = futures::stream::once(async move {
+        match exporting.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Err(BodyError::Aborted(Box::new(error)))),
+            Err(error) => Some(Err(BodyError::Aborted(Box::new(error)))),
+        }
+    });
+    let frames = pieces.chain(ending.filter_map(std::future::ready)).map_ok(Frame::data);
+    let mut response = Response::new(ByteStream::from_body(StreamBody::new(frames), None));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response
 }
 
-/// Takes over an exported store.
-pub(super) async fn import(_server: &Server, _incoming: Incoming) -> Answer {
-    failed("the store cannot be imported yet")
+/// Takes over an exported store, in place of what is here.
+pub(super) async fn import(server: &Server, incoming: Incoming) -> Answer {
+    let body = TimedBody::new(incoming, server.body_timeout);
+    let data = body.into_data_stream().map_err(|error| std::io::Error::other(error.to_string()));
+    let imported = server.host.store().import(&mut StreamReader::new(data)).await;
+    let done = match imported {
+        Ok(()) => control::forget(&server.host).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => json_answer(StatusCode::OK, &json!({ "imported": true })),
+        Err(error) => store_failed(&error),
+    }
 }

@@ -132,7 +132,7 @@ const fn operation(
 }
 
 macro_rules! operations {
-    ($($name:ident, $schema:ident, $http:expr, $input:ident $input_schema:ident, $output:ident $output_schema:ident;)*) => {
+    ($($name:ident of $service:ident, $schema:ident, $http:expr, $input:ident $input_schema:ident, $output:ident $output_schema:ident;)*) => {
         $(
             #[derive(Clone, Copy, Debug)]
             pub struct $name;
@@ -142,19 +142,20 @@ macro_rules! operations {
                 type Output = $output;
                 type Error = Failure;
                 const SCHEMA: &'static OperationSchema = &$schema;
+                const SERVICE: &'static ServiceSchema = &$service;
             }
         )*
     };
 }
 
 operations! {
-    Count, COUNT, ("POST", "/"), Nothing NOTHING, CountOutput COUNT_OUTPUT;
-    Echo, ECHO, ("POST", "/"), EchoInput ECHO_INPUT, EchoOutput ECHO_OUTPUT;
-    Keep, KEEP, ("POST", "/"), Nothing NOTHING, Nothing NOTHING;
-    Miss, MISS, ("POST", "/"), Nothing NOTHING, Nothing NOTHING;
-    Panic, PANIC, ("POST", "/"), Nothing NOTHING, Nothing NOTHING;
-    Wait, WAIT, ("POST", "/"), Nothing NOTHING, Nothing NOTHING;
-    Upload, UPLOAD, ("PUT", "/upload"), UploadInput UPLOAD_INPUT, CountOutput COUNT_OUTPUT;
+    Count of MODEL, COUNT, ("POST", "/"), Nothing NOTHING, CountOutput COUNT_OUTPUT;
+    Echo of MODEL, ECHO, ("POST", "/"), EchoInput ECHO_INPUT, EchoOutput ECHO_OUTPUT;
+    Keep of MODEL, KEEP, ("POST", "/"), Nothing NOTHING, Nothing NOTHING;
+    Miss of MODEL, MISS, ("POST", "/"), Nothing NOTHING, Nothing NOTHING;
+    Panic of MODEL, PANIC, ("POST", "/"), Nothing NOTHING, Nothing NOTHING;
+    Wait of MODEL, WAIT, ("POST", "/"), Nothing NOTHING, Nothing NOTHING;
+    Upload of UPLOADS, UPLOAD, ("PUT", "/upload"), UploadInput UPLOAD_INPUT, CountOutput COUNT_OUTPUT;
 }
 
 pub static MODEL: ServiceSchema = ServiceSchema {
@@ -167,6 +168,7 @@ pub static MODEL: ServiceSchema = ServiceSchema {
     target_prefix: Some("Toy"),
     protocols: &[Protocol::AwsJson10, Protocol::AwsQuery],
     query_compatible: false,
+    bare_errors: false,
     xml_namespace: Some("https://example.com/"),
     global_endpoint: false,
     operations: &[&COUNT, &ECHO, &KEEP, &MISS, &PANIC, &WAIT],
@@ -182,6 +184,7 @@ pub static UPLOADS: ServiceSchema = ServiceSchema {
     target_prefix: None,
     protocols: &[Protocol::RestJson1],
     query_compatible: false,
+    bare_errors: false,
     xml_namespace: None,
     global_endpoint: false,
     operations: &[&UPLOAD],

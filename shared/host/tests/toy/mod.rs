@@ -142,7 +142,7 @@ pub fn stack(toy: &Arc<Toy>) -> StackBuilder {
 }
 
 pub fn client(stack: &Stack) -> Client {
-    stack.client("toy").api(&MODEL)
+    stack.client("toy")
 }
 
 pub fn echo_of(text: &str) -> EchoInput {
