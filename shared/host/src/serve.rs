@@ -14,13 +14,14 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use fractus_clock::{Clock, Stopwatch};
-use fractus_sigv4::{ChunkedDecoder, Payload};
+use fractus_sigv4::{ChunkedDecoder, PathStyle, Payload};
 use fractus_wire::protocol::{self, Answer, Identified};
 use fractus_wire::{BodyError, ByteStream, Failure, Protocol, ServiceSchema, gzip};
 
 use crate::activity::Activity;
 use crate::auth::{self, KnownBody};
 use crate::body::{self, ChunkedBody, HashedBody, TimedBody};
+use crate::config::AuthMode;
 use crate::context::{CalledOperation, Context};
 use crate::faults::FaultRule;
 use crate::host::Host;
@@ -184,7 +185,7 @@ impl Server {
 
     /// The body as the protocols take it, with its signature verified or the verification on its way.
     async fn ready_body(&self, cx: &mut Context, entry: &Entry, mut body: Body) -> Result<ByteStream, Failure> {
-        if entry.streams_input {
+        if entry.streams_input && !signs_unread_body(cx) {
             return match body {
                 Body::Whole(bytes) => {
                     auth::verify(cx, &KnownBody::Whole(&bytes))?;
@@ -354,6 +355,15 @@ impl Body {
             Body::Incoming(_) => Bytes::new(),
         }
     }
+}
+
+/// Whether the signature covers a hash of the body that no header tells, so that the body must be read to verify it.
+/// S3's clients always tell; others may not.
+fn signs_unread_body(cx: &Context) -> bool {
+    let style = cx.operation.map(|operation| PathStyle::of(operation.api.signing_name));
+    cx.host.config().auth != AuthMode::Off
+        && style == Some(PathStyle::Standard)
+        && !cx.head.headers.contains_key("x-amz-content-sha256")
 }
 
 fn operation_name(cx: &Context) -> &'static str {
