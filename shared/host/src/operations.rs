@@ -82,6 +82,9 @@ pub(crate) trait BoundOperation: Send + Sync {
     fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> BoxFuture<'a, Result<Box<dyn Shape>, Failure>>;
 }
 
+/// Remembers types without holding values of them.
+type Types<T> = PhantomData<fn() -> T>;
+
 /// An operation that waits for its service.
 trait UnboundOperation<S>: Send {
     /// Takes an `AccessRule<Input>` in a box.
@@ -92,14 +95,14 @@ trait UnboundOperation<S>: Send {
 struct Unbound<S, Op: Operation, E, F> {
     handler: F,
     access: Option<AccessRule<Op::Input>>,
-    types: PhantomData<fn() -> (S, Op, E)>,
+    types: Types<(S, Op, E)>,
 }
 
 struct Bound<S, Op: Operation, E, F> {
     service: Arc<S>,
     handler: F,
     access: Option<AccessRule<Op::Input>>,
-    types: PhantomData<fn() -> (Op, E)>,
+    types: Types<(Op, E)>,
 }
 
 impl<S, Op, E, F> UnboundOperation<S> for Unbound<S, Op, E, F>

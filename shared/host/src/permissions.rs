@@ -84,8 +84,10 @@ struct CompiledPolicies {
 /// The callers' policies, remembered until something changes.
 #[derive(Default)]
 pub(crate) struct Permissions {
-    callers: Mutex<HashMap<(Lane, String), (Stopwatch, Arc<CompiledPolicies>)>>,
+    callers: Mutex<HashMap<(Lane, String), Remembered>>,
 }
+
+type Remembered = (Stopwatch, Arc<CompiledPolicies>);
 
 /// Beyond it everything is forgotten at once.
 const MAX_CALLERS: usize = 4_096;

@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 /// The running tasks of a host.
 #[derive(Clone, Default)]
 pub(crate) struct Tasks {
-    running: Arc<Mutex<Vec<(String, JoinHandle<()>)>>>,
+    running: Arc<Mutex<Vec<Named>>>,
     draining: CancellationToken,
 }
+
+type Named = (String, JoinHandle<()>);
 
 impl Tasks {
     pub fn spawn(&self, name: String, task: impl Future<Output = ()> + Send + 'static) {

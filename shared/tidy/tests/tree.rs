@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fancy_regex::Regex;
+use fancy_regex::{Captures, Regex};
 use figment::Figment;
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Value};
@@ -34,6 +34,11 @@ fn dependencies(manifest: &Dict) -> (BTreeSet<String>, BTreeSet<String>) {
 
 fn manifests(files: &[File]) -> impl Iterator<Item = (&str, Dict)> {
     files.iter().filter_map(|file| file.path.strip_suffix("/Cargo.toml").map(|folder| (folder, manifest(file))))
+}
+
+/// The first group of a match.
+fn group<'t>(captures: &Captures<'t, str>) -> &'t str {
+    captures.get(1).map_or("", |group| group.as_str())
 }
 
 fn fail_on(what: &str, broken: Vec<String>) {
@@ -160,12 +165,13 @@ fn operations_without_a_handler_only_become_fewer() {
             continue;
         };
         if rest == "api/build.rs" {
-            for captures in built.captures_iter(&file.text).flatten() {
-                let names = captures[1].split('"').skip(1).step_by(2).map(str::to_owned);
+            for captures in built.captures_iter(file.text.as_str()).flatten() {
+                let names = group(&captures).split('"').skip(1).step_by(2).map(str::to_owned);
                 apis.entry(service.to_owned()).or_default().extend(names);
             }
         } else if rest.starts_with("src/") && rest.ends_with(".rs") {
-            let found = table_line.captures_iter(&file.text).flatten().map(|captures| captures[1].to_owned());
+            let found =
+                table_line.captures_iter(file.text.as_str()).flatten().map(|captures| group(&captures).to_owned());
             answered.entry(service.to_owned()).or_default().extend(found);
         }
     }
