@@ -58,4 +58,4 @@ pub use readiness::Hold;
 pub use run::{Program, run};
 pub use serve::FIDELITY_HEADER;
 pub use server::ListenError;
-pub use service::{App, Prepared, RequestUuid, Service};
+pub use service::{App, Prepared, RequestUuid, Service, invalid};

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use fractus_clock::{Clock, Stopwatch};
 use fractus_sigv4::{ChunkedDecoder, PathStyle, Payload};
 use fractus_wire::protocol::{self, Answer, Identified};
-use fractus_wire::{BodyError, ByteStream, Failure, Protocol, ServiceSchema, gzip};
+use fractus_wire::{BodyError, ByteStream, Failure, Protocol, ServiceSchema, gzip, validation};
 
 use crate::activity::Activity;
 use crate::auth::{self, KnownBody};
@@ -144,9 +144,9 @@ impl Server {
         let cx = &*cx;
         let calling = bound.call(cx, &mut |input| {
             let read = protocol::read_request(&identified, api, &cx.head, body.take().unwrap_or_default(), input)?;
-            match read.missing.first() {
-                None => Ok(()),
-                Some(missing) => Err(Failure::new("ValidationException", 400, format!("{} is required", missing.path))),
+            match validation::validate(input, &read.missing) {
+                violations if violations.is_empty() => Ok(()),
+                violations => self.service.invalid(cx, &violations),
             }
         });
         let mut output = calling.await.map_err(refuse)?;

@@ -8,7 +8,8 @@ use http::{Request, Response};
 
 use fractus_aws::{Arn, Lane};
 use fractus_bus::contracts::Credential;
-use fractus_wire::{ByteStream, Failure};
+use fractus_wire::validation::{self, Constraint, Violation};
+use fractus_wire::{ByteStream, Failure, Protocol};
 
 use crate::context::Context;
 use crate::operations::{Operations, TableError};
@@ -75,6 +76,13 @@ pub trait Service: Send + Sync + 'static {
         false
     }
 
+    /// What is said of a request that breaks the model's constraints; never asked about one that breaks none. `Ok` leaves
+    /// the judgement to the handler, which then sees defaults in the place of what is missing. The default is
+    /// [`invalid`]: the form that most services of the protocol have.
+    fn invalid(&self, cx: &Context, violations: &[Violation]) -> Result<(), Failure> {
+        invalid(cx, violations)
+    }
+
     /// The form of a new request id. Most services use a UUID; S3 sixteen upper-case letters and digits.
     fn request_id(&self, uuid: RequestUuid) -> String {
         uuid.hyphenated()
@@ -100,6 +108,24 @@ pub trait Service: Send + Sync + 'static {
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
     }
+}
+
+/// Most services' words for broken constraints: `2 validation errors detected: Value '...' at 'name' failed to satisfy
+/// constraint: ...`, as `ValidationException`, or `ValidationError` in the Query protocols. Services of restXml have
+/// their own words for values; what their bodies lack makes these malformed.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>
+pub fn invalid(cx: &Context, violations: &[Violation]) -> Result<(), Failure> {
+    let code = match cx.operation().map(|operation| operation.protocol) {
+        Some(Protocol::AwsQuery | Protocol::Ec2Query) => "ValidationError",
+        Some(Protocol::RestXml) => {
+            let lacks = violations.iter().any(|violation| violation.constraint == Constraint::Required);
+            let message = "The XML you provided was not well-formed or did not validate against our published schema";
+            return if lacks { Err(Failure::new("MalformedXML", 400, message)) } else { Ok(()) };
+        }
+        _ => "ValidationException",
+    };
+    Err(Failure::new(code, 400, validation::message(violations)))
 }
 
 /// The 128 bits of a request's id.

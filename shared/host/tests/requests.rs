@@ -50,7 +50,13 @@ async fn errors_have_their_codes() {
         assert_eq!((panicked.code.as_ref(), panicked.status), ("InternalFailure", 500), "{protocol:?}");
         assert!(client.call(Echo, echo_of("still there")).await.is_ok());
         let empty = client.call(Echo, echo_of("")).await.unwrap_err();
-        assert_eq!(empty.status, 400, "{protocol:?} {empty:?}");
+        let code = if protocol == Protocol::AwsQuery { "ValidationError" } else { "ValidationException" };
+        assert_eq!((empty.code.as_ref(), empty.status), (code, 400), "{protocol:?}");
+        assert_eq!(
+            empty.message,
+            "1 validation error detected: Value '' at 'text' failed to satisfy constraint: Member must have length greater \
+             than or equal to 1"
+        );
         let long = client.call(Echo, echo_of(&"x".repeat(200_000))).await.unwrap_err();
         assert_eq!(long.status, 413, "{protocol:?} {long:?}");
     }

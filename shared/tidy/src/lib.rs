@@ -55,7 +55,8 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
             if !is_skipped {
                 collect(root, &path, files);
             }
-        } else if kind.is_file() && entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_BYTES) {
+        } else if kind.is_file() && name != ".git" && entry.metadata().is_ok_and(|metadata| metadata.len() <= MAX_BYTES)
+        {
             let relative = path.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/");
             if let Ok(text) = std::fs::read_to_string(&path) {
                 files.push(File { path: relative, text });
