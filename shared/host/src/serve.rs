@@ -200,6 +200,7 @@ impl Server {
         if gzip::is_packed(&cx.head.headers) && gzip::is_unpacked(entry.schema) {
             let limits = gzip::InflateLimits { bytes: entry.body_limit_bytes, ..gzip::InflateLimits::default() };
             bytes = gzip::inflate(&bytes, &limits)?;
+            strip_coding(&mut cx.head, "gzip");
         }
         Ok(bytes.into())
     }
@@ -213,7 +214,7 @@ impl Server {
             let decoded = cx.header("x-amz-decoded-content-length").and_then(|text| text.parse().ok());
             let decoder = ChunkedDecoder::new(payload, checks.chunks, decoded);
             let decoder = decoder.ok_or_else(|| Failure::internal("An internal error occurred."))?;
-            strip_aws_chunked(&mut cx.head);
+            strip_coding(&mut cx.head, "aws-chunked");
             return Ok(ByteStream::from_body(ChunkedBody::new(timed, decoder), decoded));
         }
         if let Some(expected) = checks.sha256 {
@@ -370,10 +371,11 @@ fn operation_name(cx: &Context) -> &'static str {
     cx.operation.map_or("-", |operation| operation.schema.name)
 }
 
-/// `aws-chunked` says how the body travelled, not what it is.
-fn strip_aws_chunked(head: &mut Parts) {
+/// Takes a coding off that said how the body travelled, not what it is.
+fn strip_coding(head: &mut Parts, travelled: &str) {
     let Some(value) = head.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) else { return };
-    let kept: Vec<&str> = value.split(',').map(str::trim).filter(|coding| *coding != "aws-chunked").collect();
+    let kept: Vec<&str> =
+        value.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case(travelled)).collect();
     let kept = kept.join(",");
     if kept.is_empty() {
         head.headers.remove(CONTENT_ENCODING);

@@ -125,7 +125,7 @@ const fn operation(
         checksum_required: false,
         checksum_algorithm_member: None,
         checksum_mode_member: None,
-        request_compression: true,
+        request_compression: false,
         idempotent: false,
         deprecated: false,
     }
