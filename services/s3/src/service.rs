@@ -143,6 +143,11 @@ impl Service for S3 {
         Box::pin(form::upload(self, cx, request))
     }
 
+    /// A bucket may be open to everybody; its policy says so.
+    fn takes_anonymous(&self) -> bool {
+        true
+    }
+
     fn host_id(&self, _cx: &Context) -> Option<String> {
         Some(self.host_id.to_string())
     }

@@ -6,6 +6,8 @@ use fractus_aws::{AccountId, Arn, World};
 use fractus_host::{Access, Context, Host, Operations, Service};
 use fractus_sqs_api as api;
 use fractus_store::{Scope, Store};
+use fractus_wire::Failure;
+use fractus_wire::validation::{Constraint, Violation};
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
@@ -48,8 +50,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// The queue behind a URL; the account in the URL decides whose it is.
+    /// The queue behind a URL; the account in the URL decides whose it is. Without one the request's own path is it.
     pub fn of_url(cx: &Context, url: &str) -> Result<Target> {
+        let url = if url.is_empty() { cx.uri().path() } else { url };
         let QueueAddress { account, name } = names::parse_queue_url(url)?;
         Ok(Self::of_account(cx, account.as_ref(), name))
     }
@@ -137,6 +140,18 @@ pub fn operations() -> Operations<Sqs> {
 }
 
 impl Service for Sqs {
+    /// SQS names what is missing, and judges values itself. Over the older protocol the queue may be named by the path.
+    fn invalid(&self, cx: &Context, violations: &[Violation]) -> Result<(), Failure> {
+        let named_by_path = |violation: &Violation| violation.member == "QueueUrl" && cx.uri().path().len() > 1;
+        let missing = violations
+            .iter()
+            .find(|violation| violation.constraint == Constraint::Required && !named_by_path(violation));
+        match missing {
+            Some(missing) => Err(Error::MissingParameter { name: parameter_name(missing) }.into()),
+            None => Ok(()),
+        }
+    }
+
     fn resource_policy<'a>(&'a self, cx: &'a Context, resource: &'a Arn) -> BoxFuture<'a, Option<String>> {
         Box::pin(async move {
             let account = AccountId::new(&resource.account).ok()?;
@@ -152,4 +167,10 @@ impl Service for Sqs {
         self.waiters.wake_everybody();
         Box::pin(std::future::ready(()))
     }
+}
+
+/// How SQS calls a parameter: `QueueName`, and inside a batch `SendMessageBatchRequestEntry.1.Id`.
+fn parameter_name(violation: &Violation) -> String {
+    let mut chars = violation.member.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + chars.as_str())
 }

@@ -93,7 +93,8 @@ impl Credentials {
 
 async fn ask(host: &Host, lane: &Lane, key: &str) -> Result<Option<Credential>, Unanswered> {
     // The issuer itself needs no bus to know its own keys.
-    if let Some(own) = host.service().and_then(|service| service.look_up_credential(lane, key))
+    if let Some(service) = host.service()
+        && let Some(own) = service.look_up_credential(lane, key)
         && let Some(credential) = own.await
     {
         return Ok(Some(credential));

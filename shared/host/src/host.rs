@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,8 @@ pub(crate) struct Inner {
     pub credentials: Credentials,
     pub permissions: Permissions,
     pub faults: Faults,
-    pub service: OnceLock<Arc<dyn Service>>,
+    /// Weak, because services hold their host: the running server alone keeps the service.
+    pub service: OnceLock<Weak<dyn Service>>,
     pub signing_names: OnceLock<Vec<&'static str>>,
     request_ids: RequestIds,
     kept: Mutex<Vec<Box<dyn Any + Send>>>,
@@ -146,8 +147,13 @@ impl Host {
         self.inner.signing_names.get().cloned().unwrap_or_default()
     }
 
-    pub(crate) fn service(&self) -> Option<&Arc<dyn Service>> {
-        self.inner.service.get()
+    pub(crate) fn service(&self) -> Option<Arc<dyn Service>> {
+        self.inner.service.get()?.upgrade()
+    }
+
+    /// Lets go of what the service asked to be kept; it may hold the service, and with it this host.
+    pub(crate) fn let_go(&self) {
+        self.inner.kept.lock().clear();
     }
 }
 

@@ -46,7 +46,9 @@ pub struct Running {
 pub async fn launch(host: &Host, app: App) -> Result<Running, LaunchError> {
     let table = app.table?;
     let signing_names = table.apis.iter().map(|api| api.signing_name).collect();
-    if host.inner.service.set(app.service.clone()).is_err() || host.inner.signing_names.set(signing_names).is_err() {
+    if host.inner.service.set(Arc::downgrade(&app.service)).is_err()
+        || host.inner.signing_names.set(signing_names).is_err()
+    {
         return Err(LaunchError::Taken);
     }
     let config = host.config();
@@ -147,6 +149,7 @@ impl Running {
         if let Some(announced) = self.announced.take() {
             let _ = tokio::time::timeout(Duration::from_millis(200), announced.leave()).await;
         }
+        self.host.let_go();
         late
     }
 }
@@ -155,5 +158,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.connections.draining.cancel();
         self.host.inner.tasks.draining().cancel();
+        self.host.let_go();
     }
 }
