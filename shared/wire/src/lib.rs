@@ -7,6 +7,8 @@
 //! Modules in reading order: [`schema`] (the facts), [`shape`] (the traits), [`document`], [`body`] (streams),
 //! [`failure`] (errors), [`operation`] (typed markers), [`protocol`] (the door that hosts and clients use, and which
 //! protocol and operation a request means), [`reading`] (what readers keep), then a folder for each codec and protocol.
+//!
+//! The folder `fuzz` beside this one feeds changed inputs to every reader; its short run is a test.
 
 pub mod aws_json;
 pub mod aws_query;
