@@ -53,7 +53,9 @@ impl Sts {
         let scope = scope(&cx.world.lane, account);
         let kept_until = expiration.plus(REMEMBERED_AFTER_EXPIRY);
         self.store
-            .write(|tx| Ok::<_, Error>(tx.put_until(&SESSIONS, &scope, &(access_key_id.as_str(),), &session, kept_until)?))
+            .write(|tx| {
+                Ok::<_, Error>(tx.put_until(&SESSIONS, &scope, &(access_key_id.as_str(),), &session, kept_until)?)
+            })
             .await?;
         let event = CredentialIssued {
             lane: cx.world.lane.clone(),
@@ -61,7 +63,7 @@ impl Sts {
             access_key_id: access_key_id.clone(),
         };
         // Nobody hearing of it costs the others a second question, nothing more.
-        let _ = self.host.bus().publish(&event, &cx.cause());
+        let _ = self.bus.publish(&event, &cx.cause());
         Ok(issued(session.credential, packed_policy_size, expiration))
     }
 }
@@ -92,11 +94,7 @@ fn session(cx: &Context, grant: Grant, issued_at: fractus_clock::Timestamp) -> S
     }
 }
 
-fn issued(
-    credential: Credential,
-    packed_policy_size: Option<i32>,
-    expiration: fractus_clock::Timestamp,
-) -> Issued {
+fn issued(credential: Credential, packed_policy_size: Option<i32>, expiration: fractus_clock::Timestamp) -> Issued {
     let session_token = credential.session_token.unwrap_or_default();
     Issued {
         packed_policy_size,

@@ -10,21 +10,28 @@
 
 pub mod config;
 pub mod error;
+pub mod fetch;
 pub mod issue;
+pub mod issuer;
 pub mod model;
 pub mod operations;
+pub mod providers;
 pub mod roles;
+pub mod saml;
 pub mod service;
 pub mod store;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use fractus_bus::CallFailure;
 use fractus_bus::contracts::LookUpCredential;
 use fractus_host::{App, Host};
 
 pub use config::Config;
 pub use service::{Sts, operations};
+
+use store::IssueTradeInToken;
 
 /// How many questions of other services are answered at once.
 const LOOKUPS_AT_ONCE: usize = 256;
@@ -36,6 +43,15 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     let serving = host.bus().serve(LOOKUPS_AT_ONCE, move |question: LookUpCredential, _| {
         let sts = answering.clone();
         async move { Ok(sts.find_credential(&question.lane, &question.access_key_id).await) }
+    });
+    host.keep(serving);
+    let issuing = sts.clone();
+    let serving = host.bus().serve(LOOKUPS_AT_ONCE, move |question: IssueTradeInToken, _| {
+        let sts = issuing.clone();
+        async move {
+            let token = sts.keep_trade_in(question).await;
+            token.map_err(|error| CallFailure { code: "InternalFailure".to_owned(), message: error.to_string() })
+        }
     });
     host.keep(serving);
     Ok(App::new(sts, operations()))

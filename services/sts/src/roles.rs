@@ -74,17 +74,16 @@ impl Sts {
             }
         }
         Ok(match role {
-            Some(role) => Assumable {
-                role_id: role.role_id,
-                max_duration: Duration::from_secs(role.max_session_duration_secs),
-            },
+            Some(role) => {
+                Assumable { role_id: role.role_id, max_duration: Duration::from_secs(role.max_session_duration_secs) }
+            }
             None => Assumable { role_id: role_id_of(&wish.role.arn), max_duration: Duration::from_secs(43_200) },
         })
     }
 
     async fn find_role(&self, cx: &Context, role: &RoleArn) -> Result<Option<Role>> {
         let question = LookUpRole { lane: cx.world.lane.clone(), role: role.arn.clone() };
-        match self.host.bus().call_within(KEEPER_OF_ROLES, &question, &cx.cause(), TIMEOUT).await {
+        match self.bus.call_within(KEEPER_OF_ROLES, &question, &cx.cause(), TIMEOUT).await {
             Ok(role) => Ok(role),
             Err(CallError::NotRunning { .. }) => Ok(None),
             Err(error) => {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fractus_aws::{AccountId, Lane, Partition};
-use fractus_bus::contracts::Credential;
+use fractus_aws::{AccountId, Arn, Lane, Partition, World};
+use fractus_bus::contracts::{Call, Credential, CredentialKind};
 use fractus_clock::Timestamp;
 use fractus_store::{Collection, Scope};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub const SESSIONS: Collection<(String,), Session> = Collection::new("sessions");
 /// The private keys of an account's issuer, by algorithm (`ES384`, `RS256`).
 pub const SIGNING_KEYS: Collection<(String,), SigningKey> = Collection::new("signing-keys");
+/// Trade-in tokens that wait for their exchange.
+pub const TRADE_IN_TOKENS: Collection<(String,), TradeIn> = Collection::new("trade-in-tokens");
+
 /// How long a session is remembered after its end, so that its keys are answered with `ExpiredToken`, not as unknown.
 pub const REMEMBERED_AFTER_EXPIRY: Duration = Duration::from_secs(7 * 24 * 3_600);
 
@@ -32,6 +35,47 @@ pub struct SigningKey {
     pub key_id: String,
     pub pkcs8: Bytes,
     pub created_at: Timestamp,
+}
+
+/// What a trade-in token is exchanged for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TradeIn {
+    pub kind: CredentialKind,
+    pub account: AccountId,
+    pub principal: Arn,
+    pub principal_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Arn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policy_arns: Vec<Arn>,
+    /// How long the credentials hold.
+    pub duration_secs: u64,
+    /// Until when the token can be exchanged.
+    pub expires_at: Timestamp,
+}
+
+/// A delegation request was accepted: keep what its token stands for, and tell the token. Asked by IAM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueTradeInToken {
+    pub lane: Lane,
+    pub partition: Partition,
+    pub trade_in: TradeIn,
+}
+
+impl Call for IssueTradeInToken {
+    const VERB: &'static str = "issue-trade-in-token";
+    type Reply = String;
+
+    fn lane(&self) -> Option<&Lane> {
+        Some(&self.lane)
+    }
+}
+
+/// Where trade-in tokens lie: they do not say their account.
+pub fn partition_scope(world: &World) -> Scope {
+    Scope::partition(world)
 }
 
 /// Where the records of an account lie. A key id says its account but not its partition, and an account is in one

@@ -122,7 +122,11 @@ async fn what_is_no_role_or_name_or_policy_is_refused_as_on_aws() {
     let stack = stack().await;
     let client = client(&stack);
     let cases = [
-        (role_input("arn:aws:iam::444455556666:user/u"), "ValidationError", "arn:aws:iam::444455556666:user/u is invalid"),
+        (
+            role_input("arn:aws:iam::444455556666:user/u"),
+            "ValidationError",
+            "arn:aws:iam::444455556666:user/u is invalid",
+        ),
         (
             AssumeRoleInput { duration_seconds: Some(60), ..role_input(READER) },
             "ValidationError",
@@ -178,10 +182,9 @@ async fn a_key_says_its_account() {
     let stack = stack().await;
     let client = client(&stack);
     let credentials = assume(&client, role_input(READER)).await.credentials.unwrap();
-    for (key, account) in [
-        (credentials.access_key_id.as_str(), "444455556666"),
-        ("AKIAIOSFODNN7EXAMPLE", "000000000000"),
-    ] {
+    for (key, account) in
+        [(credentials.access_key_id.as_str(), "444455556666"), ("AKIAIOSFODNN7EXAMPLE", "000000000000")]
+    {
         let input = GetAccessKeyInfoInput { access_key_id: key.to_owned() };
         let output = client.call(GetAccessKeyInfo, input).await.unwrap();
         assert_eq!(output.account.as_deref(), Some(account));
@@ -221,11 +224,8 @@ async fn a_management_account_acts_as_a_member_s_root_for_a_task() {
 
 #[tokio::test]
 async fn sessions_survive_a_restart_on_disk() {
-    let mut stack = Stack::new()
-        .on_disk()
-        .with("sts", |host| fractus_sts::start(Config::default(), host))
-        .start()
-        .await;
+    let mut stack =
+        Stack::new().on_disk().with("sts", |host| fractus_sts::start(Config::default(), host)).start().await;
     let credentials = assume(&client(&stack), role_input(READER)).await.credentials.unwrap();
     stack.restart("sts").await;
     let arn = identity(&with(&client(&stack), &credentials)).await.arn;

@@ -57,9 +57,7 @@ pub fn check_session_name(name: &str, member: &str) -> Result<()> {
         0 | 1 => Err(Error::constraint(name, member, "Member must have length greater than or equal to 2")),
         65.. => Err(Error::constraint(name, member, "Member must have length less than or equal to 64")),
         _ if is_session_name(name) => Ok(()),
-        _ => {
-            Err(Error::constraint(name, member, "Member must satisfy regular expression pattern: [\\w+=,.@-]*"))
-        }
+        _ => Err(Error::constraint(name, member, "Member must satisfy regular expression pattern: [\\w+=,.@-]*")),
     }
 }
 

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn transitive_tags_pass_on_and_cannot_be_changed() {
-        let first = SessionTags::checked(tags(&[("Team", "a"), ("Job", "b")]), Some(vec!["team".into()]), vec![]).unwrap();
+        let first =
+            SessionTags::checked(tags(&[("Team", "a"), ("Job", "b")]), Some(vec!["team".into()]), vec![]).unwrap();
         assert_eq!(first.transitive_keys, ["team"]);
         let inherited = vec![("Team".to_owned(), "a".to_owned())];
         let next = SessionTags::checked(tags(&[("Job", "c")]), None, inherited.clone()).unwrap();

@@ -21,9 +21,9 @@ pub const SOURCE_IDENTITY: &str = "aws:SourceIdentity";
 pub fn access(_: &Context, input: &AssumeRoleInput) -> Result<Vec<Access>> {
     let role = RoleArn::parse(&input.role_arn)?;
     let on_role = |action: &str| {
-        conditions(input).into_iter().fold(Access::to(&role.arn).by(action), |access, (key, values)| {
-            access.when(key, values)
-        })
+        conditions(input)
+            .into_iter()
+            .fold(Access::to(&role.arn).by(action), |access, (key, values)| access.when(key, values))
     };
     let mut wanted = vec![on_role(ACTION)];
     if input.tags.as_ref().is_some_and(|tags| !tags.is_empty()) {
@@ -40,9 +40,7 @@ pub fn access(_: &Context, input: &AssumeRoleInput) -> Result<Vec<Access>> {
 fn conditions(input: &AssumeRoleInput) -> Vec<(String, Vec<String>)> {
     let mut conditions = vec![("sts:RoleSessionName".to_owned(), vec![input.role_session_name.clone()])];
     let single = [("sts:ExternalId", &input.external_id), ("sts:SourceIdentity", &input.source_identity)];
-    conditions.extend(
-        single.into_iter().filter_map(|(key, value)| Some((key.to_owned(), vec![value.clone()?]))),
-    );
+    conditions.extend(single.into_iter().filter_map(|(key, value)| Some((key.to_owned(), vec![value.clone()?]))));
     let tags = input.tags.as_deref().unwrap_or_default();
     conditions.extend(tags.iter().map(|tag| (format!("aws:RequestTag/{}", tag.key), vec![tag.value.clone()])));
     if !tags.is_empty() {
@@ -122,7 +120,9 @@ pub fn check_mfa(serial_number: Option<&str>, code: Option<&str>, cx: &Context) 
 fn check_contexts(input: &AssumeRoleInput) -> Result<()> {
     match input.provided_contexts.as_deref() {
         None | Some([]) => Ok(()),
-        Some([..]) => Err(Error::InvalidParameterValue("ProvidedContexts contains an invalid context assertion.".into())),
+        Some([..]) => {
+            Err(Error::InvalidParameterValue("ProvidedContexts contains an invalid context assertion.".into()))
+        }
     }
 }
 
