@@ -23,8 +23,10 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The key sets that have been fetched, by issuer.
 #[derive(Default)]
 pub struct Providers {
-    fetched: Mutex<HashMap<String, (Stopwatch, Arc<Vec<Jwk>>)>>,
+    fetched: Mutex<HashMap<String, Fetched>>,
 }
+
+type Fetched = (Stopwatch, Arc<Vec<Jwk>>);
 
 #[derive(Deserialize)]
 struct Discovery {

@@ -1,5 +1,7 @@
 //! Web identity through the wire, with STS itself as the identity provider that is found by discovery.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

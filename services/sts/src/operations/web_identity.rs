@@ -133,8 +133,11 @@ async fn verify(sts: &Sts, cx: &Context, token: &str) -> Result<Claims> {
     })
 }
 
+/// Tags, and the keys of those that are transitive.
+type Tags = (Option<Vec<Tag>>, Option<Vec<String>>);
+
 /// `{"principal_tags": {"Project": ["Automation"]}, "transitive_tag_keys": ["Project"]}`.
-fn tags_of(token: &Jwt<'_>) -> Result<(Option<Vec<Tag>>, Option<Vec<String>>)> {
+fn tags_of(token: &Jwt<'_>) -> Result<Tags> {
     let Some(claim) = token.claims.get(TAGS_CLAIM) else { return Ok((None, None)) };
     let Some(written) = claim.get("principal_tags").and_then(Value::as_object) else { return Ok((None, None)) };
     let mut tags = Vec::with_capacity(written.len());
