@@ -29,12 +29,14 @@ pub(crate) struct Identity {
     pub region: Region,
     pub caller: Arc<Caller>,
     pub clock: Clock,
+    /// The host that the caller named, without port and lane.
+    pub host: Arc<str>,
 }
 
 impl Identity {
     pub fn of_service(host: &Host, world: &World, region: &Region, caller: Arc<Caller>) -> Self {
         let clock = host.clocks().lane(world.lane.as_str());
-        Identity { world: world.clone(), region: region.clone(), caller, clock }
+        Identity { world: world.clone(), region: region.clone(), caller, clock, host: "localhost".into() }
     }
 }
 
@@ -109,7 +111,7 @@ fn credential_part(authorization: &str) -> Option<&str> {
 }
 
 /// The host that the caller named, without the port.
-pub(crate) fn host_name(head: &Parts) -> &str {
+fn host_name(head: &Parts) -> &str {
     let authority = match head.uri.authority() {
         Some(authority) => authority.as_str(),
         None => head.headers.get(http::header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default(),
@@ -122,7 +124,7 @@ pub(crate) fn host_name(head: &Parts) -> &str {
 }
 
 /// The lane's name in a host (`pr-7.lane.localhost`, `bucket.s3.pr-7.lane.localhost`), and the host without it.
-pub(crate) fn split_lane(host: &str) -> (Option<&str>, std::borrow::Cow<'_, str>) {
+fn split_lane(host: &str) -> (Option<&str>, std::borrow::Cow<'_, str>) {
     const MARK: &str = ".lane.";
     let Some(at) = memmem::find(host.as_bytes(), MARK.as_bytes()) else { return (None, host.into()) };
     let (before, after) = (&host[..at], &host[at + MARK.len()..]);
@@ -148,7 +150,8 @@ async fn resolve(host: &Host, head: &Parts, facts: &Facts<'_>) -> Result<(Identi
     let (caller, lasting) = caller(host, &lane, partition.as_str(), key).await;
     let clock = host.clocks().lane(lane.as_str());
     let world = World { lane, partition, account: caller.account.clone() };
-    Ok((Identity { world, region, caller: Arc::new(caller), clock }, lasting))
+    let host_without_lane = split_lane(facts.host).1.as_ref().into();
+    Ok((Identity { world, region, caller: Arc::new(caller), clock, host: host_without_lane }, lasting))
 }
 
 /// The header wins over the host, the host over the key.

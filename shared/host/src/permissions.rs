@@ -106,7 +106,11 @@ impl Permissions {
         {
             return Ok(policies.clone());
         }
-        let policies = Arc::new(ask(cx).await?);
+        let (policies, is_answered) = ask(cx).await?;
+        let policies = Arc::new(policies);
+        if !is_answered {
+            return Ok(policies);
+        }
         let mut callers = self.callers.lock();
         if callers.len() >= MAX_CALLERS {
             callers.clear();
@@ -116,10 +120,11 @@ impl Permissions {
     }
 }
 
-async fn ask(cx: &Context) -> Result<CompiledPolicies, Failure> {
-    let Some(credential) = cx.caller.credential.as_deref() else { return Ok(CompiledPolicies::default()) };
+/// The caller's policies, and whether whoever keeps them has answered.
+async fn ask(cx: &Context) -> Result<(CompiledPolicies, bool), Failure> {
+    let Some(credential) = cx.caller.credential.as_deref() else { return Ok((CompiledPolicies::default(), true)) };
     if credential.kind == CredentialKind::Root {
-        return Ok(CompiledPolicies::default());
+        return Ok((CompiledPolicies::default(), true));
     }
     let question = LookUpPolicies {
         lane: cx.world.lane.clone(),
@@ -127,6 +132,7 @@ async fn ask(cx: &Context) -> Result<CompiledPolicies, Failure> {
         managed: credential.session_policy_arns.clone(),
     };
     let answer = cx.host.bus().call(ISSUER_OF_LONG_TERM_KEYS, &question, &cx.cause()).await;
+    let is_answered = answer.is_ok();
     let found = answer.unwrap_or_else(|error| {
         // Nobody who could allow it is there; what a resource's own policy allows still holds.
         tracing::warn!(%error, principal = %question.principal, "the caller's policies are not known");
@@ -137,14 +143,15 @@ async fn ask(cx: &Context) -> Result<CompiledPolicies, Failure> {
     let inline =
         inline.map(|(index, document)| NamedPolicy { name: format!("session-{index}"), document: document.clone() });
     let levels = |levels: Vec<Vec<NamedPolicy>>| levels.into_iter().map(compile).collect::<Result<Vec<_>, _>>();
-    Ok(CompiledPolicies {
+    let policies = CompiledPolicies {
         identity: compile(found.identity)?,
         boundary: compile(found.boundary.into_iter().collect())?.pop(),
         service_control: levels(found.service_control)?,
         resource_control: levels(found.resource_control)?,
         session: if has_session { Some(compile(inline.chain(found.managed).collect())?) } else { None },
         tags: found.tags,
-    })
+    };
+    Ok((policies, is_answered))
 }
 
 /// A stored policy that cannot be read must not silently allow or deny.

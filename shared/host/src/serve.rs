@@ -25,7 +25,7 @@ use crate::config::AuthMode;
 use crate::context::{CalledOperation, Context};
 use crate::faults::FaultRule;
 use crate::host::Host;
-use crate::identity::{Identity, LatestIdentity, host_name, split_lane};
+use crate::identity::{Identity, LatestIdentity};
 use crate::metrics::OperationMetrics;
 use crate::operations::{Entry, Fidelity, Table};
 use crate::requests::{RequestRecord, Requests};
@@ -112,11 +112,7 @@ impl Server {
 
     async fn run(&self, cx: &mut Context, incoming: Incoming) -> Result<Response<ByteStream>, Refusal> {
         let uri = cx.head.uri.clone();
-        let prepared = {
-            let (_, host) = split_lane(host_name(&cx.head));
-            let host = host.into_owned();
-            self.service.prepare(&mut cx.head, &host)
-        };
+        let prepared = self.service.prepare(&mut cx.head, &cx.identity.host);
         if cx.head.uri != uri {
             cx.original_uri = Some(uri);
         }

@@ -1,11 +1,12 @@
 //! Reading the four layers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Value};
+use serde::Serialize;
 
 use super::closest::{closest, distance};
 use super::{HostConfig, Settings};
@@ -26,7 +27,8 @@ impl Environment {
         Environment {
             variables: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .filter(|(name, _)| name.starts_with(PREFIX))
+                // Compose files pass empty variables for what is not set.
+                .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty())
                 .collect(),
             arguments: std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect(),
             directory: PathBuf::from("."),
@@ -35,6 +37,9 @@ impl Environment {
 }
 
 const PREFIX: &str = "FRACTUS_";
+
+/// Keys at the file's top that only the launcher reads.
+const LAUNCHERS_KEYS: [&str; 1] = ["nats_server"];
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +90,16 @@ struct Known {
     service_name: String,
     host: Vec<&'static str>,
     service: Vec<&'static str>,
+    /// Keys whose default is a text: their values are texts, whatever they look like.
+    texts: BTreeSet<String>,
 }
 
 impl Known {
+    fn parsed(&self, key: &str, text: &str) -> Value {
+        // figment's own reading of variables: numbers, booleans, lists; anything else is text.
+        if self.texts.contains(key) { Value::from(text) } else { text.parse().unwrap_or_else(|_| Value::from(text)) }
+    }
+
     fn all(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.host.iter().chain(&self.service).copied()
     }
@@ -116,20 +128,19 @@ pub fn load<C: Settings>(service_name: &str, environment: &Environment) -> Resul
         service_name: service_name.to_owned(),
         host: HostConfig::LIST.iter().map(|setting| setting.name).collect(),
         service: C::LIST.iter().map(|setting| setting.name).collect(),
+        texts: texts(&HostConfig::default()).chain(texts(&C::default())).collect(),
     };
     let mut config_file = environment.variables.get("FRACTUS_CONFIG").cloned();
     let (flags, asked) = flags(&known, &environment.arguments, &mut config_file)?;
     let (variables, ignored_variables) = variables(&known, &environment.variables)?;
     let file = file(&known, environment, config_file)?;
     let layers = [file, variables, flags];
-    let extract = |place: &str, figment: Figment| (place.to_owned(), figment);
     let mut host = Figment::from(Serialized::defaults(HostConfig::default()));
     let mut service = Figment::from(Serialized::defaults(C::default()));
     for layer in layers {
         host = host.merge(Serialized::defaults(layer.host));
         service = service.merge(Serialized::defaults(layer.service));
     }
-    let (_, host) = extract("host", host);
     Ok(Loaded {
         host: host.extract().map_err(value_error)?,
         service: service.extract().map_err(value_error)?,
@@ -144,9 +155,12 @@ fn value_error(error: figment::Error) -> ConfigError {
     ConfigError::Value(format!("setting {key:?}: {kind}"))
 }
 
-fn parsed(text: &str) -> Value {
-    // figment's own reading of variables: numbers, booleans, lists; anything else is text.
-    text.parse().unwrap_or_else(|_| Value::from(text))
+fn texts(defaults: &impl Serialize) -> impl Iterator<Item = String> {
+    let defaults = match serde_json::to_value(defaults) {
+        Ok(serde_json::Value::Object(defaults)) => defaults,
+        _ => serde_json::Map::new(),
+    };
+    defaults.into_iter().filter(|(_, value)| value.is_string()).map(|(name, _)| name)
 }
 
 fn flags(known: &Known, arguments: &[String], config_file: &mut Option<String>) -> Result<(Layer, Asked), ConfigError> {
@@ -176,7 +190,7 @@ fn flags(known: &Known, arguments: &[String], config_file: &mut Option<String>) 
                 let key = name.replace('-', "_");
                 if key == "config" {
                     *config_file = Some(value);
-                } else if !known.put(&mut layer, &key, &parsed(&value)) {
+                } else if !known.put(&mut layer, &key, &known.parsed(&key, &value)) {
                     return Err(known.unknown(&key, "the command line"));
                 }
             }
@@ -196,10 +210,10 @@ fn variables(known: &Known, variables: &BTreeMap<String, String>) -> Result<(Lay
             continue;
         }
         if let Some(own) = key.strip_prefix(&own_prefix) {
-            if !known.put(&mut own_layer, own, &parsed(text)) {
+            if !known.put(&mut own_layer, own, &known.parsed(own, text)) {
                 return Err(known.unknown(own, format!("the variable {name}")));
             }
-        } else if !known.put(&mut layer, &key, &parsed(text)) {
+        } else if !known.put(&mut layer, &key, &known.parsed(&key, text)) {
             if known.all().any(|known| distance(known, &key) <= 2) {
                 return Err(known.unknown(&key, format!("the variable {name}")));
             }
@@ -238,6 +252,7 @@ fn file(known: &Known, environment: &Environment, named: Option<String>) -> Resu
             value if known.host.contains(&key.as_str()) => {
                 layer.host.insert(key.clone(), value.clone());
             }
+            _ if LAUNCHERS_KEYS.contains(&key.as_str()) => {}
             _ => return Err(known.unknown(key, place)),
         }
     }
@@ -281,13 +296,18 @@ mod tests {
     #[test]
     fn each_layer_lies_over_the_one_before() {
         let file = "drain_grace_secs = 1\nauth = \"signed\"\nlog = \"warn\"\n[toy]\nhow_many = 4\nlog = \"debug\"\n[other]\nx = 1\n";
-        let variables =
-            [("FRACTUS_DRAIN_GRACE_SECS", "2"), ("FRACTUS_TOY_HOW_MANY", "5"), ("FRACTUS_ROUTER_PORTS", "1")];
+        let variables = [
+            ("FRACTUS_DRAIN_GRACE_SECS", "2"),
+            ("FRACTUS_TOY_HOW_MANY", "5"),
+            ("FRACTUS_ROOT_SECRET", "007"),
+            ("FRACTUS_ROUTER_PORTS", "1"),
+        ];
         let (environment, _folder) = environment(&variables, &["--drain-grace-secs", "3", "--auth-soft"], Some(file));
         let loaded: Loaded<Config> = load("toy", &environment).unwrap();
         assert_eq!((loaded.host.drain_grace_secs, loaded.service.how_many), (3, 5));
         assert_eq!((loaded.host.auth, loaded.host.auth_soft), (AuthMode::Signed, true));
         assert_eq!(loaded.host.log, "debug");
+        assert_eq!(loaded.host.root_secret.as_deref(), Some("007"));
         assert_eq!(loaded.ignored_variables, ["FRACTUS_ROUTER_PORTS"]);
         assert_eq!(loaded.asked, Asked::Run);
     }

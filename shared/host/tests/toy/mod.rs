@@ -11,9 +11,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 
-use fractus_aws::Lane;
+use fractus_aws::{Arn, Lane};
 use fractus_bus::contracts::{Credential, CredentialKind};
-use fractus_host::{App, Context, Host, Operations, Service};
+use fractus_host::{Access, App, Context, Host, Operations, Service};
 use fractus_store::{Collection, Order, Range, Scope, StoreError};
 use fractus_testkit::{Client, Stack, StackBuilder};
 use fractus_wire::{Failure, Fault};
@@ -32,6 +32,8 @@ pub struct Toy {
     pub go: watch::Sender<bool>,
     pub forgotten: AtomicU64,
     pub known: parking_lot::Mutex<Option<Credential>>,
+    /// The policy on everything that Echo reaches for.
+    pub policy: parking_lot::Mutex<Option<String>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,10 @@ impl Service for Toy {
     fn look_up_credential<'a>(&'a self, _: &'a Lane, key: &'a str) -> Option<BoxFuture<'a, Option<Credential>>> {
         let known = self.known.lock().clone().filter(|known| known.access_key_id == key);
         Some(Box::pin(std::future::ready(known)))
+    }
+
+    fn resource_policy<'a>(&'a self, _: &'a Context, _: &'a Arn) -> BoxFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(self.policy.lock().clone()))
     }
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
@@ -126,10 +132,15 @@ pub fn operations() -> Operations<Toy> {
         .body_limit_bytes(100_000)
         .on(Count, count)
         .on(Echo, echo)
+        .access(Echo, |cx, input: &EchoInput| Ok::<_, Failure>(vec![Access::to(&echo_arn(cx, &input.text))]))
         .stored(Keep, keep)
         .on(Panic, panic)
         .on(Upload, upload)
         .modelled(Wait, wait)
+}
+
+fn echo_arn(cx: &Context, text: &str) -> Arn {
+    Arn::new(cx.world.partition, "toy", cx.region.as_str(), cx.world.account.as_str(), format!("echo/{text}"))
 }
 
 /// A stack of the toy alone, and the toy.
