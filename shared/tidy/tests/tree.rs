@@ -1,4 +1,5 @@
 //! The rules.
+#![allow(clippy::panic)] // The helpers of tests fail the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 

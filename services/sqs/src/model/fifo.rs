@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::model::attributes::DeduplicationScope;
 use crate::model::dead_letter::{self, DeadLetter};
-use crate::model::messages::{self, Place};
+use crate::model::messages::{self, InFlight, Place};
 use crate::model::receipt::Receipt;
 use crate::store::{
     ATTEMPTS, AVAILABLE, Accepted, Attempt, Counters, DEDUPLICATION, GROUP_MESSAGES, GROUPS, Group, MESSAGES, Message,
@@ -238,7 +238,15 @@ fn take_from_group(
             continue;
         }
         let visible_at = how.now.plus(how.visibility);
-        let receipt = messages::take_in_flight(tx, scope, queue, place, &mut message, counts, how.now, visible_at)?;
+        let receipt = messages::take_in_flight(
+            tx,
+            scope,
+            queue,
+            place,
+            &mut message,
+            counts,
+            InFlight { from: how.now, until: visible_at },
+        )?;
         received.push((receipt, message));
         taken += 1;
     }

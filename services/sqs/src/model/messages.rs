@@ -150,7 +150,14 @@ pub struct Promoted {
     pub next_due: Option<Timestamp>,
 }
 
-/// Marks a message as received: in flight until `visible_at`. The caller has taken it out of its index.
+/// How long a receive keeps a message from others.
+#[derive(Clone, Copy, Debug)]
+pub struct InFlight {
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
+/// Marks a message as received: in flight for a period. The caller has taken it out of its index.
 pub fn take_in_flight(
     tx: &mut Transaction<'_>,
     scope: &Scope,
@@ -158,9 +165,9 @@ pub fn take_in_flight(
     place: Place,
     message: &mut Message,
     counts: &mut Counters,
-    now: Timestamp,
-    visible_at: Timestamp,
+    period: InFlight,
 ) -> Result<Receipt> {
+    let InFlight { from: now, until: visible_at } = period;
     message.receive_count = message.receive_count.saturating_add(1);
     message.first_received_at.get_or_insert(now);
     message.state = State::InFlight;

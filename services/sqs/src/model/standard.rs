@@ -7,7 +7,7 @@ use fractus_store::{Order, Range, Scope, Transaction};
 
 use crate::error::{Error, Result};
 use crate::model::dead_letter::{self, DeadLetter};
-use crate::model::messages::{self, Place};
+use crate::model::messages::{self, InFlight, Place};
 use crate::model::receipt::Receipt;
 use crate::store::{MESSAGES, Message, Queue, READY};
 
@@ -69,8 +69,15 @@ pub fn receive(
                 messages::remove(tx, scope, queue, place, &message, &mut counts)?;
                 dead_letter::take_over(tx, scope, target, place, message, now)?;
             } else {
-                let receipt =
-                    messages::take_in_flight(tx, scope, queue, place, &mut message, &mut counts, now, visible_at)?;
+                let receipt = messages::take_in_flight(
+                    tx,
+                    scope,
+                    queue,
+                    place,
+                    &mut message,
+                    &mut counts,
+                    InFlight { from: now, until: visible_at },
+                )?;
                 received.push((receipt, message));
             }
         }
