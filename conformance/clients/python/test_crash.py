@@ -11,10 +11,10 @@ def notified(own_stack, tmp_path):
     stack = own_stack("--data-dir", str(tmp_path / "data"))
     sqs, s3 = client("sqs", at=stack.url), client("s3", at=stack.url)
     queue = sqs.create_queue(QueueName="events")["QueueUrl"]
-    s3.create_bucket(Bucket="b")
+    s3.create_bucket(Bucket="bucket")
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     s3.put_bucket_notification_configuration(
-        Bucket="b", NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
+        Bucket="bucket", NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
     )
     [test] = receive_until(sqs, queue, 1)
     assert json.loads(test["Body"])["Event"] == "s3:TestEvent"
@@ -34,7 +34,7 @@ def test_sqs_killed_while_1000_objects_are_put(own_stack, tmp_path):
     for number in range(1000):
         if number in (100, 500):
             kill(stack, "fractus-sqs")
-        s3.put_object(Bucket="b", Key=f"k{number}", Body=b"")
+        s3.put_object(Bucket="bucket", Key=f"k{number}", Body=b"")
     keys = set()
 
     def all_there():
@@ -52,11 +52,11 @@ def test_messages_and_objects_survive_kill_9_and_a_new_stack(own_stack, tmp_path
     sent = {sqs.send_message(QueueUrl=queue, MessageBody=str(number))["MessageId"] for number in range(50)}
     kill(stack, "fractus-sqs")
     assert {message["MessageId"] for message in receive_until(sqs, queue, 50)} == sent
-    s3.put_object(Bucket="b", Key="kept", Body=b"kept")
+    s3.put_object(Bucket="bucket", Key="kept", Body=b"kept")
     receive_until(sqs, queue, 1)
     kill(stack, "fractus-s3")
-    assert s3.get_object(Bucket="b", Key="kept")["Body"].read() == b"kept"
+    assert s3.get_object(Bucket="bucket", Key="kept")["Body"].read() == b"kept"
     assert stack.end() == 0
     again = own_stack("--data-dir", str(tmp_path / "data"))
-    assert client("s3", at=again.url).get_object(Bucket="b", Key="kept")["Body"].read() == b"kept"
+    assert client("s3", at=again.url).get_object(Bucket="bucket", Key="kept")["Body"].read() == b"kept"
     assert client("sqs", at=again.url).get_queue_url(QueueName="events")["QueueUrl"]

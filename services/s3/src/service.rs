@@ -8,7 +8,7 @@ use fractus_s3_api as api;
 use fractus_store::{BlobRef, Store};
 use fractus_wire::{ByteStream, Failure};
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
@@ -146,6 +146,14 @@ impl Service for S3 {
     /// A bucket may be open to everybody; its policy says so.
     fn takes_anonymous(&self) -> bool {
         true
+    }
+
+    /// The model says 200 of every read; a part of an object is 206.
+    fn finish<'a>(&'a self, _cx: &'a Context, response: &'a mut Response<ByteStream>) -> Option<BoxFuture<'a, ()>> {
+        if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        None
     }
 
     fn host_id(&self, _cx: &Context) -> Option<String> {

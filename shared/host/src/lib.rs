@@ -28,6 +28,7 @@ mod body;
 mod control;
 mod credentials;
 mod faults;
+mod healthcheck;
 mod host;
 mod identity;
 mod launch;

@@ -16,6 +16,7 @@ use fractus_store::Store;
 use crate::config::{
     Asked, ConfigError, Environment, HostConfig, Loaded, LogFormat, Section, Settings, load, settings_page,
 };
+use crate::healthcheck;
 use crate::host::{Host, HostParts};
 use crate::launch::launch;
 use crate::operations::OperationRow;
@@ -41,7 +42,11 @@ where
     Fut: Future<Output = Result<App, E>>,
     E: Display,
 {
-    let loaded: Loaded<C> = match load(program.name, &Environment::of_process()) {
+    let environment = Environment::of_process();
+    if let Some(code) = healthcheck::asked(&environment) {
+        return code;
+    }
+    let loaded: Loaded<C> = match load(program.name, &environment) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&program, &error),
     };
@@ -82,7 +87,7 @@ fn tell<C: Settings>(program: &Program, asked: Asked) -> ExitCode {
             let help: String = sections.iter().map(|section| section.help() + "\n").collect();
             format!(
                 "fractus-{} {}\n\n  --help, --version, --settings (this list as Markdown), --operations (as JSON)\n  \
-                 --config <file> (default: fractus.toml)\n\n{help}",
+                 healthcheck (ends with 0 if the service that runs here is ready)\n  --config <file> (default: fractus.toml)\n\n{help}",
                 program.name, program.version
             )
         }

@@ -1,0 +1,135 @@
+"""Starting what is measured, and loading it."""
+
+import json
+import os
+import subprocess
+import tempfile
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAMS = os.environ["FRACTUS_PROGRAMS"]
+SECONDS = float(os.environ.get("SECONDS_EACH", "5"))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+CONNECTIONS = int(os.environ.get("CONNECTIONS", "32"))
+AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{}/aws4_request, SignedHeaders=host;x-amz-date, "
+    "Signature=" + "0" * 64
+)
+
+
+def has(name):
+    return os.path.exists(os.path.join(PROGRAMS, f"fractus-{name}"))
+
+
+class Program:
+    """A process that prints a line with its URL when it is ready."""
+
+    def __init__(self, command, environment=None, ready="ready "):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("FRACTUS_") or name == "FRACTUS_NATS_SERVER"}
+        self.process = subprocess.Popen(
+            command, env={**kept, "FRACTUS_LOG": "error", **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self.url = None
+        for line in self.process.stdout:
+            if line.startswith(ready):
+                self.url = line[len("ready ") :].strip()
+                return
+        raise SystemExit(f"{command[0]} ended with {self.process.wait()} before it was ready")
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    __enter__ = lambda self: self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def resident_kib(self):
+        """Of the process and all that it started."""
+        waiting, total = [self.process.pid], 0
+        while waiting:
+            pid = waiting.pop()
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/children") as children:
+                    waiting += [int(child) for child in children.read().split()]
+            with open(f"/proc/{pid}/status") as status:
+                total += next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+        return total
+
+
+def service(name, data_dir=None):
+    environment = {"FRACTUS_LISTEN": "127.0.0.1:0"}
+    if data_dir:
+        environment["FRACTUS_DATA_DIR"] = data_dir
+    return Program([os.path.join(PROGRAMS, f"fractus-{name}")], environment)
+
+
+def bare(answer_bytes=300):
+    return Program([os.environ["FRACTUS_BARE_AXUM"], "127.0.0.1:0", str(answer_bytes)])
+
+
+class Stack(Program):
+    def __init__(self, *arguments):
+        import socket
+
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        names = [name for name in ("sqs", "s3", "sts") if has(name)]
+        super().__init__([os.path.join(PROGRAMS, "fractus"), "up", *names, "--port", str(port), *arguments], ready="Ready.")
+        self.url = f"http://127.0.0.1:{port}"
+
+
+class Request:
+    def __init__(self, service, method, path, body=b"", **headers):
+        self.method, self.path, self.body = method, path, body
+        self.headers = {"Authorization": AUTHORIZATION.format(service), "X-Amz-Date": "20260101T000000Z"}
+        self.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+
+    def send(self, url):
+        request = urllib.request.Request(url + self.path, data=self.body or None, headers=self.headers, method=self.method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read()
+
+
+def sqs(action, **members):
+    body = json.dumps(members).encode()
+    return Request("sqs", "POST", "/", body, X_Amz_Target=f"AmazonSQS.{action}", Content_Type="application/x-amz-json-1.0")
+
+
+def s3(method, path, body=b""):
+    return Request("s3", method, path, body, X_Amz_Content_Sha256="UNSIGNED-PAYLOAD")
+
+
+def sts(action):
+    form = f"Action={action}&Version=2011-06-15".encode()
+    return Request("sts", "POST", "/", form, Content_Type="application/x-www-form-urlencoded; charset=utf-8")
+
+
+def load(url, request, seconds=None, connections=None, keys=None):
+    """Runs wrk; what it counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (("method", request.method), ("path", request.path), ("body", request.body)):
+            content = content.encode() if isinstance(content, str) else content
+            if content:
+                with open(os.path.join(folder, name), "wb") as file:
+                    file.write(content)
+        with open(os.path.join(folder, "headers"), "w") as file:
+            file.writelines(f"{name}: {value}\n" for name, value in request.headers.items())
+        connections = connections or (8 if len(request.body) > 1 << 20 else CONNECTIONS)
+        environment = {**os.environ, "BENCH_REQUEST": folder}
+        if keys:
+            environment["BENCH_KEYS"] = keys
+        seconds = max(1, round(seconds or SECONDS))
+        command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", os.path.join(HERE, "request.lua"), url]
+        output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
+    result = json.loads(next(line for line in output.splitlines() if line.startswith("RESULT "))[len("RESULT ") :])
+    if result["failed"] > result["requests"] * 0.001:
+        raise SystemExit(f"{request.method} {request.path} at {url}: {result}")
+    result["per_second"] = result["requests"] / (result["us"] / 1e6)
+    return result

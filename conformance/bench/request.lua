@@ -1,0 +1,40 @@
+-- One fixed request, from files: what the signer made once is sent over and over. With BENCH_KEYS each request has a key
+-- of its own at the end of its path.
+local folder, keys = os.getenv("BENCH_REQUEST"), os.getenv("BENCH_KEYS")
+local function read(name)
+  local file = io.open(folder .. "/" .. name, "rb")
+  if not file then return nil end
+  local content = file:read("*a")
+  file:close()
+  return content
+end
+
+wrk.method, wrk.path, wrk.body = read("method"), read("path"), read("body")
+for line in read("headers"):gmatch("[^\n]+") do
+  local name, value = line:match("^([^:]+): (.*)$")
+  wrk.headers[name] = value
+end
+
+local threads = 0
+function setup(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
+
+local made, count = nil, 0
+function request()
+  if keys then
+    count = count + 1
+    return wrk.format(wrk.method, string.format("%s%s-%d-%09d", wrk.path, keys, number, count), wrk.headers, wrk.body)
+  end
+  made = made or wrk.format(wrk.method, wrk.path, wrk.headers, wrk.body)
+  return made
+end
+
+-- Failures are told, so that fast refusals are not taken for speed.
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format('\nRESULT {"requests": %d, "us": %d, "p50_us": %d, "p99_us": %d, "failed": %d}\n', summary.requests,
+    summary.duration, latency:percentile(50), latency:percentile(99),
+    errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+end
