@@ -149,7 +149,7 @@ impl Error {
             NotImplemented { .. } => ("NotImplemented", 501),
             UnableToValidateDestinations { .. } => ("InvalidArgument", 400),
             WrongRegion { .. } => ("PermanentRedirect", 301),
-            Other(failure) => return ("", failure.status),
+            Other(failure) => ("", failure.status),
             Body(_) => ("IncompleteBody", 400),
             Store(_) => ("InternalError", 500),
         }

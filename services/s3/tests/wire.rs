@@ -1,4 +1,5 @@
 //! S3 as a caller sees it, over the wire.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
 use bytes::Bytes;
 use fractus_s3_api as api;

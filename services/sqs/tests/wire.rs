@@ -1,4 +1,5 @@
 //! SQS as a caller sees it, over the wire, on a clock that only the test moves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
 use std::time::Duration;
 

@@ -119,7 +119,7 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
         website_redirect_location: object.headers.website_redirect_location,
         metadata: (!object.headers.metadata.is_empty()).then(|| object.headers.metadata.into_iter().collect()),
         storage_class: object.storage_class.as_deref().map(api::StorageClass::from),
-        tag_count: (!object.tags.is_empty()).then(|| object.tags.len() as i32),
+        tag_count: (!object.tags.is_empty()).then_some(object.tags.len() as i32),
         server_side_encryption: Some(api::ServerSideEncryption::Aes256),
         ..Default::default()
     };
@@ -170,7 +170,7 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<
         website_redirect_location: object.headers.website_redirect_location,
         metadata: (!object.headers.metadata.is_empty()).then(|| object.headers.metadata.into_iter().collect()),
         storage_class: object.storage_class.as_deref().map(api::StorageClass::from),
-        tag_count: (!object.tags.is_empty()).then(|| object.tags.len() as i32),
+        tag_count: (!object.tags.is_empty()).then_some(object.tags.len() as i32),
         server_side_encryption: Some(api::ServerSideEncryption::Aes256),
         ..Default::default()
     };

@@ -206,5 +206,5 @@ fn shown_filter(target: &NotificationTarget) -> Option<api::NotificationConfigur
     let rules: Vec<api::FilterRule> =
         [rule("Prefix", &target.prefix), rule("Suffix", &target.suffix)].into_iter().flatten().collect();
     (!rules.is_empty())
-        .then(|| api::NotificationConfigurationFilter { key: Some(api::S3KeyFilter { filter_rules: Some(rules) }) })
+        .then_some(api::NotificationConfigurationFilter { key: Some(api::S3KeyFilter { filter_rules: Some(rules) }) })
 }
