@@ -314,7 +314,8 @@ mod tests {
 
     #[test]
     fn an_unknown_key_names_the_closest() {
-        let cases: [(&[(&str, &str)], &[&str], Option<&str>); 4] = [
+        type Case = (&'static [(&'static str, &'static str)], &'static [&'static str], Option<&'static str>);
+        let cases: [Case; 4] = [
             (&[], &["--lisen", "x"], None),
             (&[("FRACTUS_LISEN", "x")], &[], None),
             (&[], &[], Some("lisen = \"x\"")),

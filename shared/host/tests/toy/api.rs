@@ -58,6 +58,7 @@ shape!(EchoOutput, ECHO_OUTPUT, {
 shape!(Nothing, NOTHING, {});
 shape!(CountOutput, COUNT_OUTPUT, { 0 count: Option<i64> = Member::new("Count", 0, &LONG) });
 
+#[derive(Default)]
 pub struct UploadInput {
     pub body: fractus_wire::ByteStream,
     pub mode: Option<String>,
@@ -70,12 +71,6 @@ static UPLOAD_INPUT: Schema = {
     schema.payload = Some(0);
     schema
 };
-
-impl Default for UploadInput {
-    fn default() -> Self {
-        UploadInput { body: fractus_wire::ByteStream::default(), mode: None }
-    }
-}
 
 impl fractus_wire::Shape for UploadInput {
     fn schema(&self) -> &'static Schema {
