@@ -1,6 +1,4 @@
 //! The rules.
-#![allow(clippy::panic)] // The helpers of tests fail the test.
-
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test fails as the test does")]
 
 use std::collections::{BTreeMap, BTreeSet};
