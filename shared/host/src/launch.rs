@@ -73,7 +73,7 @@ pub async fn launch(host: &Host, app: App) -> Result<Running, LaunchError> {
     background::sweep_store(host);
     let connections = Connections::new(config);
     sockets.serve(&server, &connections);
-    let url = format!("http://{}", reachable(address));
+    let url = format!("http://{}", reachable(address, config.nats_url.as_deref()));
     let announced = host.bus().announce(presence(host, &url));
     if !host.inner.readiness.is_ready() {
         // Whoever watches may send requests already; they wait no shorter elsewhere.
@@ -82,14 +82,27 @@ pub async fn launch(host: &Host, app: App) -> Result<Running, LaunchError> {
     Ok(Running { url, address, host: host.clone(), connections, announced: Some(announced), _log: log })
 }
 
-/// An address that clients can use: one that listens everywhere is reached on this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
+/// An address that clients can use. One that listens everywhere is reached at the address from which this machine talks
+/// to the bus: in a container that is its own in the stack's network, beside a NATS on this machine it is the loopback.
+fn reachable(address: SocketAddr, nats_url: Option<&str>) -> SocketAddr {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,
-        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V4(_) => {
+            nats_url.and_then(address_towards).unwrap_or_else(|| std::net::Ipv4Addr::LOCALHOST.into())
+        }
         std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// The IPv4 address that the system would send from to the URL's host; connecting a UDP socket sends nothing.
+fn address_towards(url: &str) -> Option<std::net::IpAddr> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next()?;
+    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (host, port) = host_and_port.rsplit_once(':').unwrap_or((host_and_port, "4222"));
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((host, port.parse().ok()?)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
 fn presence(host: &Host, url: &str) -> Presence {
