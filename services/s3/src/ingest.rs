@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use fractus_store::{BlobRef, Store};
-use fractus_wire::{BodyError, ByteStream};
+use fractus_wire::ByteStream;
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 
@@ -170,9 +170,4 @@ pub async fn digest_stored(
     let value = checksum::encode(&hasher.finish());
     let checksum = Checksum { algorithm: algorithm.as_str().to_owned(), kind: ChecksumType::FullObject, value };
     Ok((md5.finalize().into(), checksum))
-}
-
-/// A body that ends with an error tells which; S3 has its own words for some.
-pub fn body_error(error: BodyError) -> Error {
-    error.into()
 }

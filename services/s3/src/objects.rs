@@ -212,8 +212,3 @@ fn next_sequencer(before: Option<&Object>, now: Timestamp) -> u64 {
     let by_time = u64::try_from(now.micros()).unwrap_or(0);
     before.map_or(by_time, |before| by_time.max(before.sequencer + 1))
 }
-
-/// A body from a stream of chunks: reads it whole. Bounded by the caller's `limit_bytes`.
-pub async fn collect(body: ByteStream, limit_bytes: u64) -> Result<Bytes> {
-    Ok(body.collect(limit_bytes).await?)
-}

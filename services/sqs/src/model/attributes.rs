@@ -223,14 +223,14 @@ fn boolean(name: &str, value: &str) -> Result<bool> {
 }
 
 fn checked_policy(name: &str, text: String) -> Result<String> {
-    match fractus_policy_parse(&text) {
+    match is_policy_document(&text) {
         true => Ok(text),
         false => Err(Error::invalid_attribute(name)),
     }
 }
 
 /// Whether the text is a policy document at all.
-fn fractus_policy_parse(text: &str) -> bool {
+fn is_policy_document(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.get("Statement").is_some())
 }
 

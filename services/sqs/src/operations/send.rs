@@ -233,7 +233,7 @@ pub async fn batch(sqs: &Sqs, cx: &Context, input: api::SendMessageBatchInput) -
         .entries
         .into_iter()
         .map(|entry| {
-            let outgoing = outgoing_of_entry(&entry.id, entry.clone());
+            let outgoing = outgoing_of_entry(entry.clone());
             (entry.id, cx.random().uuid(), outgoing)
         })
         .collect();
@@ -283,7 +283,7 @@ pub async fn batch(sqs: &Sqs, cx: &Context, input: api::SendMessageBatchInput) -
     Ok(output)
 }
 
-fn outgoing_of_entry(_id: &str, entry: api::SendMessageBatchRequestEntry) -> Result<Outgoing> {
+fn outgoing_of_entry(entry: api::SendMessageBatchRequestEntry) -> Result<Outgoing> {
     Outgoing::checked(
         entry.message_body,
         entry.delay_seconds,
