@@ -29,9 +29,14 @@ pub enum ModelError {
     Malformed(String, #[source] serde_json::Error),
 }
 
-/// Where the models of this tree lie; for build scripts and tests, which run inside it.
+/// Where the models of this tree lie; for build scripts and tests, which run inside it. Looked for from the package
+/// that runs, so that build scripts compiled in one checkout read the models of the checkout they run in.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("aws")
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .and_then(|package| {
+            Path::new(&package).ancestors().map(|root| root.join("shared/models/aws")).find(|folder| folder.is_dir())
+        })
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("aws"))
 }
 
 impl Api {
