@@ -1,0 +1,15 @@
+//! Runs that judge an AWS endpoint from outside, by HTTP alone: ours, a peer's, or AWS itself.
+//!
+//! - [`shapes`]: variants of every operation, made from the models, and a strict judgement of each answer's form.
+//! - [`effects`]: scenarios that show through another call that an operation did something.
+//!
+//! Both send through [`endpoint`] (signed HTTP) and read the facts through [`models`].
+//!
+//! Left out on purpose: the crates that the services are made of. Requests are written and answers are read by code of
+//! this crate's own, so that a mistake in the services' reader or writer cannot hide behind the same mistake here; only
+//! the model's facts and the signature are shared.
+
+pub mod effects;
+pub mod endpoint;
+pub mod models;
+pub mod shapes;

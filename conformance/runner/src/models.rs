@@ -1,0 +1,33 @@
+//! The models of all APIs, which are inside the program.
+
+use fractus_models::{Api, ModelError, embedded};
+
+/// The names of all APIs, sorted: `sqs`, `sesv2`.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    embedded::names()
+}
+
+/// One API's facts; takes some milliseconds, so callers keep what they get.
+pub fn load(name: &str) -> Result<Api, ModelError> {
+    embedded::load(name)
+}
+
+/// The APIs asked for, or all of them.
+pub fn chosen(names_asked_for: &[String]) -> Result<Vec<Api>, ModelError> {
+    if names_asked_for.is_empty() {
+        return names().map(load).collect();
+    }
+    names_asked_for.iter().map(|name| load(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_or_the_named_ones() {
+        assert_eq!(chosen(&["sqs".into(), "sts".into()]).unwrap().len(), 2);
+        assert!(matches!(chosen(&["simpledb".into()]), Err(ModelError::Unknown(_))));
+        assert!(names().count() >= 43);
+    }
+}
