@@ -2,6 +2,13 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use fractus_s3_api as api;
+use fractus_wire::Failure;
+use http::{Method, Uri};
+
 /// Base names that stand for S3 itself; what stands before them is a bucket. `*` stands for a region.
 const BASES: [&[&str]; 8] = [
     &["s3", "*", "localhost", "localstack", "cloud"],
@@ -23,6 +30,21 @@ pub fn bucket_of_host(host: &str) -> Option<&str> {
         // A path-style host is the base alone; a bare `s3.localhost` must not become bucket `s3` of `localhost`.
         Some((!rest.is_empty() && rest != "s3" && !rest.starts_with("s3.")).then_some(rest))
     })?
+}
+
+/// The bucket of a website's host: `b.s3-website-us-east-1.amazonaws.com`, `b.s3-website.eu-central-1.amazonaws.com`,
+/// `b.s3-website.localhost` ... `host` is without its port.
+///
+/// <https://docs.aws.amazon.com/general/latest/gr/s3.html#s3_website_region_endpoints>
+pub fn website_bucket(host: &str) -> Option<&str> {
+    const SUFFIXES: [&str; 3] = [".localhost.localstack.cloud", ".amazonaws.com", ".localhost"];
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let before = SUFFIXES.iter().find_map(|suffix| host.strip_suffix(suffix))?;
+    let (labels, last) = before.rsplit_once('.')?;
+    if last == "s3-website" || last.strip_prefix("s3-website-").is_some_and(is_region) {
+        return Some(labels);
+    }
+    labels.strip_suffix(".s3-website").filter(|bucket| !bucket.is_empty() && is_region(last))
 }
 
 /// What stands before `base` at the end of `host`; empty if nothing does.
@@ -52,6 +74,59 @@ fn is_region(label: &str) -> bool {
         && label.ends_with(|last: char| last.is_ascii_digit())
 }
 
+/// What a request may ask for beside the bucket or the object itself: the parameters without a value (`?policy`) in
+/// the model's paths, with method and whether it is of an object.
+type Subresources = HashMap<&'static str, Vec<(&'static str, bool)>>;
+
+fn subresources() -> &'static Subresources {
+    static KNOWN: OnceLock<Subresources> = OnceLock::new();
+    KNOWN.get_or_init(|| {
+        let mut known = Subresources::new();
+        for operation in api::MODEL.operations {
+            let (path, query) = operation.http.uri.split_once('?').unwrap_or((operation.http.uri, ""));
+            for name in query.split('&').filter(|name| !name.is_empty() && !name.contains('=')) {
+                known.entry(name).or_default().push((operation.http.method, path.contains("{Key+}")));
+            }
+        }
+        known
+    })
+}
+
+/// Parameters without a value that are none of the model's; signers and browsers add none of the kind.
+fn is_stray(name: &str, value: Option<&str>) -> bool {
+    value.is_none() && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
+}
+
+/// A request for a part of a bucket or object that there is not, or not by this method. It must never be taken for one
+/// for the whole: `DELETE /bucket?location` does not delete the bucket.
+pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
+    let query = uri.query()?;
+    let of_object = uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty());
+    let changes = method == Method::PUT || method == Method::DELETE || method == Method::POST;
+    let refuse = || {
+        let resource = if of_object { "OBJECT" } else { "BUCKET" };
+        let message = "The specified method is not allowed against this resource.";
+        let failure = Failure::new("MethodNotAllowed", 405, message);
+        failure.with_detail("Method", method.to_string()).with_detail("ResourceType", resource)
+    };
+    query.split('&').find_map(|pair| {
+        let (name, value) = match pair.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (pair, None),
+        };
+        let bare = value.is_none_or(str::is_empty);
+        match subresources().get(name) {
+            Some(known) if bare => {
+                let is_known =
+                    known.iter().any(|(by, object)| *object == of_object && method.as_str().eq_ignore_ascii_case(by));
+                (!is_known).then(refuse)
+            }
+            Some(_) => None,
+            None => (changes && is_stray(name, value)).then(refuse),
+        }
+    })
+}
+
 /// A path-style URI for a bucket that came in the host: `/key?query` becomes `/bucket/key?query`.
 pub fn into_path(bucket: &str, path_and_query: &str) -> String {
     format!("/{bucket}{path_and_query}")
@@ -60,6 +135,50 @@ pub fn into_path(bucket: &str, path_and_query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn websites_in_hosts() {
+        for (host, bucket) in [
+            ("b.s3-website-us-east-1.amazonaws.com", Some("b")),
+            ("b.s3-website.eu-central-1.amazonaws.com", Some("b")),
+            ("www.example.com.s3-website.localhost", Some("www.example.com")),
+            ("b.s3-website.us-east-1.localhost", Some("b")),
+            ("b.s3-website.localhost.localstack.cloud", Some("b")),
+            ("b.s3.localhost", None),
+            ("s3-website.localhost", None),
+            ("localhost", None),
+        ] {
+            assert_eq!(website_bucket(host), bucket, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_there_is_not_is_not_the_whole() {
+        let refused = |method: Method, uri: &str| unknown_subresource(&method, &uri.parse().unwrap()).is_some();
+        for (method, uri) in [
+            (Method::DELETE, "/b?location"),
+            (Method::DELETE, "/b?policyStatus="),
+            (Method::PUT, "/b?uploads"),
+            (Method::DELETE, "/b?nothing"),
+            (Method::PUT, "/b/k?nothing"),
+            (Method::DELETE, "/b/k?policy"),
+        ] {
+            assert!(refused(method.clone(), uri), "{method} {uri}");
+        }
+        for (method, uri) in [
+            (Method::DELETE, "/b?policy"),
+            (Method::GET, "/b?location"),
+            (Method::GET, "/b?anything"),
+            (Method::PUT, "/b/k?x-id=PutObject"),
+            (Method::POST, "/b/k?uploads="),
+            (Method::PUT, "/b/k?tagging&versionId=1"),
+            (Method::PUT, "/b/k?partNumber=1&uploadId=x"),
+            (Method::GET, "/b?list-type=2&delimiter=/"),
+            (Method::GET, "/b?versions&prefix="),
+        ] {
+            assert!(!refused(method.clone(), uri), "{method} {uri}");
+        }
+    }
 
     #[test]
     fn buckets_in_hosts() {

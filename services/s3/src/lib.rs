@@ -11,15 +11,19 @@ pub mod access;
 pub mod addressing;
 pub mod background;
 pub mod config;
+pub mod configurations;
 pub mod error;
 pub mod ingest;
 pub mod model;
 pub mod notify;
 pub mod objects;
 pub mod operations;
+pub mod permissions;
 pub mod readers;
 pub mod service;
 pub mod store;
+pub mod web;
+pub mod website;
 
 use std::convert::Infallible;
 

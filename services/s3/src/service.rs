@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use fractus_aws::Arn;
 use fractus_bus::outbox::Outbox;
-use fractus_host::{Access, Context, Host, Operations, Prepared, RequestUuid, Service};
+use fractus_host::{Access, CallerKind, Context, Host, Operations, Prepared, RequestUuid, ResourceFacts, Service};
 use fractus_s3_api as api;
 use fractus_store::{BlobRef, Store};
 use fractus_wire::{ByteStream, Failure};
@@ -14,10 +15,11 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::error::Error;
 use crate::operations::{
-    attributes, buckets, copy, delete, form, get, list, multipart, notifications, parts, put, tagging, uploads,
+    acls, attributes, buckets, copy, cors, delete, encryption, form, get, list, multipart, notifications, parts,
+    policy, public_access, put, series, settings, tagging, uploads, website as website_configuration,
 };
 use crate::readers::Readers;
-use crate::{access, addressing};
+use crate::{access, addressing, permissions, web, website};
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -57,7 +59,12 @@ macro_rules! on_object {
 
 /// Every operation of S3.
 pub fn operations() -> Operations<S3> {
-    Operations::new(&[&api::MODEL])
+    configurations(objects(Operations::new(&[&api::MODEL])))
+}
+
+/// Buckets, objects, listings, uploads.
+fn objects(table: Operations<S3>) -> Operations<S3> {
+    table
         .on(api::CreateBucket, buckets::create)
         .access(api::CreateBucket, on_bucket!("s3:CreateBucket"))
         .on(api::HeadBucket, buckets::head)
@@ -124,10 +131,112 @@ pub fn operations() -> Operations<S3> {
         .access(api::ListMultipartUploads, on_bucket!("s3:ListBucketMultipartUploads"))
 }
 
+/// What can be configured on a bucket.
+fn configurations(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::PutBucketPolicy, policy::put)
+        .access(api::PutBucketPolicy, on_bucket!("s3:PutBucketPolicy"))
+        .on(api::GetBucketPolicy, policy::get)
+        .access(api::GetBucketPolicy, on_bucket!("s3:GetBucketPolicy"))
+        .on(api::DeleteBucketPolicy, policy::delete)
+        .access(api::DeleteBucketPolicy, on_bucket!("s3:DeleteBucketPolicy"))
+        .on(api::GetBucketPolicyStatus, policy::status)
+        .access(api::GetBucketPolicyStatus, on_bucket!("s3:GetBucketPolicyStatus"))
+        .on(api::PutPublicAccessBlock, public_access::put_block)
+        .access(api::PutPublicAccessBlock, on_bucket!("s3:PutBucketPublicAccessBlock"))
+        .on(api::GetPublicAccessBlock, public_access::get_block)
+        .access(api::GetPublicAccessBlock, on_bucket!("s3:GetBucketPublicAccessBlock"))
+        .on(api::DeletePublicAccessBlock, public_access::delete_block)
+        .access(api::DeletePublicAccessBlock, on_bucket!("s3:PutBucketPublicAccessBlock"))
+        .on(api::PutBucketOwnershipControls, public_access::put_ownership)
+        .access(api::PutBucketOwnershipControls, on_bucket!("s3:PutBucketOwnershipControls"))
+        .on(api::GetBucketOwnershipControls, public_access::get_ownership)
+        .access(api::GetBucketOwnershipControls, on_bucket!("s3:GetBucketOwnershipControls"))
+        .on(api::DeleteBucketOwnershipControls, public_access::delete_ownership)
+        .access(api::DeleteBucketOwnershipControls, on_bucket!("s3:PutBucketOwnershipControls"))
+        .on(api::PutBucketAcl, acls::put_bucket)
+        .access(api::PutBucketAcl, on_bucket!("s3:PutBucketAcl"))
+        .on(api::GetBucketAcl, acls::get_bucket)
+        .access(api::GetBucketAcl, on_bucket!("s3:GetBucketAcl"))
+        .on(api::PutBucketCors, cors::put)
+        .access(api::PutBucketCors, on_bucket!("s3:PutBucketCORS"))
+        .on(api::GetBucketCors, cors::get)
+        .access(api::GetBucketCors, on_bucket!("s3:GetBucketCORS"))
+        .on(api::DeleteBucketCors, cors::delete)
+        .access(api::DeleteBucketCors, on_bucket!("s3:PutBucketCORS"))
+        .on(api::PutBucketWebsite, website_configuration::put)
+        .access(api::PutBucketWebsite, on_bucket!("s3:PutBucketWebsite"))
+        .on(api::GetBucketWebsite, website_configuration::get)
+        .access(api::GetBucketWebsite, on_bucket!("s3:GetBucketWebsite"))
+        .on(api::DeleteBucketWebsite, website_configuration::delete)
+        .access(api::DeleteBucketWebsite, on_bucket!("s3:DeleteBucketWebsite"))
+        .on(api::PutBucketEncryption, encryption::put)
+        .access(api::PutBucketEncryption, on_bucket!("s3:PutEncryptionConfiguration"))
+        .on(api::GetBucketEncryption, encryption::get)
+        .access(api::GetBucketEncryption, on_bucket!("s3:GetEncryptionConfiguration"))
+        .on(api::DeleteBucketEncryption, encryption::delete)
+        .access(api::DeleteBucketEncryption, on_bucket!("s3:PutEncryptionConfiguration"))
+        .stored(api::PutBucketRequestPayment, settings::put_payment)
+        .access(api::PutBucketRequestPayment, on_bucket!("s3:PutBucketRequestPayment"))
+        .stored(api::GetBucketRequestPayment, settings::get_payment)
+        .access(api::GetBucketRequestPayment, on_bucket!("s3:GetBucketRequestPayment"))
+        .stored(api::PutBucketAccelerateConfiguration, settings::put_acceleration)
+        .access(api::PutBucketAccelerateConfiguration, on_bucket!("s3:PutAccelerateConfiguration"))
+        .stored(api::GetBucketAccelerateConfiguration, settings::get_acceleration)
+        .access(api::GetBucketAccelerateConfiguration, on_bucket!("s3:GetAccelerateConfiguration"))
+        .stored(api::PutBucketLogging, settings::put_logging)
+        .access(api::PutBucketLogging, on_bucket!("s3:PutBucketLogging"))
+        .stored(api::GetBucketLogging, settings::get_logging)
+        .access(api::GetBucketLogging, on_bucket!("s3:GetBucketLogging"))
+        .stored(api::PutBucketReplication, settings::put_replication)
+        .access(api::PutBucketReplication, on_bucket!("s3:PutReplicationConfiguration"))
+        .stored(api::GetBucketReplication, settings::get_replication)
+        .access(api::GetBucketReplication, on_bucket!("s3:GetReplicationConfiguration"))
+        .stored(api::DeleteBucketReplication, settings::delete_replication)
+        .access(api::DeleteBucketReplication, on_bucket!("s3:PutReplicationConfiguration"))
+        .stored(api::PutBucketAbac, settings::put_abac)
+        .access(api::PutBucketAbac, on_bucket!("s3:PutBucketAbac"))
+        .stored(api::GetBucketAbac, settings::get_abac)
+        .access(api::GetBucketAbac, on_bucket!("s3:GetBucketAbac"))
+        .stored(api::PutBucketAnalyticsConfiguration, series::analytics::put)
+        .access(api::PutBucketAnalyticsConfiguration, on_bucket!("s3:PutAnalyticsConfiguration"))
+        .stored(api::GetBucketAnalyticsConfiguration, series::analytics::get)
+        .access(api::GetBucketAnalyticsConfiguration, on_bucket!("s3:GetAnalyticsConfiguration"))
+        .stored(api::DeleteBucketAnalyticsConfiguration, series::analytics::delete)
+        .access(api::DeleteBucketAnalyticsConfiguration, on_bucket!("s3:PutAnalyticsConfiguration"))
+        .stored(api::ListBucketAnalyticsConfigurations, series::analytics::list)
+        .access(api::ListBucketAnalyticsConfigurations, on_bucket!("s3:GetAnalyticsConfiguration"))
+        .stored(api::PutBucketInventoryConfiguration, series::inventory::put)
+        .access(api::PutBucketInventoryConfiguration, on_bucket!("s3:PutInventoryConfiguration"))
+        .stored(api::GetBucketInventoryConfiguration, series::inventory::get)
+        .access(api::GetBucketInventoryConfiguration, on_bucket!("s3:GetInventoryConfiguration"))
+        .stored(api::DeleteBucketInventoryConfiguration, series::inventory::delete)
+        .access(api::DeleteBucketInventoryConfiguration, on_bucket!("s3:PutInventoryConfiguration"))
+        .stored(api::ListBucketInventoryConfigurations, series::inventory::list)
+        .access(api::ListBucketInventoryConfigurations, on_bucket!("s3:GetInventoryConfiguration"))
+        .stored(api::PutBucketMetricsConfiguration, series::metrics::put)
+        .access(api::PutBucketMetricsConfiguration, on_bucket!("s3:PutMetricsConfiguration"))
+        .stored(api::GetBucketMetricsConfiguration, series::metrics::get)
+        .access(api::GetBucketMetricsConfiguration, on_bucket!("s3:GetMetricsConfiguration"))
+        .stored(api::DeleteBucketMetricsConfiguration, series::metrics::delete)
+        .access(api::DeleteBucketMetricsConfiguration, on_bucket!("s3:PutMetricsConfiguration"))
+        .stored(api::ListBucketMetricsConfigurations, series::metrics::list)
+        .access(api::ListBucketMetricsConfigurations, on_bucket!("s3:GetMetricsConfiguration"))
+        .stored(api::PutBucketIntelligentTieringConfiguration, series::tiering::put)
+        .access(api::PutBucketIntelligentTieringConfiguration, on_bucket!("s3:PutIntelligentTieringConfiguration"))
+        .stored(api::GetBucketIntelligentTieringConfiguration, series::tiering::get)
+        .access(api::GetBucketIntelligentTieringConfiguration, on_bucket!("s3:GetIntelligentTieringConfiguration"))
+        .stored(api::DeleteBucketIntelligentTieringConfiguration, series::tiering::delete)
+        .access(api::DeleteBucketIntelligentTieringConfiguration, on_bucket!("s3:PutIntelligentTieringConfiguration"))
+        .stored(api::ListBucketIntelligentTieringConfigurations, series::tiering::list)
+        .access(api::ListBucketIntelligentTieringConfigurations, on_bucket!("s3:GetIntelligentTieringConfiguration"))
+}
+
 impl Service for S3 {
     /// A bucket in the host name goes into the path; a browser's form upload is no operation of the model.
     fn prepare(&self, head: &mut http::request::Parts, host: &str) -> Prepared {
-        if let Some(bucket) = addressing::bucket_of_host(host) {
+        let website = addressing::website_bucket(host);
+        if let Some(bucket) = website.or_else(|| addressing::bucket_of_host(host)) {
             let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             match addressing::into_path(bucket, path_and_query).parse() {
                 Ok(uri) => head.uri = uri,
@@ -136,11 +245,29 @@ impl Service for S3 {
                 }
             }
         }
-        if form::is_form(head) { Prepared::Raw } else { Prepared::Identify }
+        if website.is_some() {
+            head.extensions.insert(website::WebsiteRequest);
+            return Prepared::Raw;
+        }
+        if web::is_preflight(&head.method) || form::is_form(head) {
+            return Prepared::Raw;
+        }
+        match addressing::unknown_subresource(&head.method, &head.uri) {
+            Some(failure) => Prepared::Refuse(failure),
+            None => Prepared::Identify,
+        }
     }
 
     fn raw<'a>(&'a self, cx: &'a Context, request: Request<ByteStream>) -> BoxFuture<'a, Response<ByteStream>> {
-        Box::pin(form::upload(self, cx, request))
+        Box::pin(async move {
+            if request.extensions().get::<website::WebsiteRequest>().is_some() {
+                website::answer(self, cx).await
+            } else if web::is_preflight(request.method()) {
+                web::preflight(self, cx).await
+            } else {
+                form::upload(self, cx, request).await
+            }
+        })
     }
 
     /// A bucket may be open to everybody; its policy says so.
@@ -148,12 +275,34 @@ impl Service for S3 {
         true
     }
 
-    /// The model says 200 of every read; a part of an object is 206.
-    fn finish<'a>(&'a self, _cx: &'a Context, response: &'a mut Response<ByteStream>) -> Option<BoxFuture<'a, ()>> {
+    fn evaluates_anonymous(&self) -> bool {
+        true
+    }
+
+    fn resource_facts<'a>(
+        &'a self,
+        cx: &'a Context,
+        access: &'a Access,
+        resource: &'a Arn,
+    ) -> BoxFuture<'a, ResourceFacts> {
+        Box::pin(permissions::facts(self, cx, access, resource))
+    }
+
+    /// Who has not signed is told no reasons.
+    fn failure(&self, cx: &Context, mut failure: Failure) -> Failure {
+        if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
+            failure.message = "Access Denied".to_owned();
+        }
+        failure
+    }
+
+    /// The model says 200 of every read; a part of an object is 206. Browsers are told what the bucket's rules allow.
+    fn finish<'a>(&'a self, cx: &'a Context, response: &'a mut Response<ByteStream>) -> Option<BoxFuture<'a, ()>> {
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
-        None
+        let asks = cx.headers().contains_key(http::header::ORIGIN) && !web::is_preflight(cx.method());
+        asks.then(|| Box::pin(web::add_headers(self, cx, response)) as BoxFuture<'a, ()>)
     }
 
     fn host_id(&self, _cx: &Context) -> Option<String> {

@@ -11,6 +11,7 @@ use fractus_clock::Timestamp;
 use fractus_store::{BlobRef, Collection};
 use serde::{Deserialize, Serialize};
 
+use crate::configurations::Settings;
 use crate::model::notification::NotificationConfiguration;
 
 /// Buckets by name.
@@ -38,6 +39,8 @@ pub struct Bucket {
     pub tags: Vec<(String, String)>,
     #[serde(default)]
     pub notifications: NotificationConfiguration,
+    #[serde(default, skip_serializing_if = "Settings::is_default")]
+    pub settings: Settings,
 }
 
 /// Where an object's or part's bytes are.

@@ -45,3 +45,14 @@ impl Access {
         self
     }
 }
+
+/// What a service knows of a resource that policies are evaluated for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceFacts {
+    /// The policy on it, as its JSON text.
+    pub policy: Option<String>,
+    /// The account that owns it, where its ARN does not say.
+    pub owner: Option<AccountId>,
+    /// Condition keys whose values lie in the resource, such as `s3:ExistingObjectTag/...`.
+    pub conditions: Vec<(String, Vec<String>)>,
+}

@@ -199,7 +199,11 @@ impl Context {
 
     /// Whether [`Context::authorize`] has anything to ask.
     pub fn evaluates_policies(&self) -> bool {
-        self.host.config().auth == crate::config::AuthMode::Enforced && self.caller.kind != CallerKind::Service
+        match self.caller.kind {
+            CallerKind::Service => false,
+            CallerKind::Anonymous if self.host.service().is_some_and(|service| service.evaluates_anonymous()) => true,
+            _ => self.host.config().auth == crate::config::AuthMode::Enforced,
+        }
     }
 
     /// Evaluates every policy on these accesses; the host does so for each operation that has an access rule, handlers

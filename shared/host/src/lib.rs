@@ -45,7 +45,7 @@ mod tasks;
 #[doc(hidden)]
 pub use serde;
 
-pub use access::Access;
+pub use access::{Access, ResourceFacts};
 pub use background::Waker;
 pub use config::{HostConfig, NoSettings, Settings};
 pub use context::{CalledOperation, Caller, CallerKind, Context};

@@ -1,7 +1,8 @@
 //! What a caller may do: every policy that bears on a call, gathered and evaluated.
 //!
 //! The service says which resources its operation reaches for and which policies hang on them; whoever keeps identities
-//! tells the caller's own policies, over the bus. Only `auth = "enforced"` comes here.
+//! tells the caller's own policies, over the bus. Only `auth = "enforced"` comes here, and anonymous callers of services that
+//! want it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use fractus_clock::Stopwatch;
 use fractus_policy::{Attached, Policies, Policy, Principal, Request, ResourcePolicy, Verdict};
 use fractus_wire::{Failure, Protocol};
 
-use crate::access::Access;
+use crate::access::{Access, ResourceFacts};
+use crate::config::AuthMode;
 use crate::context::{Caller, CallerKind, Context};
 use crate::credentials::ISSUER_OF_LONG_TERM_KEYS;
 use crate::host::Host;
@@ -183,21 +185,25 @@ pub(crate) async fn authorize(cx: &Context, wanted: &[Access]) -> Result<(), Fai
 async fn evaluate(cx: &Context, policies: &CompiledPolicies, access: &Access) -> Result<(), Failure> {
     let action = action(cx, access);
     let arn: Option<Arn> = access.resource.parse().ok();
-    let resource_text = match (&arn, cx.host.service()) {
-        (Some(arn), Some(service)) => service.resource_policy(cx, arn).await,
-        _ => None,
+    let facts = match (&arn, cx.host.service()) {
+        (Some(arn), Some(service)) => service.resource_facts(cx, access, arn).await,
+        _ => ResourceFacts::default(),
     };
     let resource_policy = compile(
-        resource_text.into_iter().map(|document| NamedPolicy { name: access.resource.clone(), document }).collect(),
+        facts.policy.into_iter().map(|document| NamedPolicy { name: access.resource.clone(), document }).collect(),
     )?;
     let principal = principal(&cx.caller);
-    let context = conditions(cx, &principal, policies, access);
+    let mut context = conditions(cx, &principal, policies, access);
+    for (key, values) in &facts.conditions {
+        context.insert_many(key, values.iter().cloned());
+    }
+    let owner = access.owner.as_ref().or(facts.owner.as_ref());
     let named_account = arn.as_ref().map(|arn| arn.account.as_str()).filter(|account| !account.is_empty());
     let request = Request {
         principal: &principal,
         action: &action,
         resource: &access.resource,
-        resource_account: access.owner.as_ref().map(|owner| owner.as_str()).or(named_account),
+        resource_account: owner.map(|owner| owner.as_str()).or(named_account),
         context: &context,
     };
     let (identity, boundary) = (attach(&policies.identity), policies.boundary.as_slice_of_one());
@@ -231,7 +237,7 @@ impl<T> AsSliceOfOne<T> for Option<T> {
 
 fn settle(cx: &Context, verdict: &Verdict<'_>, request: &Request<'_>) -> Result<(), Failure> {
     let Some(message) = verdict.message(request) else { return Ok(()) };
-    if cx.host.config().auth_soft {
+    if cx.host.config().auth_soft && cx.host.config().auth == AuthMode::Enforced {
         tracing::warn!(request_id = %cx.request_id, message, "would be denied");
         return Ok(());
     }

@@ -11,6 +11,7 @@ use fractus_bus::contracts::Credential;
 use fractus_wire::validation::{self, Constraint, Violation};
 use fractus_wire::{ByteStream, Failure, Protocol};
 
+use crate::access::{Access, ResourceFacts};
 use crate::context::Context;
 use crate::operations::{Operations, TableError};
 
@@ -76,6 +77,12 @@ pub trait Service: Send + Sync + 'static {
         false
     }
 
+    /// Whether policies are evaluated for requests without a signature even where `auth` is `off`: nobody has said who
+    /// calls, so only what is open to everybody is given.
+    fn evaluates_anonymous(&self) -> bool {
+        false
+    }
+
     /// What is said of a request that breaks the model's constraints; never asked about one that breaks none. `Ok` leaves
     /// the judgement to the handler, which then sees defaults in the place of what is missing. The default is
     /// [`invalid`]: the form that most services of the protocol have.
@@ -92,6 +99,19 @@ pub trait Service: Send + Sync + 'static {
     fn resource_policy<'a>(&'a self, cx: &'a Context, resource: &'a Arn) -> BoxFuture<'a, Option<String>> {
         let _ = (cx, resource);
         Box::pin(std::future::ready(None))
+    }
+
+    /// Everything that evaluation must know of a resource. The default is its [`Service::resource_policy`] alone.
+    fn resource_facts<'a>(
+        &'a self,
+        cx: &'a Context,
+        access: &'a Access,
+        resource: &'a Arn,
+    ) -> BoxFuture<'a, ResourceFacts> {
+        let _ = access;
+        Box::pin(
+            async move { ResourceFacts { policy: self.resource_policy(cx, resource).await, ..Default::default() } },
+        )
     }
 
     /// A key that this very service has issued. `None`: it issues no keys. (Other services ask over the bus.)

@@ -1,8 +1,11 @@
 //! The rules of S3: plain, synchronous, given the time and the state.
 
+pub mod acl;
 pub mod checksum;
 pub mod conditions;
+pub mod cors;
 pub mod list;
 pub mod names;
 pub mod notification;
 pub mod range;
+pub mod website;

@@ -5,6 +5,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range};
 
+use crate::configurations;
 use crate::error::{Error, Result};
 use crate::model::names;
 use crate::notify::bucket_arn;
@@ -44,6 +45,7 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Res
                 created_at: now,
                 tags: tags.clone(),
                 notifications: Default::default(),
+                settings: Default::default(),
             };
             tx.put(&OWNED_BUCKETS, &scope, &(account, input.bucket.as_str()), &())?;
             Ok(tx.put(&BUCKETS, &scope, &(input.bucket.as_str(),), &bucket)?)
@@ -108,6 +110,7 @@ pub async fn delete(s3: &S3, cx: &Context, input: api::DeleteBucketInput) -> Res
             if tx.keys(&UPLOADS, &scope, uploading, Order::Ascending)?.next().transpose()?.is_some() {
                 return Err(Error::BucketNotEmpty { bucket: input.bucket.clone() });
             }
+            configurations::clear(tx, &scope, &bucket)?;
             tx.delete(&OWNED_BUCKETS, &scope, &(bucket.account.as_str(), bucket.name.as_str()))?;
             tx.delete(&BUCKETS, &scope, &(bucket.name.as_str(),))?;
             Ok(())

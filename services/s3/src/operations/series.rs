@@ -1,0 +1,203 @@
+//! Configurations of which a bucket may have many, each with an id: analytics, inventory, metrics, intelligent tiering.
+
+use fractus_host::Context;
+use fractus_s3_api as api;
+use fractus_wire::{Failure, Shape};
+
+use crate::configurations::{self, Kind, Of, of};
+use crate::error::{Error, Result};
+use crate::operations::buckets::{decode_token, encode_token};
+use crate::service::S3;
+use crate::store::Bucket;
+
+/// The most configurations of a kind on a bucket, and on a page.
+const MAX_CONFIGURATIONS: usize = 1_000;
+const PAGE: usize = 100;
+
+fn check_id(asked: &str, given: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if asked.is_empty() || asked.len() > 64 || !asked.bytes().all(allowed) || asked != given {
+        let message = "The specified configuration ID is not valid.";
+        return Err(Error::Other(Box::new(Failure::new("InvalidConfigurationId", 400, message))));
+    }
+    Ok(())
+}
+
+/// Keeps one; a further one only below the limit.
+async fn put(s3: &S3, cx: &Context, of: Of<'_>, kind: Kind, id: &str, shape: &(dyn Shape + Sync)) -> Result<()> {
+    configurations::change(s3, cx, of, |tx, scope, bucket: &mut Bucket| {
+        let is_new = configurations::text(tx, scope, bucket, kind, id)?.is_none();
+        if is_new && configurations::count(tx, scope, bucket, kind, MAX_CONFIGURATIONS)? >= MAX_CONFIGURATIONS {
+            let message = "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
+            return Err(Error::Other(Box::new(Failure::new("TooManyConfigurations", 400, message))));
+        }
+        configurations::set(tx, scope, bucket, kind, id, shape)
+    })
+    .await
+}
+
+fn not_there(bucket: &str) -> Error {
+    crate::operations::missing("NoSuchConfiguration", "The specified configuration does not exist.", bucket)
+}
+
+async fn get<T: Shape + Default>(s3: &S3, cx: &Context, of: Of<'_>, kind: Kind, id: &str) -> Result<T> {
+    configurations::get(s3, cx, of, kind, id).await?.ok_or_else(|| not_there(of.bucket))
+}
+
+async fn delete(s3: &S3, cx: &Context, of: Of<'_>, kind: Kind, id: &str) -> Result<()> {
+    if configurations::delete(s3, cx, of, kind, id).await? { Ok(()) } else { Err(not_there(of.bucket)) }
+}
+
+/// A page, and the token of the next.
+async fn list<T: Shape + Default>(
+    s3: &S3,
+    cx: &Context,
+    of: Of<'_>,
+    kind: Kind,
+    token: Option<&str>,
+) -> Result<(Vec<T>, Option<String>)> {
+    let after = token.map(decode_token).transpose()?;
+    let (found, more) = configurations::list(s3, cx, of, kind, after.as_deref(), PAGE).await?;
+    let next = found.last().filter(|_| more).map(|(id, _)| encode_token(id));
+    Ok((found.into_iter().map(|(_, shape)| shape).collect(), next))
+}
+
+/// An operation's input and output by its marker.
+macro_rules! paste_input {
+    ($operation:ident) => {
+        <api::$operation as fractus_wire::Operation>::Input
+    };
+}
+macro_rules! paste_output {
+    ($operation:ident) => {
+        <api::$operation as fractus_wire::Operation>::Output
+    };
+}
+
+/// The four operations of a kind: put, get, delete, list.
+macro_rules! operations_of {
+    ($module:ident, $kind:expr, $configuration:ident, $check:expr,
+     $put:ident, $get:ident, $delete:ident, $list:ident, $member:ident, $members:ident) => {
+        pub mod $module {
+            use super::*;
+
+            const KIND: Kind = $kind;
+
+            pub async fn put(s3: &S3, cx: &Context, input: paste_input!($put)) -> Result<paste_output!($put)> {
+                check_id(&input.id, &input.$member.id)?;
+                let check: fn(&api::$configuration) -> Result<()> = $check;
+                check(&input.$member)?;
+                super::put(s3, cx, of!(input), KIND, &input.id, &input.$member).await?;
+                Ok(Default::default())
+            }
+
+            pub async fn get(s3: &S3, cx: &Context, input: paste_input!($get)) -> Result<paste_output!($get)> {
+                let found = super::get(s3, cx, of!(input), KIND, &input.id).await?;
+                let mut output = <paste_output!($get)>::default();
+                output.$member = Some(found);
+                Ok(output)
+            }
+
+            pub async fn delete(s3: &S3, cx: &Context, input: paste_input!($delete)) -> Result<paste_output!($delete)> {
+                super::delete(s3, cx, of!(input), KIND, &input.id).await?;
+                Ok(Default::default())
+            }
+
+            pub async fn list(s3: &S3, cx: &Context, input: paste_input!($list)) -> Result<paste_output!($list)> {
+                let token = input.continuation_token.as_deref();
+                let (found, next) = super::list(s3, cx, of!(input), KIND, token).await?;
+                let mut output = <paste_output!($list)>::default();
+                output.is_truncated = Some(next.is_some());
+                output.next_continuation_token = next;
+                output.continuation_token = input.continuation_token;
+                output.$members = Some(found);
+                Ok(output)
+            }
+        }
+    };
+}
+
+fn check_inventory(inventory: &api::InventoryConfiguration) -> Result<()> {
+    let destination = &inventory.destination.s3_bucket_destination;
+    if !destination.bucket.starts_with("arn:") || !destination.bucket.contains(":s3:::") {
+        let message = "Invalid destination bucket ARN";
+        return Err(Error::Other(Box::new(Failure::new("InvalidS3DestinationBucket", 400, message))));
+    }
+    let unknown = matches!(destination.format, api::InventoryFormat::Unknown(_))
+        || matches!(inventory.schedule.frequency, api::InventoryFrequency::Unknown(_))
+        || matches!(inventory.included_object_versions, api::InventoryIncludedObjectVersions::Unknown(_))
+        || inventory.optional_fields.iter().flatten().any(|f| matches!(f, api::InventoryOptionalField::Unknown(_)));
+    if unknown { Err(Error::MalformedXml) } else { Ok(()) }
+}
+
+/// Objects wait at least so long before they go to an archive tier.
+fn check_tiering(tiering: &api::IntelligentTieringConfiguration) -> Result<()> {
+    if tiering.tierings.is_empty() || matches!(tiering.status, api::IntelligentTieringStatus::Unknown(_)) {
+        return Err(Error::MalformedXml);
+    }
+    let within = |tier: &api::Tiering| match tier.access_tier {
+        api::IntelligentTieringAccessTier::ArchiveAccess => (90..=730).contains(&tier.days),
+        api::IntelligentTieringAccessTier::DeepArchiveAccess => (180..=730).contains(&tier.days),
+        api::IntelligentTieringAccessTier::Unknown(_) => false,
+    };
+    match tiering.tierings.iter().find(|tier| !within(tier)) {
+        Some(tier) if matches!(tier.access_tier, api::IntelligentTieringAccessTier::Unknown(_)) => {
+            Err(Error::MalformedXml)
+        }
+        Some(tier) => Err(Error::invalid_argument(
+            "Days",
+            tier.days.to_string(),
+            "The number of days for the access tier is outside of its limits",
+        )),
+        None => Ok(()),
+    }
+}
+
+operations_of!(
+    analytics,
+    Kind::Analytics,
+    AnalyticsConfiguration,
+    |_| Ok(()),
+    PutBucketAnalyticsConfiguration,
+    GetBucketAnalyticsConfiguration,
+    DeleteBucketAnalyticsConfiguration,
+    ListBucketAnalyticsConfigurations,
+    analytics_configuration,
+    analytics_configuration_list
+);
+operations_of!(
+    inventory,
+    Kind::Inventory,
+    InventoryConfiguration,
+    check_inventory,
+    PutBucketInventoryConfiguration,
+    GetBucketInventoryConfiguration,
+    DeleteBucketInventoryConfiguration,
+    ListBucketInventoryConfigurations,
+    inventory_configuration,
+    inventory_configuration_list
+);
+operations_of!(
+    metrics,
+    Kind::Metrics,
+    MetricsConfiguration,
+    |_| Ok(()),
+    PutBucketMetricsConfiguration,
+    GetBucketMetricsConfiguration,
+    DeleteBucketMetricsConfiguration,
+    ListBucketMetricsConfigurations,
+    metrics_configuration,
+    metrics_configuration_list
+);
+operations_of!(
+    tiering,
+    Kind::IntelligentTiering,
+    IntelligentTieringConfiguration,
+    check_tiering,
+    PutBucketIntelligentTieringConfiguration,
+    GetBucketIntelligentTieringConfiguration,
+    DeleteBucketIntelligentTieringConfiguration,
+    ListBucketIntelligentTieringConfigurations,
+    intelligent_tiering_configuration,
+    intelligent_tiering_configuration_list
+);
