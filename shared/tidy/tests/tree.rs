@@ -11,9 +11,24 @@ use figment::value::{Dict, Value};
 use fractus_tidy::{File, compare_list, crate_of, crates, files, operations_of_model};
 
 /// The shared crates from the lowest layer up; a crate may depend on those before it only.
-const LAYERS: [&str; 15] = [
-    "clock", "aws", "models", "wire", "codegen", "sigv4", "policy", "store", "bus", "client", "compute", "handoff",
-    "host", "testkit", "tidy",
+const LAYERS: [&str; 16] = [
+    "clock",
+    "aws",
+    "patterns",
+    "schedules",
+    "models",
+    "wire",
+    "codegen",
+    "sigv4",
+    "policy",
+    "store",
+    "bus",
+    "client",
+    "compute",
+    "handoff",
+    "host",
+    "testkit",
+    "tidy",
 ];
 
 fn manifest(file: &File) -> Dict {
