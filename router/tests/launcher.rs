@@ -7,6 +7,7 @@ mod common;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{call, signed};
@@ -127,6 +128,39 @@ async fn a_service_starts_with_its_first_request_and_again_when_it_dies() {
         answer.contains("sqs ") && !answer.contains(&format!("sqs {first} "))
     })
     .await;
+}
+
+/// A connection that breaks without an answer is what clients try again; an answer is never an error.
+#[tokio::test]
+async fn no_client_is_told_of_a_death() {
+    let stack = Stack::start(&["sqs"], &["--eager"]).await;
+    let mut pid = stack.pid_of("sqs").await;
+    let killed = AtomicBool::new(false);
+    let load = async {
+        let mut served = 0;
+        while !killed.load(Ordering::Relaxed) {
+            let answers = futures::future::join_all((0..8).map(|_| stack.call("sqs", "/"))).await;
+            for answer in answers.into_iter().filter(|answer| !answer.is_empty()) {
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                served += 1;
+            }
+        }
+        served
+    };
+    let kills = async {
+        for _ in 0..4 {
+            kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+            // The first call after the death is held, or handed to a process that is no more.
+            let mut answer = stack.call("sqs", "/").await;
+            while answer.is_empty() || answer.contains(&format!("sqs {pid} ")) {
+                answer = stack.call("sqs", "/").await;
+            }
+            pid = answer.rsplit("\r\n\r\n").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        }
+        killed.store(true, Ordering::Relaxed);
+    };
+    let (served, ()) = tokio::join!(load, kills);
+    assert!(served > 0);
 }
 
 #[tokio::test]

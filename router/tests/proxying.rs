@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{call, echo, signed, start_handed_service, start_router, start_service};
+use common::{call, echo, signed, start_handed_service, start_router, start_service, text};
+use fractus_router::proxy::hold::MOST_HELD;
 use fractus_router::proxy::targets::TargetKind;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -18,12 +19,12 @@ async fn requests_reach_their_service_with_the_callers_host() {
     }
     let sqs = format!("POST / HTTP/1.1\nHost: sqs.us-east-1.localhost:4566\nAuthorization: {}", signed("sqs"));
     let answer = call(running.address, &sqs, "hello").await;
-    assert!(answer.ends_with("sqs POST / host=sqs.us-east-1.localhost:4566 proto=- hello"), "{answer}");
+    assert!(answer.ends_with("sqs POST / host=sqs.us-east-1.localhost:4566 proto=http hello"), "{answer}");
 
     let form = "POST / HTTP/1.1\nHost: localhost\nContent-Type: application/x-www-form-urlencoded";
     let body = "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=x";
     let answer = call(running.address, form, body).await;
-    assert!(answer.ends_with(&format!("sts POST / host=localhost proto=- {body}")), "{answer}");
+    assert!(answer.ends_with(&format!("sts POST / host=localhost proto=http {body}")), "{answer}");
 }
 
 #[tokio::test]
@@ -101,4 +102,76 @@ async fn read_answer(stream: &mut BufReader<TcpStream>) -> String {
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.unwrap();
     String::from_utf8(body).unwrap()
+}
+
+#[tokio::test]
+async fn services_learn_who_called() {
+    let running = start_router().await;
+    let url = start_service(|request| async move {
+        let header = |name| request.headers().get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
+        text(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"].map(header).join(" | "))
+    })
+    .await;
+    running.router.targets.set_kind("sqs", TargetKind::Url(url)).unwrap();
+    let head = format!("POST / HTTP/1.1\nHost: sqs.localhost:1\nAuthorization: {}", signed("sqs"));
+    let answer = call(running.address, &head, "").await;
+    assert!(answer.ends_with("\r\n127.0.0.1 | http | sqs.localhost:1"), "{answer}");
+
+    // A proxy before the router has said more than the router can know.
+    let behind =
+        format!("{head}\nX-Forwarded-For: 203.0.113.7\nX-Forwarded-Proto: https\nX-Forwarded-Host: example.org");
+    let answer = call(running.address, &behind, "").await;
+    assert!(answer.ends_with("\r\n203.0.113.7, 127.0.0.1 | https | example.org"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_is_held_until_its_service_is_back() {
+    let running = start_router().await;
+    let targets = &running.router.targets;
+    targets.set_replicas("sqs", vec![("http://127.0.0.1:1".to_owned(), None)]);
+    let head = format!("POST / HTTP/1.1\nHost: localhost\nAuthorization: {}", signed("sqs"));
+    let held: Vec<_> = (0..20)
+        .map(|_| {
+            let (address, head) = (running.address, head.clone());
+            tokio::spawn(async move { call(address, &head, "hello").await })
+        })
+        .collect();
+    // All of them have found nobody, and then that there is nobody.
+    while targets.places_to_wait() > MOST_HELD - 20 {
+        tokio::task::yield_now().await;
+    }
+    targets.set_replicas("sqs", Vec::new());
+    let url = start_service(|request| echo("sqs", request)).await;
+    targets.set_replicas("sqs", vec![(url, None)]);
+    for answer in held {
+        let answer = answer.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+    }
+    assert_eq!(targets.places_to_wait(), MOST_HELD);
+}
+
+#[tokio::test]
+async fn what_may_have_been_acted_on_is_an_error_to_retry_and_reads_are_sent_again() {
+    let running = start_router().await;
+    // It reads a request and dies without a word, as a killed process does.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dying = format!("http://{}", listener.local_addr().unwrap());
+    let targets = running.router.clone();
+    tokio::spawn(async move {
+        let targets = &targets.targets;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut read = [0; 4096];
+            let length = stream.read(&mut read).await.unwrap();
+            if read[..length].starts_with(b"GET") {
+                let url = start_service(|request| echo("s3", request)).await;
+                targets.set_replicas("s3", vec![(url, None)]);
+            }
+        }
+    });
+    running.router.targets.set_replicas("s3", vec![(dying, None)]);
+    let put = format!("PUT /b/k HTTP/1.1\nHost: localhost\nAuthorization: {}", signed("s3"));
+    let answer = call(running.address, &put, "x").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("<Code>ServiceUnavailable</Code>"), "{answer}");
+    let answer = call(running.address, &put.replace("PUT", "GET"), "").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("s3 GET /b/k"), "{answer}");
 }

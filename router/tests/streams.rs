@@ -168,7 +168,7 @@ async fn http2_without_tls_carries_many_requests_at_once() {
         let answer = answer.await.unwrap();
         assert_eq!(answer.version(), http::Version::HTTP_2);
         let said = answer.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(said, format!("sqs POST /{number} host=sqs.us-east-1.localhost:4566 proto=- body {number}"));
+        assert_eq!(said, format!("sqs POST /{number} host=sqs.us-east-1.localhost:4566 proto=http body {number}"));
     }
 }
 

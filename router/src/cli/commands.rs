@@ -24,7 +24,7 @@ use crate::config::{Config, Environment};
 use crate::launcher::up::{self, Asked};
 use crate::proxy::body::{BoxError, RouterBody};
 use crate::proxy::credentials::Credentials;
-use crate::{Router, discovery, edge};
+use crate::{Router, bridge, discovery, edge};
 
 #[derive(Debug, Parser)]
 #[command(name = "fractus", version, about = "AWS on your own machine")]
@@ -227,6 +227,7 @@ async fn router(config: &Config) -> Result<(), BoxError> {
     let authority = config.data_dir.as_ref().map(|folder| folder.join("tls"));
     let router = Arc::new(Router::new(Certificates::new(authority), config.hybrid(), Credentials::of_process()));
     config.point_targets(&router.targets)?;
+    let bridge = bridge::begin(&router, config, config.nats_url.as_deref());
     if let Some(url) = &config.nats_url {
         let bus = Bus::connect(BusConfig::new(Some(url.clone()), "router", router.request_id()));
         tokio::spawn(discovery::follow(router.clone(), bus.directory(), std::collections::BTreeSet::new()));
@@ -242,6 +243,7 @@ async fn router(config: &Config) -> Result<(), BoxError> {
     stop.await;
     drain.send_replace(true);
     serving.await?;
+    bridge.end().await;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! Giving a plain HTTP/1.1 connection to the service that its first request names.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fractus_handoff::{Depth, MAX_READ_AHEAD_BYTES, RouteFacts, RouteKey};
@@ -11,6 +13,11 @@ use tokio::net::TcpStream;
 use super::opening::{HEAD_TIMEOUT, MAX_HEADERS, Refusal, refuse};
 use crate::route::{self, Routing};
 use crate::router::Router;
+
+/// Processes that a connection is offered to.
+const MAX_ATTEMPTS: usize = 2;
+/// The end of a process is known after this, if it has ended.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Hands the connection over if its service can take it; else gives it back, to be served here.
 pub async fn hand_over(
@@ -35,18 +42,53 @@ pub async fn hand_over(
         Decided::Here => None,
     };
     let Some((service, key)) = decided else { return Some((read.freeze(), stream)) };
-    // Without a service there is an error to tell, which is done where requests are served.
-    let Ok(target) = router.targets.ready(&service).await else { return Some((read.freeze(), stream)) };
-    let Some(replica) = target.pick(&[]) else { return Some((read.freeze(), stream)) };
-    let Some(sender) = replica.handoff() else { return Some((read.freeze(), stream)) };
-    match sender.send(&stream, peer, &key, &read).await {
-        Ok(()) => None,
-        Err(error) => {
-            tracing::debug!(%service, url = replica.url, %error, "a hand-off failed; proxying");
-            replica.forget_handoff();
-            Some((read.freeze(), stream))
-        }
+    match give(router, &service, &key, &read, &stream, peer).await {
+        Given::Away => None,
+        Given::Kept => Some((read.freeze(), stream)),
     }
+}
+
+enum Given {
+    Away,
+    /// There is an error to tell, or the service takes no connections: both are done where requests are served.
+    Kept,
+}
+
+/// Gives the connection to the service; to the process that follows, when the one that was known has died.
+async fn give(
+    router: &Router,
+    service: &str,
+    key: &RouteKey,
+    read: &[u8],
+    stream: &TcpStream,
+    peer: SocketAddr,
+) -> Given {
+    for _ in 0..MAX_ATTEMPTS {
+        let Ok(target) = router.targets.ready(service).await else { return Given::Kept };
+        let Some(replica) = target.pick(&[]) else { return Given::Kept };
+        let changed = target.changed();
+        let failed = match replica.handoff() {
+            Ok(None) => return Given::Kept,
+            Ok(Some(sender)) => match sender.send(stream, peer, key, read).await {
+                Ok(()) => return Given::Away,
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        tracing::debug!(%service, url = replica.url, error = %failed, "a hand-off failed");
+        replica.forget_handoff();
+        if !is_death(&failed) {
+            return Given::Kept;
+        }
+        // Its end is noticed any moment; a process that lives on without its socket is proxied.
+        let _ = tokio::time::timeout(NOTICE_TIMEOUT, changed).await;
+    }
+    Given::Kept
+}
+
+fn is_death(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotConnected, NotFound};
+    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotConnected | NotFound)
 }
 
 enum Decided {

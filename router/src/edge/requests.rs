@@ -15,6 +15,7 @@ use crate::admin;
 use crate::answer::{self, Failure};
 use crate::proxy::body::RouterBody;
 use crate::proxy::forward::{self, ForwardError};
+use crate::proxy::hold::Hold;
 use crate::proxy::targets::{TargetKind, Unavailable};
 use crate::route::{self, Form, Routing, ServiceName};
 use crate::router::Router;
@@ -64,30 +65,68 @@ async fn pass_on(
     caller: Caller,
 ) -> Response<RouterBody> {
     let form = answer::error_form(&RouteFacts::of_parts(&parts), &parts.headers, &service);
-    let fail = |failure: Failure| failure.answer(form, &router.request_id());
-    let target = match router.targets.ready(&service).await {
-        Ok(target) => target,
-        Err(why) => return fail(unavailable(&service, &why)),
-    };
-    if target.kind == TargetKind::Aws {
-        let sent = router.hybrid.send(&service, Request::from_parts(parts, body), &router.credentials).await;
-        return sent.unwrap_or_else(|error| {
+    let request = Request::from_parts(parts, body);
+    let answered = if router.targets.get(&service).kind == TargetKind::Aws {
+        router.hybrid.send(&service, request, &router.credentials).await.map_err(|error| {
             tracing::info!(%service, %error, "no answer from AWS");
-            fail(Failure::unavailable(format!("The service {service} points to AWS: {error}.")))
-        });
-    }
-    match forward::forward(&target, Request::from_parts(parts, body), caller.tls).await {
-        Ok(response) => response,
-        Err(error @ ForwardError::Unreachable(_)) => {
-            tracing::info!(%service, error = &error as &dyn std::error::Error, "no answer");
-            fail(unavailable(&service, &Unavailable::NotRunning))
+            Failure::unavailable(format!("The service {service} points to AWS: {error}."))
+        })
+    } else {
+        pass_to_replica(router, &service, request, caller).await
+    };
+    answered.unwrap_or_else(|failure| failure.answer(form, &router.request_id()))
+}
+
+/// Sends the request to a replica; while the service comes back after its death, it is held.
+async fn pass_to_replica(
+    router: &Arc<Router>,
+    service: &str,
+    mut request: Request<RouterBody>,
+    caller: Caller,
+) -> Result<Response<RouterBody>, Failure> {
+    let upgrade = forward::prepare(&mut request, caller);
+    let mut hold = Hold::new(&router.targets);
+    let mut broke_once = false;
+    loop {
+        let target = match router.targets.ready(service).await {
+            Ok(target) => target,
+            Err(Unavailable::NotRunning) if wait(router, service, &mut hold).await => continue,
+            Err(why) => return Err(unavailable(service, &why)),
+        };
+        match forward::send_to_any(&target, request).await {
+            Ok(response) => return Ok(upgrade.finish(response)),
+            Err(ForwardError::Unreachable(unsent, error)) => {
+                request = *unsent;
+                if !wait(router, service, &mut hold).await {
+                    tracing::info!(%service, error = error.as_ref().map(tracing::field::display), "no answer");
+                    return Err(unavailable(service, &Unavailable::NotRunning));
+                }
+            }
+            Err(ForwardError::Broken(again, error)) => {
+                // What changes nothing is sent once more; not again and again, since the service may have died of it.
+                request = match again {
+                    Some(again) if !broke_once => *again,
+                    _ => return Err(broke_off(service, &error)),
+                };
+                broke_once = true;
+                if !wait(router, service, &mut hold).await {
+                    return Err(broke_off(service, &error));
+                }
+            }
         }
-        Err(error @ ForwardError::Broken(_)) => {
-            tracing::info!(%service, error = &error as &dyn std::error::Error, "no answer");
-            let message = format!("The service {service} broke off before it answered.");
-            fail(Failure { status: StatusCode::BAD_GATEWAY, code: "ServiceUnavailable", message })
-        }
     }
+}
+
+/// The request may have been acted on, which only its sender can judge: SDKs send it again.
+fn broke_off(service: &str, error: &hyper::Error) -> Failure {
+    tracing::info!(%service, %error, "a service broke off");
+    Failure::unavailable(format!("The service {service} broke off before it answered."))
+}
+
+/// Waits until a service that is expected back may be there. One at a fixed URL is nobody's to start again.
+async fn wait(router: &Router, service: &str, hold: &mut Hold<'_>) -> bool {
+    let target = router.targets.get(service);
+    target.kind == TargetKind::Auto && target.is_expected() && hold.wait(&target).await
 }
 
 fn unavailable(service: &str, why: &Unavailable) -> Failure {

@@ -175,6 +175,8 @@ impl Supervisor {
                 Ok(None) => break,
                 Ok(Some(ended)) => {
                     tracing::warn!(service = self.managed.name, %ended, pause_ms = pause.as_millis(), "a service ended unasked; it is started again");
+                    // Who asks from now on waits for the next process.
+                    self.managed.status.send_replace(ServiceStatus::Starting);
                     restart = true;
                 }
                 Err(why) => {

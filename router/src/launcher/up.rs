@@ -16,7 +16,7 @@ use super::{LaunchSettings, Launcher};
 use crate::certificates::Certificates;
 use crate::config::{Config, ConfigError, closest};
 use crate::proxy::credentials::Credentials;
-use crate::{Router, discovery, edge};
+use crate::{Router, bridge, discovery, edge};
 
 /// What nats-server gets to end in.
 const NATS_GRACE: Duration = Duration::from_secs(3);
@@ -51,7 +51,9 @@ pub struct Asked {
 /// Runs a stack until `stop` completes.
 pub async fn up(config: &Config, asked: Asked, stop: impl Future<Output = ()>) -> Result<(), UpError> {
     let folder = asked.programs.clone().or_else(own_folder).unwrap_or_default();
-    let programs = chosen(installed(&folder), &asked.services)?;
+    let mut programs = chosen(installed(&folder), &asked.services)?;
+    // One that points elsewhere has no process here, which would take its deliveries.
+    programs.retain(|name, _| config.targets.get(name).is_none_or(|target| target == "auto"));
     let listener = TcpListener::bind(&config.listen)
         .await
         .map_err(|source| UpError::Listen { address: config.listen.clone(), source })?;
@@ -71,6 +73,7 @@ pub async fn up(config: &Config, asked: Asked, stop: impl Future<Output = ()>) -
     let authority = config.data_dir.as_ref().map(|folder| folder.join("tls"));
     let router = Arc::new(Router::new(Certificates::new(authority), config.hybrid(), Credentials::of_process()));
     config.point_targets(&router.targets)?;
+    let bridge = bridge::begin(&router, config, nats_url.as_deref());
     let bus = nats_url.map(|url| Bus::connect(BusConfig::new(Some(url), "router", router.request_id())));
     let launcher = Launcher::begin(&settings, &router, bus.clone());
     router.targets.set_starter(launcher.clone());
@@ -94,6 +97,7 @@ pub async fn up(config: &Config, asked: Asked, stop: impl Future<Output = ()>) -
         tracing::warn!("the port was cut off");
     }
     launcher.stop().await;
+    bridge.end().await;
     if let Some((nats, _)) = nats {
         nats.stop(NATS_GRACE).await;
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fractus_handoff::Sender;
@@ -30,6 +30,7 @@ pub struct Endpoint {
     address: Address,
     idle: Mutex<Vec<SendRequest<RouterBody>>>,
     in_flight: AtomicUsize,
+    unreachable: AtomicBool,
     handoff: Option<Handoff>,
 }
 
@@ -45,9 +46,9 @@ pub enum SendError {
     /// No byte of it was sent: another replica may have it.
     #[error("it cannot be reached")]
     NotSent(Box<Request<RouterBody>>, #[source] io::Error),
-    /// It may have been acted on.
+    /// It may have been acted on. A request that changes nothing comes back, to be sent again.
     #[error("the connection broke before the answer")]
-    Broken(#[source] hyper::Error),
+    Broken(Option<Box<Request<RouterBody>>>, #[source] hyper::Error),
 }
 
 impl Endpoint {
@@ -57,6 +58,7 @@ impl Endpoint {
             address: Address::parse(url)?,
             idle: Mutex::default(),
             in_flight: AtomicUsize::new(0),
+            unreachable: AtomicBool::new(false),
             handoff: handoff.map(|path| Handoff { path, sender: Mutex::default() }),
         })
     }
@@ -65,21 +67,23 @@ impl Endpoint {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Whether the last attempt to open a connection failed.
+    pub fn is_unreachable(&self) -> bool {
+        self.unreachable.load(Ordering::Relaxed)
+    }
+
     pub fn handoff_path(&self) -> Option<&std::path::Path> {
         self.handoff.as_ref().map(|handoff| handoff.path.as_path())
     }
 
-    /// The way to hand connections over, if the replica offers one and is there.
-    pub fn handoff(&self) -> Option<Arc<Sender>> {
-        let handoff = self.handoff.as_ref()?;
+    /// The way to hand connections over, if the replica offers one; an error if it is not there.
+    pub fn handoff(&self) -> io::Result<Option<Arc<Sender>>> {
+        let Some(handoff) = &self.handoff else { return Ok(None) };
         let mut sender = handoff.sender.lock();
         if sender.is_none() {
-            match Sender::connect(&handoff.path) {
-                Ok(connected) => *sender = Some(Arc::new(connected)),
-                Err(error) => tracing::debug!(path = %handoff.path.display(), %error, "no hand-off; proxying"),
-            }
+            *sender = Some(Arc::new(Sender::connect(&handoff.path)?));
         }
-        sender.clone()
+        Ok(sender.clone())
     }
 
     /// After a failed hand-off: the next one connects anew.
@@ -100,18 +104,21 @@ impl Endpoint {
                 // The replica may have closed the idle connection as we wrote: only what changes nothing is repeated.
                 Err((None, error)) => match again {
                     Some(again) => request = again,
-                    None => return Err(SendError::Broken(error)),
+                    None => return Err(SendError::Broken(None, error)),
                 },
             }
         }
-        let sender = match self.open().await {
+        let opened = self.open().await;
+        self.unreachable.store(opened.is_err(), Ordering::Relaxed);
+        let sender = match opened {
             Ok(sender) => sender,
             Err(error) => return Err(SendError::NotSent(Box::new(request), error)),
         };
+        let again = replay_of(&request).map(Box::new);
         match self.exchange(sender, request, &in_flight).await {
             Ok(response) => Ok(response),
             Err((Some(unsent), error)) => Err(SendError::NotSent(Box::new(unsent), io::Error::other(error))),
-            Err((None, error)) => Err(SendError::Broken(error)),
+            Err((None, error)) => Err(SendError::Broken(again, error)),
         }
     }
 
@@ -119,7 +126,7 @@ impl Endpoint {
     pub async fn ask(self: &Arc<Self>, request: Request<RouterBody>) -> Result<Response<RouterBody>, BoxError> {
         self.send(request).await.map_err(|error| match error {
             SendError::NotSent(_, source) => format!("{} cannot be reached: {source}", self.url).into(),
-            SendError::Broken(source) => format!("{} broke off: {source}", self.url).into(),
+            SendError::Broken(_, source) => format!("{} broke off: {source}", self.url).into(),
         })
     }
 

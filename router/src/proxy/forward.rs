@@ -1,57 +1,67 @@
 //! One request, passed on.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use fractus_handoff::{is_upgrade, join_upgrades, strip_hop_headers};
-use http::header::HOST;
+use http::header::{HOST, HeaderMap};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
+use hyper::upgrade::OnUpgrade;
 
 use super::body::RouterBody;
 use super::endpoint::{Endpoint, SendError};
 use super::targets::Target;
+use crate::edge::Caller;
 
 /// Replicas that are tried before the caller hears of it.
 const MAX_ATTEMPTS: usize = 3;
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
+    /// Nothing of it was sent, so it may be sent later.
     #[error("no replica can be reached")]
-    Unreachable(#[source] Option<std::io::Error>),
+    Unreachable(Box<Request<RouterBody>>, #[source] Option<std::io::Error>),
+    /// It may have been acted on. A request that changes nothing comes back.
     #[error("the replica broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(Option<Box<Request<RouterBody>>>, #[source] hyper::Error),
+}
+
+/// The caller's side of a change to another protocol, kept while its request is sent.
+pub struct Upgrade(Option<OnUpgrade>);
+
+/// Makes the request what is passed on: in origin form, with what the router knows of its caller.
+pub fn prepare(request: &mut Request<RouterBody>, caller: Caller) -> Upgrade {
+    let upgrade = if is_upgrade(request.headers()) { request.extensions_mut().remove::<OnUpgrade>() } else { None };
+    to_origin_form(request);
+    say_who_called(request.headers_mut(), caller);
+    Upgrade(upgrade)
+}
+
+impl Upgrade {
+    /// Joins the two sides if the service agreed, and takes off the answer what was of its hop.
+    pub fn finish(self, mut response: Response<RouterBody>) -> Response<RouterBody> {
+        if let Some(upgrade) = self.0 {
+            let mut caller = Request::new(());
+            caller.extensions_mut().insert(upgrade);
+            join_upgrades(&mut caller, &mut response);
+        }
+        strip_hop_headers(response.headers_mut());
+        response
+    }
 }
 
 /// Sends `request` to a replica of `target`: to another when the first cannot be reached, never twice when it may have
-/// been acted on. Upgrades are joined.
-pub async fn forward(
+/// been acted on.
+pub async fn send_to_any(
     target: &Target,
     mut request: Request<RouterBody>,
-    tls: bool,
 ) -> Result<Response<RouterBody>, ForwardError> {
-    let upgrade = if is_upgrade(request.headers()) {
-        request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>()
-    } else {
-        None
-    };
-    to_origin_form(&mut request);
-    if tls {
-        request.headers_mut().insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
-    }
-    let mut response = send_to_any(target, request).await?;
-    if let Some(upgrade) = upgrade {
-        let mut caller = Request::new(());
-        caller.extensions_mut().insert(upgrade);
-        join_upgrades(&mut caller, &mut response);
-    }
-    strip_hop_headers(response.headers_mut());
-    Ok(response)
-}
-
-async fn send_to_any(target: &Target, mut request: Request<RouterBody>) -> Result<Response<RouterBody>, ForwardError> {
     let mut tried: Vec<Arc<Endpoint>> = Vec::new();
     let mut last = None;
     while tried.len() < MAX_ATTEMPTS {
@@ -64,10 +74,10 @@ async fn send_to_any(target: &Target, mut request: Request<RouterBody>) -> Resul
                 last = Some(error);
                 tried.push(replica);
             }
-            Err(SendError::Broken(error)) => return Err(ForwardError::Broken(error)),
+            Err(SendError::Broken(again, error)) => return Err(ForwardError::Broken(again, error)),
         }
     }
-    Err(ForwardError::Unreachable(last))
+    Err(ForwardError::Unreachable(Box::new(request), last))
 }
 
 /// Origin form, and the caller's Host as it was: URLs in answers are made from it.
@@ -81,4 +91,27 @@ fn to_origin_form(request: &mut Request<RouterBody>) {
     *request.uri_mut() = Uri::from(path_and_query);
     *request.version_mut() = Version::HTTP_11;
     strip_hop_headers(request.headers_mut());
+}
+
+/// Address, scheme and host of the caller. What a proxy before this one said stays: its list of addresses goes on here,
+/// and only it knows whether it took TLS off.
+fn say_who_called(headers: &mut HeaderMap, caller: Caller) {
+    let before = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let mut list = before.collect::<Vec<_>>().join(", ");
+    let comma = if list.is_empty() { "" } else { ", " };
+    // Writing to a string does not fail.
+    let _ = write!(list, "{comma}{}", caller.peer.ip());
+    if let Ok(list) = HeaderValue::try_from(list) {
+        headers.insert(X_FORWARDED_FOR, list);
+    }
+    if caller.tls {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    } else if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    if !headers.contains_key(X_FORWARDED_HOST)
+        && let Some(host) = headers.get(HOST).cloned()
+    {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
 }

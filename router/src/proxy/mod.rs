@@ -1,12 +1,14 @@
 //! Passing requests on where a connection cannot be handed over: TLS, HTTP/2, services on other machines, real AWS.
 //!
 //! Read in this order: [`body`] (what is streamed), [`endpoint`] (one replica and its open connections), [`targets`]
-//! (which replicas a service has, and which is next), [`forward`] (one request), [`hybrid`] (one request to AWS itself).
+//! (which replicas a service has, and which is next), [`forward`] (one request), [`hold`] (waiting for a service that comes
+//! back), [`hybrid`] (one request to AWS itself).
 
 pub mod body;
 pub mod connect;
 pub mod credentials;
 pub mod endpoint;
 pub mod forward;
+pub mod hold;
 pub mod hybrid;
 pub mod targets;

@@ -5,12 +5,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::RwLock;
+use fractus_clock::Stopwatch;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::endpoint::Endpoint;
+use super::hold::MOST_HELD;
 use crate::launcher::ServiceStatus;
+
+/// A service whose last replica left longer ago is not expected back.
+const EXPECTED_BACK: Duration = Duration::from_secs(30);
 
 /// Where a service's requests go.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -51,14 +59,40 @@ pub struct Target {
     pub kind: TargetKind,
     replicas: ArcSwap<Vec<Arc<Endpoint>>>,
     turn: AtomicUsize,
+    /// Since there is no replica any more.
+    lost: Mutex<Option<Stopwatch>>,
+    changed: Notify,
 }
 
 impl Target {
+    fn new(service: &str, kind: TargetKind, replicas: Vec<Arc<Endpoint>>) -> Self {
+        Target {
+            service: service.to_owned(),
+            kind,
+            replicas: ArcSwap::from_pointee(replicas),
+            turn: AtomicUsize::new(0),
+            lost: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Completes when the replicas change from now on.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Whether there are replicas, or were a short while ago.
+    pub fn is_expected(&self) -> bool {
+        let lost_lately = || self.lost.lock().as_ref().is_some_and(|lost| lost.elapsed() < EXPECTED_BACK);
+        !self.replicas.load().is_empty() || lost_lately()
+    }
+
     pub fn replicas(&self) -> Arc<Vec<Arc<Endpoint>>> {
         self.replicas.load_full()
     }
 
-    /// The replica with the fewest requests in flight, the next in turn among equals; none of `tried`.
+    /// The replica with the fewest requests in flight, the next in turn among equals, one that could not be reached last
+    /// time after the others; none of `tried`.
     pub fn pick(&self, tried: &[Arc<Endpoint>]) -> Option<Arc<Endpoint>> {
         let replicas = self.replicas.load();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -66,7 +100,7 @@ impl Target {
         (0..count)
             .map(|step| &replicas[(turn + step) % count])
             .filter(|replica| !tried.iter().any(|tried| Arc::ptr_eq(tried, replica)))
-            .min_by_key(|replica| replica.in_flight())
+            .min_by_key(|replica| (replica.is_unreachable(), replica.in_flight()))
             .cloned()
     }
 
@@ -83,15 +117,26 @@ impl Target {
                 }
             })
         });
-        self.replicas.store(Arc::new(replicas.collect()));
+        let replicas: Vec<_> = replicas.collect();
+        if replicas.is_empty() && !current.is_empty() {
+            *self.lost.lock() = Some(Stopwatch::start());
+        }
+        self.replicas.store(Arc::new(replicas));
+        self.changed.notify_waiters();
     }
 }
 
 /// All services' targets.
-#[derive(Default)]
 pub struct Targets {
     by_service: RwLock<HashMap<String, Arc<Target>>>,
     starter: OnceLock<Arc<dyn Starter>>,
+    waiting: Semaphore,
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Targets { by_service: RwLock::default(), starter: OnceLock::new(), waiting: Semaphore::new(MOST_HELD) }
+    }
 }
 
 /// There is nowhere to send a request.
@@ -115,13 +160,7 @@ impl Targets {
             TargetKind::Url(url) => vec![Arc::new(Endpoint::new(url, None)?)],
             TargetKind::Auto | TargetKind::Aws => Vec::new(),
         };
-        let target = Target {
-            service: service.to_owned(),
-            kind,
-            replicas: ArcSwap::from_pointee(replicas),
-            turn: AtomicUsize::new(0),
-        };
-        self.by_service.write().insert(service.to_owned(), Arc::new(target));
+        self.by_service.write().insert(service.to_owned(), Arc::new(Target::new(service, kind, replicas)));
         Ok(())
     }
 
@@ -139,12 +178,17 @@ impl Targets {
         if let Some(target) = self.by_service.read().get(service) {
             return target.clone();
         }
-        Arc::new(Target {
-            service: service.to_owned(),
-            kind: TargetKind::Auto,
-            replicas: ArcSwap::default(),
-            turn: AtomicUsize::new(0),
-        })
+        Arc::new(Target::new(service, TargetKind::Auto, Vec::new()))
+    }
+
+    /// A place among the requests that may be held at once.
+    pub fn place_to_wait(&self) -> Option<SemaphorePermit<'_>> {
+        self.waiting.try_acquire().ok()
+    }
+
+    /// How many more requests may be held.
+    pub fn places_to_wait(&self) -> usize {
+        self.waiting.available_permits()
     }
 
     /// The services that are known, running or not.
