@@ -98,6 +98,8 @@ pub enum Error {
     Body(#[source] BodyError),
     #[error("the store failed")]
     Store(#[from] StoreError),
+    #[error("the body could not be hashed")]
+    Hashing(#[from] fractus_md5::Stopped),
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -151,7 +153,7 @@ impl Error {
             WrongRegion { .. } => ("PermanentRedirect", 301),
             Other(failure) => ("", failure.status),
             Body(_) => ("IncompleteBody", 400),
-            Store(_) => ("InternalError", 500),
+            Store(_) | Hashing(_) => ("InternalError", 500),
         }
     }
 }

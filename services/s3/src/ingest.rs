@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use fractus_store::{BlobRef, Store};
+use fractus_md5::{BodyMd5, Pool};
+use fractus_store::{BlobRef, BlobWriter, Store};
 use fractus_wire::ByteStream;
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
@@ -39,7 +40,10 @@ pub struct Ingested {
 impl Ingested {
     /// The entity tag of an object put in one piece.
     pub fn etag(&self) -> String {
-        format!("\"{}\"", hex::encode(self.md5))
+        let mut etag = [b'"'; 34];
+        // The digest's 32 digits fit between the quotes.
+        let _ = hex::encode_to_slice(self.md5, &mut etag[1..33]);
+        String::from_utf8_lossy(&etag).into_owned()
     }
 }
 
@@ -68,9 +72,11 @@ pub async fn ingest(store: &Store, body: ByteStream, expected: &Expected, inline
     }
     let algorithm = expected.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |(algorithm, _)| *algorithm);
     let mut intake = Intake {
-        writer: store.blobs().writer_inline(inline_bytes),
+        store,
+        inline_bytes,
+        kept: Kept::default(),
         size: 0,
-        md5: Md5::new(),
+        md5: BodyMd5::new(Pool::shared()),
         hasher: algorithm.hasher(),
         trailing: None,
     };
@@ -80,24 +86,46 @@ pub async fn ingest(store: &Store, body: ByteStream, expected: &Expected, inline
     {
         return Err(Error::IncompleteBody);
     }
-    let md5: [u8; 16] = intake.md5.finalize().into();
+    let md5 = intake.md5.finish().await?;
     let value = checksum::encode(&intake.hasher.finish());
     verify(expected, algorithm, intake.trailing.as_deref(), &md5, &value)?;
-    let blob = intake.writer.finish().await?;
-    let checksum = Checksum { algorithm: algorithm.as_str().to_owned(), kind: ChecksumType::FullObject, value };
+    let blob = intake.kept.finish().await?;
+    let checksum = Checksum { algorithm, kind: ChecksumType::FullObject, value };
     Ok(Ingested { blob, size: intake.size, md5, checksum })
 }
 
-struct Intake {
-    writer: fractus_store::BlobWriter,
+/// Where the bytes of a body are so far.
+#[derive(Default)]
+enum Kept {
+    #[default]
+    Nothing,
+    /// One chunk that may stay in the reference: what most small bodies are.
+    One(Bytes),
+    Written(Box<BlobWriter>),
+}
+
+impl Kept {
+    async fn finish(self) -> Result<BlobRef> {
+        Ok(match self {
+            Kept::Nothing => BlobRef::default(),
+            Kept::One(bytes) => BlobRef::inline(bytes),
+            Kept::Written(writer) => writer.finish().await?,
+        })
+    }
+}
+
+struct Intake<'s> {
+    store: &'s Store,
+    inline_bytes: usize,
+    kept: Kept,
     size: u64,
-    md5: Md5,
+    md5: BodyMd5,
     hasher: Hasher,
     /// The checksum that came behind the body.
     trailing: Option<String>,
 }
 
-impl Intake {
+impl Intake<'_> {
     async fn read(&mut self, body: ByteStream, algorithm: Algorithm) -> Result<()> {
         match body {
             ByteStream::Whole(bytes) if bytes.is_empty() => Ok(()),
@@ -124,9 +152,27 @@ impl Intake {
         if self.size > MAX_BODY_BYTES {
             return Err(Error::EntityTooLarge { size: self.size, max: MAX_BODY_BYTES });
         }
-        self.md5.update(&data);
         self.hasher.update(&data);
-        self.writer.write(data).await?;
+        self.md5.update(data.clone()).await?;
+        self.keep(data).await
+    }
+
+    async fn keep(&mut self, data: Bytes) -> Result<()> {
+        let mut writer = match std::mem::take(&mut self.kept) {
+            Kept::Nothing if data.len() <= self.inline_bytes => {
+                self.kept = Kept::One(data);
+                return Ok(());
+            }
+            Kept::Nothing => Box::new(self.store.blobs().writer_inline(self.inline_bytes)),
+            Kept::One(first) => {
+                let mut writer = Box::new(self.store.blobs().writer_inline(self.inline_bytes));
+                writer.write(first).await?;
+                writer
+            }
+            Kept::Written(writer) => writer,
+        };
+        writer.write(data).await?;
+        self.kept = Kept::Written(writer);
         Ok(())
     }
 }
@@ -168,6 +214,6 @@ pub async fn digest_stored(
         hasher.update(&chunk);
     }
     let value = checksum::encode(&hasher.finish());
-    let checksum = Checksum { algorithm: algorithm.as_str().to_owned(), kind: ChecksumType::FullObject, value };
+    let checksum = Checksum { algorithm, kind: ChecksumType::FullObject, value };
     Ok((md5.finalize().into(), checksum))
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::conditions::WriteConditions;
 use crate::notify::{Happening, announce};
 use crate::service::S3;
-use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object};
+use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object, REPLACED, Replaced};
 
 /// Where buckets and objects live for this caller.
 pub fn scope(cx: &Context) -> Scope {
@@ -65,9 +65,24 @@ impl NewContent {
         }
     }
 
-    /// Keeps the bytes in the transaction that writes their record.
-    pub fn keep(&self, tx: &mut Transaction<'_>, scope: &Scope) -> Result<Content> {
-        Ok(match self {
+    /// Keeps the bytes in the transaction that writes their record, in place of those that the record had. Gives the
+    /// blob whose room may now be free.
+    pub fn keep(
+        &self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+        replaced: Option<&Content>,
+    ) -> Result<(Content, Option<BlobRef>)> {
+        // Small bytes take the place of small bytes: nobody else refers to it, and who reads it has a snapshot.
+        if let (NewContent::Small(_, bytes), Some(Content::Small { id })) = (self, replaced) {
+            tx.put(&CONTENTS, scope, &(*id,), bytes)?;
+            return Ok((Content::Small { id: *id }, None));
+        }
+        let freed = match replaced {
+            Some(replaced) => release(tx, scope, replaced)?,
+            None => None,
+        };
+        let content = match self {
             NewContent::Empty => Content::Empty,
             NewContent::Small(id, bytes) => {
                 tx.put(&CONTENTS, scope, &(*id,), bytes)?;
@@ -77,7 +92,8 @@ impl NewContent {
                 tx.keep_blob(scope, blob)?;
                 Content::Blob(blob.clone())
             }
-        })
+        };
+        Ok((content, freed))
     }
 }
 
@@ -168,23 +184,18 @@ pub fn put(
     s3: &S3,
     scope: &Scope,
     bucket: &Bucket,
-    new: &NewObject,
+    new: &mut NewObject,
     conditions: &WriteConditions,
     happening: &Happening<'_>,
 ) -> Result<Changed> {
-    let before = tx.get(&OBJECTS, scope, &(bucket.id, new.key.as_str()))?;
-    conditions.check(before.as_ref().map(|object| object.etag.as_str()), &new.key)?;
-    let freed = match &before {
-        Some(before) => release(tx, scope, &before.content)?,
-        None => None,
-    };
-    let object = Object {
-        content: new.content.keep(tx, scope)?,
-        sequencer: next_sequencer(before.as_ref(), new.object.last_modified),
-        ..new.object.clone()
-    };
-    tx.put(&OBJECTS, scope, &(bucket.id, new.key.as_str()), &object)?;
-    let sent = announce(tx, s3, bucket, &new.key, Some(&object), object.sequencer, happening)?;
+    let before = tx.get(&REPLACED, scope, &(bucket.id, new.key.as_str()))?;
+    conditions.check(before.as_ref().map(|before| before.etag.as_str()), &new.key)?;
+    let (content, freed) = new.content.keep(tx, scope, before.as_ref().map(|before| &before.content))?;
+    let object = &mut new.object;
+    object.content = content;
+    object.sequencer = next_sequencer(before.as_ref(), object.last_modified);
+    tx.put(&OBJECTS, scope, &(bucket.id, new.key.as_str()), object)?;
+    let sent = announce(tx, s3, bucket, &new.key, Some(object), object.sequencer, happening)?;
     Ok(Changed { freed, sent })
 }
 
@@ -198,7 +209,7 @@ pub fn remove(
     now: Timestamp,
     happening: &Happening<'_>,
 ) -> Result<Changed> {
-    let Some(before) = tx.get(&OBJECTS, scope, &(bucket.id, key))? else {
+    let Some(before) = tx.get(&REPLACED, scope, &(bucket.id, key))? else {
         return Ok(Changed { freed: None, sent: Vec::new() });
     };
     let freed = release(tx, scope, &before.content)?;
@@ -208,7 +219,7 @@ pub fn remove(
 }
 
 /// Rises with every write of a key, whatever the clock does.
-fn next_sequencer(before: Option<&Object>, now: Timestamp) -> u64 {
+fn next_sequencer(before: Option<&Replaced>, now: Timestamp) -> u64 {
     let by_time = u64::try_from(now.micros()).unwrap_or(0);
     before.map_or(by_time, |before| by_time.max(before.sequencer + 1))
 }

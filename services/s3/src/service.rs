@@ -305,8 +305,8 @@ impl Service for S3 {
         asks.then(|| Box::pin(web::add_headers(self, cx, response)) as BoxFuture<'a, ()>)
     }
 
-    fn host_id(&self, _cx: &Context) -> Option<String> {
-        Some(self.host_id.to_string())
+    fn host_id<'a>(&'a self, _cx: &'a Context) -> Option<&'a str> {
+        Some(&self.host_id)
     }
 
     fn request_id(&self, uuid: RequestUuid) -> String {

@@ -12,6 +12,7 @@ use fractus_store::{BlobRef, Collection};
 use serde::{Deserialize, Serialize};
 
 use crate::configurations::Settings;
+use crate::model::checksum::Algorithm;
 use crate::model::notification::NotificationConfiguration;
 
 /// Buckets by name.
@@ -20,7 +21,11 @@ pub const BUCKETS: Collection<(String,), Bucket> = Collection::new("buckets");
 pub const OWNED_BUCKETS: Collection<(String, String), ()> = Collection::new("owned-buckets");
 /// Current objects: (bucket id, key). Keys sort by their UTF-8 bytes, as S3 lists them.
 pub const OBJECTS: Collection<(u64, String), Object> = Collection::new("objects");
-/// Bytes of small objects and parts, by content id.
+/// The same records, of which only what a write needs to know of its predecessor is read.
+pub const REPLACED: Collection<(u64, String), Replaced> = Collection::new("objects");
+/// The same records, of which only what listings show is read.
+pub const LISTED: Collection<(u64, String), Listed> = Collection::new("objects");
+/// Bytes of small objects and parts, by content id. An id belongs to one object alone.
 pub const CONTENTS: Collection<(u64,), Bytes> = Collection::new("contents");
 /// Uploads in progress: (bucket id, key, upload id). Upload ids begin with the time, so they sort by initiation.
 pub const UPLOADS: Collection<(u64, String, String), Upload> = Collection::new("uploads");
@@ -86,8 +91,7 @@ pub enum ChecksumType {
 /// An additional checksum, base64 as on the wire (`-N` behind a composite one).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checksum {
-    /// `CRC32`, `CRC64NVME` ..., as the model names it.
-    pub algorithm: String,
+    pub algorithm: Algorithm,
     pub kind: ChecksumType,
     pub value: String,
 }
@@ -128,6 +132,39 @@ impl Object {
     pub fn storage_class(&self) -> &str {
         self.storage_class.as_deref().unwrap_or("STANDARD")
     }
+}
+
+/// What of an [`Object`] matters when another takes its place.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Replaced {
+    pub etag: String,
+    pub content: Content,
+    pub sequencer: u64,
+}
+
+/// What of an [`Object`] a listing shows.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Listed {
+    pub size: u64,
+    pub etag: String,
+    pub last_modified: Timestamp,
+    #[serde(default)]
+    pub checksum: Option<ListedChecksum>,
+    #[serde(default)]
+    pub storage_class: Option<String>,
+}
+
+impl Listed {
+    pub fn storage_class(&self) -> &str {
+        self.storage_class.as_deref().unwrap_or("STANDARD")
+    }
+}
+
+/// A [`Checksum`] without its value.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct ListedChecksum {
+    pub algorithm: Algorithm,
+    pub kind: ChecksumType,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -146,10 +146,9 @@ impl Server {
             }
         });
         let mut output = calling.await.map_err(refuse)?;
-        let host_id = self.service.host_id(cx);
         let answer = Answer {
             request_id: &cx.request_id,
-            host_id: host_id.as_deref(),
+            host_id: self.service.host_id(cx),
             error_namespace: self.service.error_namespace(),
             ..Answer::default()
         };
@@ -248,10 +247,9 @@ impl Server {
         if failure.status >= 500 && failure.status != 501 && failure.status != 503 {
             tracing::warn!(request_id = %cx.request_id, operation = operation_name(cx), code = %failure.code, message = %failure.message, "answered with an internal error");
         }
-        let host_id = self.service.host_id(cx);
         let answer = Answer {
             request_id: &cx.request_id,
-            host_id: host_id.as_deref(),
+            host_id: self.service.host_id(cx),
             resource: Some(cx.head.uri.path()),
             error_namespace: self.service.error_namespace(),
             ..Answer::default()

@@ -60,7 +60,7 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// S3's second id of an answer.
-    fn host_id(&self, cx: &Context) -> Option<String> {
+    fn host_id<'a>(&'a self, cx: &'a Context) -> Option<&'a str> {
         let _ = cx;
         None
     }

@@ -11,8 +11,9 @@ use figment::value::{Dict, Value};
 use fractus_tidy::{File, compare_list, crate_of, crates, files, operations_of_model};
 
 /// The shared crates from the lowest layer up; a crate may depend on those before it only.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "clock",
+    "md5",
     "aws",
     "patterns",
     "schedules",

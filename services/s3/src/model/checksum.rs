@@ -6,13 +6,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
 use md5::Digest;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 use xxhash_rust::xxh64::Xxh64;
 
 use crate::store::{Checksum, ChecksumType};
 
 /// A checksum algorithm of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Algorithm {
     Crc32,
     Crc32c,
@@ -197,7 +199,7 @@ pub fn of_parts(algorithm: Algorithm, kind: ChecksumType, parts: &[PartChecksum<
             encode(&bytes[bytes.len() - algorithm.digest_bytes()..])
         }
     };
-    Some(Checksum { algorithm: algorithm.as_str().to_owned(), kind, value })
+    Some(Checksum { algorithm, kind, value })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod acl;
 pub mod checksum;
 pub mod conditions;
 pub mod cors;
+pub mod encoding;
 pub mod list;
 pub mod names;
 pub mod notification;

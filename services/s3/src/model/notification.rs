@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::model::encoding::form_encode;
 
 /// Where a configuration sends its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +116,7 @@ pub struct ObjectEvent<'a> {
 /// The message for one target: `{"Records": [...]}`, version 2.1.
 pub fn event_message(event: &ObjectEvent<'_>, configuration_id: &str) -> String {
     let mut object = serde_json::Map::new();
-    object.insert("key".into(), encode_key(event.key).into());
+    object.insert("key".into(), form_encode(event.key).into());
     if let Some(size) = event.size {
         object.insert("size".into(), size.into());
     }
@@ -164,19 +165,6 @@ pub fn test_message(time: &str, bucket: &str, request_id: &str, host_id: &str) -
     .to_string()
 }
 
-/// Keys in records are form-encoded: a space is `+`.
-fn encode_key(key: &str) -> String {
-    let mut encoded = String::with_capacity(key.len());
-    for byte in key.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => encoded.push(byte as char),
-            b' ' => encoded.push('+'),
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,10 +198,5 @@ mod tests {
         assert!(check_no_overlap(&[put(), target(&["s3:ObjectCreated:*"], "b", "")]).is_ok());
         assert!(check_no_overlap(&[put(), target(&["s3:ObjectCreated:*"], "ab", ".y")]).is_ok());
         assert!(check_no_overlap(&[put(), target(&["s3:ObjectRemoved:*"], "a", "")]).is_ok());
-    }
-
-    #[test]
-    fn keys_are_form_encoded() {
-        assert_eq!(encode_key("a b/ü+c"), "a+b/%C3%BC%2Bc");
     }
 }

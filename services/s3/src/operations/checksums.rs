@@ -5,7 +5,7 @@ use fractus_s3_api as api;
 
 use crate::error::{Error, Result};
 use crate::model::checksum::Algorithm;
-use crate::store::{Checksum, ChecksumType};
+use crate::store::ChecksumType;
 
 /// The checksum values that a shape carries, by algorithm.
 macro_rules! given {
@@ -35,18 +35,17 @@ macro_rules! show {
         if let Some(checksum) = $checksum {
             use $crate::model::checksum::Algorithm::*;
             let value = Some(checksum.value.clone());
-            match $crate::model::checksum::Algorithm::parse(&checksum.algorithm) {
-                Some(Crc32) => $shape.checksum_crc32 = value,
-                Some(Crc32c) => $shape.checksum_crc32_c = value,
-                Some(Crc64Nvme) => $shape.checksum_crc64_nvme = value,
-                Some(Sha1) => $shape.checksum_sha1 = value,
-                Some(Sha256) => $shape.checksum_sha256 = value,
-                Some(Sha512) => $shape.checksum_sha512 = value,
-                Some(Md5) => $shape.checksum_md5 = value,
-                Some(XxHash64) => $shape.checksum_xxhash64 = value,
-                Some(XxHash3) => $shape.checksum_xxhash3 = value,
-                Some(XxHash128) => $shape.checksum_xxhash128 = value,
-                None => {}
+            match checksum.algorithm {
+                Crc32 => $shape.checksum_crc32 = value,
+                Crc32c => $shape.checksum_crc32_c = value,
+                Crc64Nvme => $shape.checksum_crc64_nvme = value,
+                Sha1 => $shape.checksum_sha1 = value,
+                Sha256 => $shape.checksum_sha256 = value,
+                Sha512 => $shape.checksum_sha512 = value,
+                Md5 => $shape.checksum_md5 = value,
+                XxHash64 => $shape.checksum_xxhash64 = value,
+                XxHash3 => $shape.checksum_xxhash3 = value,
+                XxHash128 => $shape.checksum_xxhash128 = value,
             }
         }
     };
@@ -61,8 +60,8 @@ pub fn shown_type(kind: ChecksumType) -> api::ChecksumType {
     }
 }
 
-pub fn shown_algorithm(checksum: &Checksum) -> api::ChecksumAlgorithm {
-    api::ChecksumAlgorithm::from(checksum.algorithm.as_str())
+pub fn shown_algorithm(algorithm: Algorithm) -> api::ChecksumAlgorithm {
+    api::ChecksumAlgorithm::from(algorithm.as_str())
 }
 
 /// What a request says of its body's checksum: a header with a value, the SDK's algorithm, or a trailer that is

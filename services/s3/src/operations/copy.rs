@@ -99,7 +99,7 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         tags,
         sequencer: 0,
     };
-    let new = NewObject { key: input.key, content: NewContent::of_blob(blob, cx.random().u64()), object };
+    let mut new = NewObject { key: input.key, content: NewContent::of_blob(blob, cx.random().u64()), object };
     let write_conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let happening = Happening { cx, event: "s3:ObjectCreated:Copy", now };
     let scope = scope(cx);
@@ -116,7 +116,7 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
                 });
             }
             let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            objects::put(tx, s3, &scope, &bucket, &new, &write_conditions, &happening)
+            objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)
         })
         .await?;
     s3.free(put.freed);
@@ -138,7 +138,7 @@ async fn digests(
     blob: &BlobRef,
     asked: Option<Algorithm>,
 ) -> Result<(String, Option<crate::store::Checksum>)> {
-    let own = source.checksum.as_ref().and_then(|checksum| Algorithm::parse(&checksum.algorithm));
+    let own = source.checksum.as_ref().map(|checksum| checksum.algorithm);
     if source.parts.is_empty() && (asked.is_none() || asked == own) {
         return Ok((source.etag.clone(), source.checksum.clone()));
     }

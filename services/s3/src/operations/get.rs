@@ -80,59 +80,65 @@ fn select_part(object: &Object, number: i32) -> Result<Selected> {
     Ok(Selected { from, to, content_range, parts_count: Some(count as i32), checksum: part.checksum.clone() })
 }
 
-pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
-    let scope = scope(cx);
-    check_version(input.version_id.as_deref(), &input.key)?;
-    let (object, readable) = s3
-        .store
-        .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            let object = objects::object(snapshot, &scope, &bucket, &input.key)?;
-            let readable = objects::readable(snapshot, &scope, &object.content)?;
-            Ok::<_, Error>((object, readable))
-        })
-        .await?;
-    let conditions = ReadConditions {
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-        if_modified_since: input.if_modified_since,
-        if_unmodified_since: input.if_unmodified_since,
-    };
-    conditions.check_read(&object.etag, object.last_modified)?;
-    let selected = select(&object, input.range.as_deref(), input.part_number)?;
-    let body = readable.into_body(s3, selected.from, selected.to);
-    let expires = input.response_expires.map(fractus_clock::Timestamp::http_date);
-    let mut output = api::GetObjectOutput {
-        body,
-        accept_ranges: Some("bytes".into()),
-        last_modified: Some(object.last_modified.to_secs_precision()),
-        content_length: Some((selected.to - selected.from) as i64),
-        e_tag: Some(object.etag),
-        content_range: selected.content_range,
-        parts_count: selected.parts_count,
-        content_type: input.response_content_type.or(content_type(object.headers.content_type)),
-        cache_control: input.response_cache_control.or(object.headers.cache_control),
-        content_disposition: input.response_content_disposition.or(object.headers.content_disposition),
-        content_encoding: input.response_content_encoding.or(object.headers.content_encoding),
-        content_language: input.response_content_language.or(object.headers.content_language),
-        expires: expires.or(object.headers.expires),
-        website_redirect_location: object.headers.website_redirect_location,
-        metadata: (!object.headers.metadata.is_empty()).then(|| object.headers.metadata.into_iter().collect()),
-        storage_class: object.storage_class.as_deref().map(api::StorageClass::from),
-        tag_count: (!object.tags.is_empty()).then_some(object.tags.len() as i32),
-        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
-        ..Default::default()
-    };
-    if input.checksum_mode.is_some() {
-        show!(output, &selected.checksum);
-        output.checksum_type = selected.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
-    }
-    Ok(output)
+/// What both reads do once the object is found: its conditions, and what of it is asked for.
+macro_rules! selected {
+    ($input:ident, $object:expr) => {{
+        let conditions = ReadConditions {
+            if_match: $input.if_match,
+            if_none_match: $input.if_none_match,
+            if_modified_since: $input.if_modified_since,
+            if_unmodified_since: $input.if_unmodified_since,
+        };
+        conditions.check_read(&$object.etag, $object.last_modified)?;
+        select(&$object, $input.range.as_deref(), $input.part_number)?
+    }};
+}
+
+/// The members that the answers of both reads share; the caller's wishes for headers go before the object's own.
+macro_rules! described {
+    ($output:ident, $input:ident, $object:ident, $selected:ident) => {{
+        let headers = $object.headers;
+        let expires = $input.response_expires.map(fractus_clock::Timestamp::http_date);
+        let mut output = api::$output {
+            accept_ranges: Some("bytes".into()),
+            last_modified: Some($object.last_modified.to_secs_precision()),
+            content_length: Some(($selected.to - $selected.from) as i64),
+            e_tag: Some($object.etag),
+            content_range: $selected.content_range,
+            parts_count: $selected.parts_count,
+            content_type: $input.response_content_type.or(content_type(headers.content_type)),
+            cache_control: $input.response_cache_control.or(headers.cache_control),
+            content_disposition: $input.response_content_disposition.or(headers.content_disposition),
+            content_encoding: $input.response_content_encoding.or(headers.content_encoding),
+            content_language: $input.response_content_language.or(headers.content_language),
+            expires: expires.or(headers.expires),
+            website_redirect_location: headers.website_redirect_location,
+            metadata: (!headers.metadata.is_empty()).then(|| headers.metadata.into_iter().collect()),
+            storage_class: $object.storage_class.as_deref().map(api::StorageClass::from),
+            tag_count: (!$object.tags.is_empty()).then_some($object.tags.len() as i32),
+            server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+            ..Default::default()
+        };
+        if $input.checksum_mode.is_some() {
+            show!(output, &$selected.checksum);
+            output.checksum_type = $selected.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
+        }
+        output
+    }};
 }
 
 /// What an object without a type is called.
 fn content_type(own: Option<String>) -> Option<String> {
     Some(own.unwrap_or_else(|| "binary/octet-stream".to_owned()))
+}
+
+pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
+    check_version(input.version_id.as_deref(), &input.key)?;
+    let owner = input.expected_bucket_owner.as_deref();
+    let (object, readable) = source(s3, cx, &input.bucket, &input.key, owner).await?;
+    let selected = selected!(input, object);
+    let body = readable.into_body(s3, selected.from, selected.to);
+    Ok(api::GetObjectOutput { body, ..described!(GetObjectOutput, input, object, selected) })
 }
 
 pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<api::HeadObjectOutput> {
@@ -145,43 +151,11 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<
             objects::object(snapshot, &scope, &bucket, &input.key)
         })
         .await?;
-    let conditions = ReadConditions {
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-        if_modified_since: input.if_modified_since,
-        if_unmodified_since: input.if_unmodified_since,
-    };
-    conditions.check_read(&object.etag, object.last_modified)?;
-    let selected = select(&object, input.range.as_deref(), input.part_number)?;
-    let expires = input.response_expires.map(fractus_clock::Timestamp::http_date);
-    let mut output = api::HeadObjectOutput {
-        accept_ranges: Some("bytes".into()),
-        last_modified: Some(object.last_modified.to_secs_precision()),
-        content_length: Some((selected.to - selected.from) as i64),
-        e_tag: Some(object.etag),
-        content_range: selected.content_range,
-        parts_count: selected.parts_count,
-        content_type: input.response_content_type.or(content_type(object.headers.content_type)),
-        cache_control: input.response_cache_control.or(object.headers.cache_control),
-        content_disposition: input.response_content_disposition.or(object.headers.content_disposition),
-        content_encoding: input.response_content_encoding.or(object.headers.content_encoding),
-        content_language: input.response_content_language.or(object.headers.content_language),
-        expires: expires.or(object.headers.expires),
-        website_redirect_location: object.headers.website_redirect_location,
-        metadata: (!object.headers.metadata.is_empty()).then(|| object.headers.metadata.into_iter().collect()),
-        storage_class: object.storage_class.as_deref().map(api::StorageClass::from),
-        tag_count: (!object.tags.is_empty()).then_some(object.tags.len() as i32),
-        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
-        ..Default::default()
-    };
-    if input.checksum_mode.is_some() {
-        show!(output, &selected.checksum);
-        output.checksum_type = selected.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
-    }
-    Ok(output)
+    let selected = selected!(input, object);
+    Ok(described!(HeadObjectOutput, input, object, selected))
 }
 
-/// An object's whole bytes and record, for operations that copy or compute.
+/// An object's whole bytes and record.
 pub async fn source(
     s3: &S3,
     cx: &Context,

@@ -7,11 +7,12 @@ use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scan, Scope, Snapshot};
 
 use crate::error::{Error, Result};
+use crate::model::encoding::form_encode;
 use crate::model::list::{self, Entry, From, Keys, Listing, Page};
 use crate::objects::{self, scope};
 use crate::operations::buckets::{decode_token, encode_token, owner};
 use crate::service::S3;
-use crate::store::{Bucket, OBJECTS, Object};
+use crate::store::{Bucket, LISTED, Listed};
 
 /// The most entries of a page; a caller who asks for more gets this many.
 pub const MAX_KEYS: i32 = 1_000;
@@ -22,10 +23,10 @@ struct Objects<'s, 't> {
     scope: &'s Scope,
     bucket: &'s Bucket,
     prefix: &'s str,
-    scan: Option<Scan<'s, 't, (u64, String), Object>>,
+    scan: Option<Scan<'s, 't, (u64, String), Listed>>,
 }
 
-impl Keys<Object, Error> for Objects<'_, '_> {
+impl Keys<Listed, Error> for Objects<'_, '_> {
     fn seek(&mut self, from: From<'_>) -> Result<()> {
         let whole = Range::starts_with(&(self.bucket.id, self.prefix));
         let range = match from {
@@ -33,11 +34,11 @@ impl Keys<Object, Error> for Objects<'_, '_> {
             From::After(key) => whole.after(&(self.bucket.id, key)),
             From::AfterPrefix(prefix) => whole.after_starting_with(&(self.bucket.id, prefix)),
         };
-        self.scan = Some(self.snapshot.range(&OBJECTS, self.scope, range, Order::Ascending)?);
+        self.scan = Some(self.snapshot.range(&LISTED, self.scope, range, Order::Ascending)?);
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<(String, Object)>> {
+    fn next(&mut self) -> Result<Option<(String, Listed)>> {
         let Some(scan) = &mut self.scan else { return Ok(None) };
         Ok(scan.next().transpose()?.map(|((_, key), object)| (key, object)))
     }
@@ -75,25 +76,7 @@ impl Encoding {
     }
 
     pub fn write(self, text: String) -> String {
-        if !self.url {
-            return text;
-        }
-        let mut encoded = String::with_capacity(text.len());
-        for byte in text.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
-                    encoded.push(byte as char)
-                }
-                b' ' => encoded.push('+'),
-                other => {
-                    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                    encoded.push('%');
-                    encoded.push(HEX[usize::from(other >> 4)] as char);
-                    encoded.push(HEX[usize::from(other & 15)] as char);
-                }
-            }
-        }
-        encoded
+        if self.url { form_encode(&text) } else { text }
     }
 
     pub fn shown(self) -> Option<api::EncodingType> {
@@ -107,7 +90,7 @@ async fn page(
     bucket_name: &str,
     expected_owner: Option<&str>,
     listing: &Listing<'_>,
-) -> Result<(Bucket, Page<Object>)> {
+) -> Result<(Bucket, Page<Listed>)> {
     let scope = scope(cx);
     s3.store
         .read(|snapshot| {
@@ -122,7 +105,7 @@ async fn page(
 
 /// A page's entries as the API shows them.
 fn shown(
-    page: Page<Object>,
+    page: Page<Listed>,
     encoding: Encoding,
     owner: Option<&api::Owner>,
 ) -> (Vec<api::Object>, Vec<api::CommonPrefix>) {
@@ -137,7 +120,7 @@ fn shown(
                 checksum_algorithm: object
                     .checksum
                     .as_ref()
-                    .map(|checksum| vec![super::checksums::shown_algorithm(checksum)]),
+                    .map(|checksum| vec![super::checksums::shown_algorithm(checksum.algorithm)]),
                 checksum_type: object.checksum.as_ref().map(|checksum| super::checksums::shown_type(checksum.kind)),
                 e_tag: Some(object.etag),
                 owner: owner.cloned(),

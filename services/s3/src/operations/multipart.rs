@@ -206,8 +206,8 @@ pub async fn complete(
             }
             check_whole(&object, whole_checksum.as_ref())?;
             let content = NewContent::Blob(blob);
-            let new = NewObject { key: input.key.clone(), content, object };
-            let put = objects::put(tx, s3, &scope, &bucket, &new, &conditions, &happening)?;
+            let mut new = NewObject { key: input.key.clone(), content, object };
+            let put = objects::put(tx, s3, &scope, &bucket, &mut new, &conditions, &happening)?;
             tx.delete(&UPLOADS, &scope, &(bucket.id, input.key.as_str(), input.upload_id.as_str()))?;
             let mut freed = drop_parts(tx, &scope, &input.upload_id, &parts)?;
             freed.extend(put.freed);
@@ -305,7 +305,7 @@ fn whole_checksum(upload: &Upload, chosen: &[&Part]) -> Option<Checksum> {
     let parts: Vec<PartChecksum<'_>> = chosen
         .iter()
         .filter_map(|part| Some((part.checksum.as_ref()?, part.size)))
-        .filter(|(checksum, _)| checksum.algorithm == algorithm.as_str())
+        .filter(|(checksum, _)| checksum.algorithm == algorithm)
         .map(|(checksum, size)| PartChecksum { value: &checksum.value, size })
         .collect();
     if parts.len() == chosen.len() { checksum::of_parts(algorithm, kind, &parts) } else { None }
@@ -313,7 +313,7 @@ fn whole_checksum(upload: &Upload, chosen: &[&Part]) -> Option<Checksum> {
 
 fn check_whole(object: &Object, given: Option<&(Algorithm, String)>) -> Result<()> {
     let (Some((algorithm, value)), Some(own)) = (given, &object.checksum) else { return Ok(()) };
-    if own.algorithm != algorithm.as_str() || own.value != *value {
+    if own.algorithm != *algorithm || own.value != *value {
         return Err(Error::ChecksumMismatch { algorithm: algorithm.as_str() });
     }
     Ok(())

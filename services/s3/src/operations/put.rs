@@ -47,12 +47,12 @@ pub fn content_encoding(header: Option<String>) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(","))
 }
 
-pub async fn put(s3: &S3, cx: &Context, input: api::PutObjectInput) -> Result<api::PutObjectOutput> {
+pub async fn put(s3: &S3, cx: &Context, mut input: api::PutObjectInput) -> Result<api::PutObjectOutput> {
     names::check_key(&input.key)?;
-    let metadata = input.metadata.clone().unwrap_or_default();
+    let metadata = input.metadata.take().unwrap_or_default();
     names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     let expected = Expected {
-        content_md5: input.content_md5.clone(),
+        content_md5: input.content_md5.take(),
         checksum: checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?,
         decoded_length: decoded_length(cx),
     };
@@ -104,12 +104,25 @@ pub struct Request {
     pub event: &'static str,
 }
 
-/// Takes in the body and puts the object. The bucket is looked for first, so that a body for nowhere is not stored.
+/// Takes in the body and puts the object. The bucket is looked for first, so that a body for nowhere is not stored; for
+/// a small one, whose bytes go into the transaction, that is soon enough.
 pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: fractus_wire::ByteStream) -> Result<Object> {
     let scope = scope(cx);
     let owner = request.owner.as_deref();
-    s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &request.bucket, owner)).await?;
-    let ingested = ingest(&s3.store, body, &request.expected, s3.config.small_object_bytes).await?;
+    let small_bytes = s3.config.small_object_bytes;
+    let is_small = body.length_bytes().is_some_and(|length| length <= small_bytes as u64);
+    let look = || s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &request.bucket, owner));
+    if !is_small {
+        look().await?;
+    }
+    let ingested = match ingest(&s3.store, body, &request.expected, small_bytes).await {
+        Ok(ingested) => ingested,
+        Err(error) => {
+            // Of a body that is wrong and has no bucket either, the bucket is what is said.
+            look().await?;
+            return Err(error);
+        }
+    };
     let now = cx.now().to_millis_precision();
     let object = Object {
         size: ingested.size,
@@ -124,13 +137,13 @@ pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: fractus
         sequencer: 0,
     };
     let blob = ingested.blob;
-    let new = NewObject { key: request.key, content: NewContent::of_blob(blob.clone(), cx.random().u64()), object };
+    let mut new = NewObject { key: request.key, content: NewContent::of_blob(blob.clone(), cx.random().u64()), object };
     let happening = Happening { cx, event: request.event, now };
     let put = s3
         .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, &request.bucket, owner)?;
-            objects::put(tx, s3, &scope, &bucket, &new, &request.conditions, &happening)
+            objects::put(tx, s3, &scope, &bucket, &mut new, &request.conditions, &happening)
         })
         .await;
     match put {

@@ -17,6 +17,7 @@ use crate::protocol::{Call, IncomingRequest, Read};
 use crate::reading::{Progress, Seen, is_streamed};
 use crate::schema::{Kind, Location, Member, OperationSchema, Protocol, Schema};
 use crate::shape::{ReadError, Shape, WriteError, Writer};
+use crate::xml::XmlWriter;
 
 /// What the body of a message is.
 #[derive(Clone, Copy, Debug)]
@@ -205,14 +206,27 @@ pub(crate) struct Written {
     pub content_type: Option<&'static str>,
 }
 
+/// Whether the body's format has anything to write: neither a payload that is the body itself, nor no body at all.
+fn has_structured_body(format: &dyn BodyFormat, root: &Root) -> bool {
+    match root.payload {
+        Some(payload) => {
+            !is_streamed(payload) && !matches!(payload.target.kind, Kind::Blob | Kind::String | Kind::Enum)
+        }
+        None => root.has_body() || format.writes_empty_body(root),
+    }
+}
+
 fn write_message(format: &dyn BodyFormat, root: &Root, shape: &mut dyn Shape) -> Result<Written, WriteError> {
     let mut bound = Bound::default();
-    let bytes = {
+    let bytes = if has_structured_body(format, root) {
         let shape = &*shape;
         format.write_body(root, &mut |body| {
             bound = write_bound(shape, body)?;
             Ok(bound.body_written)
         })?
+    } else {
+        bound = write_bound(shape, &mut XmlWriter::nowhere())?;
+        Vec::new()
     };
     if let Some(stream) = streamed_member(root.schema) {
         let (body, content_type) = stream_out(format, stream, shape.take_payload())?;

@@ -32,6 +32,7 @@ pub(crate) fn read_bindings(
     seen: &mut Seen,
 ) -> Result<(), ReadError> {
     let mut query = None;
+    let sent = HeaderMarks::of(bindings.headers);
     for member in schema.members {
         let reader = match member.location {
             Location::Body => None,
@@ -42,7 +43,8 @@ pub(crate) fn read_bindings(
                 }
                 query.as_ref().and_then(|query| parameter(bindings, member, query))
             }
-            Location::Header => header(bindings.headers, member)?,
+            Location::Header if sent.may_have(member.wire_name) => header(bindings.headers, member)?,
+            Location::Header => None,
             Location::Headers => Some(prefixed_headers(bindings.headers, member)),
             Location::StatusCode => {
                 bindings.status.map(|status| TextReader::one(Location::StatusCode, status.to_string()))
@@ -56,6 +58,26 @@ pub(crate) fn read_bindings(
         }
     }
     Ok(())
+}
+
+/// A mark for each header that was sent. Shapes bind dozens of headers, requests bring a few: most members are passed over
+/// by one look at the marks.
+struct HeaderMarks(u128);
+
+impl HeaderMarks {
+    fn of(headers: &HeaderMap) -> Self {
+        HeaderMarks(headers.keys().fold(0, |marks, name| marks | Self::mark(name.as_str())))
+    }
+
+    /// Made of the length and the last letter, which hardly two headers of one shape share.
+    fn mark(name: &str) -> u128 {
+        let last = name.as_bytes().last().map_or(0, u8::to_ascii_lowercase);
+        1 << ((name.len() * 5 + usize::from(last)) % 128)
+    }
+
+    fn may_have(&self, name: &str) -> bool {
+        self.0 & Self::mark(name) != 0
+    }
 }
 
 fn decode(text: &str) -> Result<Cow<'_, str>, ReadError> {

@@ -106,7 +106,7 @@ impl BindingWriter<'_> {
             }
             joined.push_str(text);
         }
-        self.bound.headers.insert(header_name(member.wire_name)?, header_value(member.wire_name, &joined)?);
+        self.bound.headers.insert(static_header_name(member.wire_name)?, header_value(member.wire_name, &joined)?);
         Ok(())
     }
 }
@@ -114,6 +114,15 @@ impl BindingWriter<'_> {
 fn header_name(name: &str) -> Result<HeaderName, WriteError> {
     HeaderName::from_bytes(name.as_bytes())
         .map_err(|error| WriteError { what: name.to_owned(), why: error.to_string() })
+}
+
+/// The name of a modelled header; one in small letters, as most are, is not copied.
+fn static_header_name(name: &'static str) -> Result<HeaderName, WriteError> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !name.is_empty() && name.bytes().all(is_plain) {
+        return Ok(HeaderName::from_static(name));
+    }
+    header_name(name)
 }
 
 fn header_value(name: &str, text: &str) -> Result<HeaderValue, WriteError> {
@@ -165,6 +174,12 @@ impl Writer for BindingWriter<'_> {
     fn write_string(&mut self, member: &'static Member, value: &str) -> Result<(), WriteError> {
         if self.is_raw_payload(member) {
             self.bound.raw_payload = Some(value.as_bytes().to_vec());
+            return Ok(());
+        }
+        if member.location == Location::Header && !member.json_value {
+            // What most headers are, without the way over a list of texts.
+            let value = header_value(member.wire_name, value)?;
+            self.bound.headers.insert(static_header_name(member.wire_name)?, value);
             return Ok(());
         }
         place!(self, member, writer => writer.write_string(member, value))
