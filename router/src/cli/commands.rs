@@ -195,11 +195,15 @@ fn configured(asked: &Listen) -> Result<Config, BoxError> {
 
 fn start_log(filter: &str) {
     use std::io::IsTerminal;
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
     // The NATS client tells of every connection; the router says what matters of it.
-    let filter = EnvFilter::try_new(format!("async_nats=warn,{filter}")).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
+    let info = || Targets::new().with_default(tracing::Level::INFO);
+    let filter = format!("async_nats=warn,{filter}").parse::<Targets>().unwrap_or_else(|_| info());
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() { registry.with(lines).init() } else { registry.with(lines.json()).init() }
 }
 
 /// A stack holds a file for each connection; most systems allow more than they give by default.
