@@ -47,7 +47,8 @@ pub fn to_list(
 /// A copy reads its source and writes its target.
 pub fn to_copy(cx: &Context, source: &str, bucket: &str, key: &str) -> Result<Vec<Access>> {
     let from = copy::parse_source(source)?;
-    let mut both = to_object(cx, &from.bucket, &from.key, "s3:GetObject");
+    let action = if from.version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    let mut both = to_object(cx, &from.bucket, &from.key, action);
     both.extend(to_object(cx, bucket, key, "s3:PutObject"));
     Ok(both)
 }
@@ -55,5 +56,9 @@ pub fn to_copy(cx: &Context, source: &str, bucket: &str, key: &str) -> Result<Ve
 /// Every key of a batch is asked for.
 pub fn to_delete_many(cx: &Context, input: &api::DeleteObjectsInput) -> Vec<Access> {
     let keys = input.delete.objects.iter();
-    keys.flat_map(|object| to_object(cx, &input.bucket, &object.key, "s3:DeleteObject")).collect()
+    keys.flat_map(|object| {
+        let action = if object.version_id.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+        to_object(cx, &input.bucket, &object.key, action)
+    })
+    .collect()
 }

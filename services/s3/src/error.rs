@@ -12,6 +12,11 @@ pub enum Error {
     NoSuchBucket { bucket: String },
     #[error("The specified key does not exist.")]
     NoSuchKey { key: String },
+    /// The newest version of the key is a delete marker.
+    #[error("The specified key does not exist.")]
+    Deleted { key: String, version_id: String },
+    #[error("The specified method is not allowed against this resource.")]
+    IsDeleteMarker { version_id: String, last_modified: fractus_clock::Timestamp },
     #[error("The specified version does not exist.")]
     NoSuchVersion { key: String, version_id: String },
     #[error(
@@ -26,6 +31,8 @@ pub enum Error {
     BucketAlreadyOwnedByYou { bucket: String },
     #[error("The bucket you tried to delete is not empty")]
     BucketNotEmpty { bucket: String },
+    #[error("The bucket you tried to delete is not empty. You must delete all versions in the bucket.")]
+    VersionsLeft { bucket: String },
     #[error("The specified bucket is not valid.")]
     InvalidBucketName { bucket: String },
     #[error("The specified location-constraint is not valid")]
@@ -118,12 +125,13 @@ impl Error {
         use Error::*;
         match self {
             NoSuchBucket { .. } => ("NoSuchBucket", 404),
-            NoSuchKey { .. } => ("NoSuchKey", 404),
+            NoSuchKey { .. } | Deleted { .. } => ("NoSuchKey", 404),
+            IsDeleteMarker { .. } => ("MethodNotAllowed", 405),
             NoSuchVersion { .. } => ("NoSuchVersion", 404),
             NoSuchUpload { .. } => ("NoSuchUpload", 404),
             BucketAlreadyExists { .. } => ("BucketAlreadyExists", 409),
             BucketAlreadyOwnedByYou { .. } => ("BucketAlreadyOwnedByYou", 409),
-            BucketNotEmpty { .. } => ("BucketNotEmpty", 409),
+            BucketNotEmpty { .. } | VersionsLeft { .. } => ("BucketNotEmpty", 409),
             InvalidBucketName { .. } => ("InvalidBucketName", 400),
             InvalidLocationConstraint { .. } => ("InvalidLocationConstraint", 400),
             IllegalLocationConstraint => ("IllegalLocationConstraintException", 400),
@@ -186,8 +194,20 @@ impl From<Error> for Failure {
             | BucketAlreadyExists { bucket }
             | BucketAlreadyOwnedByYou { bucket }
             | BucketNotEmpty { bucket }
+            | VersionsLeft { bucket }
             | InvalidBucketName { bucket } => failure.with_detail("BucketName", bucket),
             NoSuchKey { key } => failure.with_detail("Key", key),
+            Deleted { key, version_id } => failure
+                .with_detail("Key", key)
+                .with_header("x-amz-delete-marker", "true".to_owned())
+                .with_header("x-amz-version-id", version_id),
+            IsDeleteMarker { version_id, last_modified } => failure
+                .with_detail("Method", "GET".to_owned())
+                .with_detail("ResourceType", "DeleteMarker".to_owned())
+                .with_header("allow", "DELETE".to_owned())
+                .with_header("last-modified", last_modified.http_date())
+                .with_header("x-amz-delete-marker", "true".to_owned())
+                .with_header("x-amz-version-id", version_id),
             NoSuchVersion { key, version_id } => failure.with_detail("Key", key).with_detail("VersionId", version_id),
             NoSuchUpload { upload_id } | InvalidPartOrder { upload_id } => failure.with_detail("UploadId", upload_id),
             InvalidLocationConstraint { location } => failure.with_detail("LocationConstraint", location),

@@ -13,7 +13,9 @@ pub mod background;
 pub mod config;
 pub mod configurations;
 pub mod error;
+pub mod extras;
 pub mod ingest;
+pub mod lifecycle;
 pub mod model;
 pub mod notify;
 pub mod objects;
@@ -22,6 +24,7 @@ pub mod permissions;
 pub mod readers;
 pub mod service;
 pub mod store;
+pub mod versions;
 pub mod web;
 pub mod website;
 
@@ -41,11 +44,13 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         outbox: Outbox::start(host.bus(), host.store()),
         config,
         readers: readers::Readers::default(),
+        lifecycle: lifecycle::Lifecycle::default(),
         freed,
         host_id: host_id(&host).into(),
         host,
     };
     background::start(&s3, receiver);
+    lifecycle::start(&s3);
     Ok(App::new(s3, operations()))
 }
 

@@ -18,6 +18,14 @@ pub struct Happening<'a> {
     /// `s3:ObjectCreated:Put`.
     pub event: &'static str,
     pub now: Timestamp,
+    /// The version it is about, where no object is left to say it.
+    pub version_id: Option<&'a str>,
+}
+
+impl<'a> Happening<'a> {
+    pub fn new(cx: &'a Context, event: &'static str, now: Timestamp) -> Self {
+        Happening { cx, event, now, version_id: None }
+    }
 }
 
 /// Queues the notifications of a change. `object` is what is there afterwards. What is answered belongs to the
@@ -45,7 +53,7 @@ pub fn announce(
         key,
         size: object.map(|object| object.size),
         etag: object.map(|object| object.etag.as_str()),
-        version_id: None,
+        version_id: object.and_then(|object| object.version_id.as_deref()).or(happening.version_id),
         sequencer,
         principal_id: &cx.caller.principal_id,
         source_ip: &cx.source_ip().to_string(),

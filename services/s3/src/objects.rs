@@ -12,10 +12,13 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 
 use crate::error::{Error, Result};
+use crate::extras::Wanted;
 use crate::model::conditions::WriteConditions;
+use crate::model::lock;
 use crate::notify::{Happening, announce};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object, REPLACED, Replaced};
+use crate::versions;
 
 /// Where buckets and objects live for this caller.
 pub fn scope(cx: &Context) -> Scope {
@@ -36,14 +39,6 @@ pub fn bucket(snapshot: &Snapshot<'_>, scope: &Scope, name: &str, expected_owner
 pub fn object(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str) -> Result<Object> {
     let found = snapshot.get(&OBJECTS, scope, &(bucket.id, key))?;
     found.ok_or_else(|| Error::NoSuchKey { key: key.to_owned() })
-}
-
-/// A version can be named only where versions are kept; `null` is the one that every object has.
-pub fn check_version(version_id: Option<&str>, key: &str) -> Result<()> {
-    match version_id {
-        None | Some("null") => Ok(()),
-        Some(version_id) => Err(Error::NoSuchVersion { key: key.to_owned(), version_id: version_id.to_owned() }),
-    }
 }
 
 /// Bytes that are ready to be kept, and not yet referred to by anything.
@@ -165,8 +160,10 @@ impl Readable {
 pub struct NewObject {
     pub key: String,
     pub content: NewContent,
-    /// Its content and sequencer are filled in when it is put.
+    /// Its content, sequencer, version and what is wanted are filled in when it is put.
     pub object: Object,
+    /// What the request asks for beyond bytes and headers; absent where that is settled.
+    pub wanted: Option<Wanted>,
 }
 
 /// What putting or removing an object came to; to be returned from the transaction.
@@ -190,17 +187,95 @@ pub fn put(
 ) -> Result<Changed> {
     let before = tx.get(&REPLACED, scope, &(bucket.id, new.key.as_str()))?;
     conditions.check(before.as_ref().map(|before| before.etag.as_str()), &new.key)?;
-    let (content, freed) = new.content.keep(tx, scope, before.as_ref().map(|before| &before.content))?;
     let object = &mut new.object;
-    object.content = content;
-    object.sequencer = next_sequencer(before.as_ref(), object.last_modified);
+    if let Some(wanted) = &new.wanted {
+        object.extras = wanted.resolve(tx, scope, bucket, happening.cx, object.last_modified)?;
+    }
+    let freed = if bucket.settings.versioning.is_some() {
+        let random = happening.cx.random();
+        let place = versions::make_room(tx, scope, bucket, &new.key, object.last_modified, random)?;
+        object.content = new.content.keep(tx, scope, None)?.0;
+        (object.sequencer, object.version_id) = (place.sequencer, place.version_id);
+        place.freed
+    } else {
+        let (content, freed) = new.content.keep(tx, scope, before.as_ref().map(|before| &before.content))?;
+        object.content = content;
+        object.sequencer = next_sequencer(before.as_ref(), object.last_modified);
+        freed
+    };
     tx.put(&OBJECTS, scope, &(bucket.id, new.key.as_str()), object)?;
     let sent = announce(tx, s3, bucket, &new.key, Some(object), object.sequencer, happening)?;
     Ok(Changed { freed, sent })
 }
 
+/// What a delete came to.
+pub struct Deleted {
+    pub changed: Changed,
+    /// The version that was removed or, of a delete marker that was made, its own.
+    pub version_id: Option<String>,
+    /// Whether a delete marker was made or removed.
+    pub marker: bool,
+}
+
+/// What a delete is about.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    pub key: &'a str,
+    pub version_id: Option<&'a str>,
+    /// Whether governance is passed over.
+    pub bypass: bool,
+}
+
+/// Deletes an object: for good where no versions are kept or one is named, else by a delete marker.
+pub fn delete(
+    tx: &mut Transaction<'_>,
+    s3: &S3,
+    scope: &Scope,
+    bucket: &Bucket,
+    target: Target<'_>,
+    happening: &Happening<'_>,
+) -> Result<Deleted> {
+    let (key, now) = (target.key, happening.now);
+    let Some(id) = target.version_id else {
+        if bucket.settings.versioning.is_none() {
+            let changed = remove(tx, s3, scope, bucket, key, now, happening)?;
+            return Ok(Deleted { changed, version_id: None, marker: false });
+        }
+        let place = versions::put_marker(tx, scope, bucket, key, now, happening.cx.random())?;
+        let version_id = place.version_id.unwrap_or_else(|| versions::NULL.to_owned());
+        let event = "s3:ObjectRemoved:DeleteMarkerCreated";
+        let happening = Happening { cx: happening.cx, event, now, version_id: Some(&version_id) };
+        let sent = announce(tx, s3, bucket, key, None, place.sequencer, &happening)?;
+        let changed = Changed { freed: place.freed, sent };
+        return Ok(Deleted { changed, version_id: Some(version_id), marker: true });
+    };
+    let removed = versions::remove(tx, scope, bucket, key, id, |object| {
+        let extras = object.extras.as_deref();
+        let retention = extras.and_then(|extras| extras.retention.as_ref());
+        let held = extras.and_then(|extras| extras.legal_hold).unwrap_or(false);
+        lock::check_removal(retention, held, target.bypass, now)
+    })?;
+    let version_id = Some(id.to_owned());
+    let Some(removed) = removed else {
+        return Ok(Deleted { changed: Changed { freed: None, sent: Vec::new() }, version_id, marker: false });
+    };
+    let sequencer = by_time(now).max(removed.sequencer + 1);
+    let happening = Happening { cx: happening.cx, event: happening.event, now, version_id: Some(id) };
+    let sent = announce(tx, s3, bucket, key, None, sequencer, &happening)?;
+    Ok(Deleted { changed: Changed { freed: removed.freed, sent }, version_id, marker: removed.was_marker })
+}
+
+fn by_time(now: Timestamp) -> u64 {
+    u64::try_from(now.micros()).unwrap_or(0)
+}
+
+/// The sequencer of something that happens to an object which stays what it is (tags, lists, locks).
+pub fn sequencer_of_change(object: &Object, now: Timestamp) -> u64 {
+    by_time(now).max(object.sequencer + 1)
+}
+
 /// Removes an object; says what was there. Removing nothing is no error and no event.
-pub fn remove(
+fn remove(
     tx: &mut Transaction<'_>,
     s3: &S3,
     scope: &Scope,
@@ -220,6 +295,6 @@ pub fn remove(
 
 /// Rises with every write of a key, whatever the clock does.
 fn next_sequencer(before: Option<&Replaced>, now: Timestamp) -> u64 {
-    let by_time = u64::try_from(now.micros()).unwrap_or(0);
+    let by_time = by_time(now);
     before.map_or(by_time, |before| by_time.max(before.sequencer + 1))
 }

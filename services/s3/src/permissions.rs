@@ -14,7 +14,8 @@ use crate::model::acl::{Acl, AclCaller, On};
 use crate::objects::scope;
 use crate::operations::buckets::owner;
 use crate::service::S3;
-use crate::store::{BUCKETS, Bucket, OBJECTS};
+use crate::store::{BUCKETS, Bucket, Object};
+use crate::versions;
 
 /// Actions by which a bucket's owner can always take a policy back that locks everybody out.
 const NEVER_LOCKED: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"];
@@ -89,13 +90,17 @@ fn of_bucket(
     let mut facts =
         ResourceFacts { owner: AccountId::new(&bucket.account).ok(), conditions: request_conditions(cx), policy: None };
     let object = match key {
-        Some(key) if !key.is_empty() => snapshot.get(&OBJECTS, scope, &(bucket.id, key))?,
+        Some(key) if !key.is_empty() => {
+            let version_id = parameter(cx, "versionId");
+            versions::object(snapshot, scope, bucket, key, version_id.as_deref()).ok()
+        }
         _ => None,
     };
     for (tag, value) in object.iter().flat_map(|object| &object.tags) {
         facts.conditions.push((format!("s3:ExistingObjectTag/{tag}"), vec![value.clone()]));
     }
-    let statements = if own { Vec::new() } else { by_lists(snapshot, scope, cx, bucket, block, access)? };
+    let statements =
+        if own { Vec::new() } else { by_lists(snapshot, scope, cx, bucket, object.as_ref(), block, access)? };
     facts.policy = match policy {
         None if statements.is_empty() => None,
         policy => Some(document(statements, policy.as_deref())),
@@ -109,6 +114,7 @@ fn by_lists(
     scope: &Scope,
     cx: &Context,
     bucket: &Bucket,
+    object: Option<&Object>,
     block: PublicAccessBlock,
     access: &Access,
 ) -> Result<Vec<Value>> {
@@ -118,7 +124,11 @@ fn by_lists(
     let canonical = (cx.caller.kind != CallerKind::Anonymous).then(|| canonical_user(cx.caller.account.as_str()));
     let caller = AclCaller { canonical_user: canonical.as_deref(), ignores_public: block.ignore_public_acls };
     let acl = bucket_acl(snapshot, scope, bucket)?;
-    Ok(acl.statements(On::Bucket, &access.resource, &caller))
+    let mut statements = acl.statements(On::Bucket, &access.resource, &caller);
+    if let Some(acl) = object.and_then(|object| object.extras.as_ref()?.acl.as_ref()) {
+        statements.extend(acl.statements(On::Object, &access.resource, &caller));
+    }
+    Ok(statements)
 }
 
 /// The bucket's list: what was said, or its owner alone.
@@ -149,18 +159,21 @@ const HEADER_KEYS: [&str; 15] = [
     "x-amz-website-redirect-location",
 ];
 
+/// A parameter of the request, decoded.
+fn parameter(cx: &Context, name: &str) -> Option<String> {
+    let query = cx.uri().query().unwrap_or_default();
+    let value = query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?.1;
+    Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
 fn request_conditions(cx: &Context) -> Vec<(String, Vec<String>)> {
     let header = |name: &&str| Some((format!("s3:{name}"), vec![cx.header(name)?.to_owned()]));
     let mut conditions: Vec<_> = HEADER_KEYS.iter().filter_map(header).collect();
-    let query = cx.uri().query().unwrap_or_default();
-    let parameter = |name: &str| {
-        query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
-    };
-    if let Some(version) = parameter("versionId") {
-        conditions.push(("s3:VersionId".to_owned(), vec![version.to_owned()]));
+    if let Some(version) = parameter(cx, "versionId") {
+        conditions.push(("s3:VersionId".to_owned(), vec![version]));
     }
     if cx.caller.kind != CallerKind::Anonymous {
-        let presigned = parameter("X-Amz-Signature").is_some() || parameter("Signature").is_some();
+        let presigned = parameter(cx, "X-Amz-Signature").is_some() || parameter(cx, "Signature").is_some();
         let kind = if presigned { "REST-QUERY-STRING" } else { "REST-HEADER" };
         conditions.push(("s3:authType".to_owned(), vec![kind.to_owned()]));
         conditions.push(("s3:signatureversion".to_owned(), vec!["AWS4-HMAC-SHA256".to_owned()]));

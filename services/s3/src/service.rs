@@ -14,9 +14,11 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::lifecycle::Lifecycle;
 use crate::operations::{
-    acls, attributes, buckets, copy, cors, delete, encryption, form, get, list, multipart, notifications, parts,
-    policy, public_access, put, series, settings, tagging, uploads, website as website_configuration,
+    acls, attributes, buckets, copy, cors, delete, encryption, form, get, lifecycle, list, locks, multipart,
+    notifications, parts, policy, public_access, put, series, settings, tagging, uploads, versions,
+    website as website_configuration,
 };
 use crate::readers::Readers;
 use crate::{access, addressing, permissions, web, website};
@@ -29,6 +31,7 @@ pub struct S3 {
     pub config: Config,
     pub outbox: Outbox,
     pub readers: Readers,
+    pub lifecycle: Lifecycle,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,
     /// `x-amz-id-2` of every answer.
@@ -57,9 +60,19 @@ macro_rules! on_object {
     };
 }
 
+/// An action that has a name of its own where a version is named.
+macro_rules! on_version {
+    ($action:literal, $of_version:literal) => {
+        |cx, input| {
+            let action = if input.version_id.is_some() { $of_version } else { $action };
+            Ok::<_, Error>(access::to_object(cx, &input.bucket, &input.key, action))
+        }
+    };
+}
+
 /// Every operation of S3.
 pub fn operations() -> Operations<S3> {
-    configurations(objects(Operations::new(&[&api::MODEL])))
+    protections(configurations(objects(Operations::new(&[&api::MODEL]))))
 }
 
 /// Buckets, objects, listings, uploads.
@@ -88,23 +101,23 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         .on(api::PutObject, put::put)
         .access(api::PutObject, on_object!("s3:PutObject"))
         .on(api::GetObject, get::get)
-        .access(api::GetObject, on_object!("s3:GetObject"))
+        .access(api::GetObject, on_version!("s3:GetObject", "s3:GetObjectVersion"))
         .on(api::HeadObject, get::head)
-        .access(api::HeadObject, on_object!("s3:GetObject"))
+        .access(api::HeadObject, on_version!("s3:GetObject", "s3:GetObjectVersion"))
         .on(api::GetObjectAttributes, attributes::get)
-        .access(api::GetObjectAttributes, on_object!("s3:GetObjectAttributes"))
+        .access(api::GetObjectAttributes, on_version!("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"))
         .on(api::CopyObject, copy::copy)
         .access(api::CopyObject, |cx, input| access::to_copy(cx, &input.copy_source, &input.bucket, &input.key))
         .on(api::DeleteObject, delete::one)
-        .access(api::DeleteObject, on_object!("s3:DeleteObject"))
+        .access(api::DeleteObject, on_version!("s3:DeleteObject", "s3:DeleteObjectVersion"))
         .on(api::DeleteObjects, delete::many)
         .access(api::DeleteObjects, |cx, input| Ok::<_, Error>(access::to_delete_many(cx, input)))
         .on(api::PutObjectTagging, tagging::put_object)
-        .access(api::PutObjectTagging, on_object!("s3:PutObjectTagging"))
+        .access(api::PutObjectTagging, on_version!("s3:PutObjectTagging", "s3:PutObjectVersionTagging"))
         .on(api::GetObjectTagging, tagging::get_object)
-        .access(api::GetObjectTagging, on_object!("s3:GetObjectTagging"))
+        .access(api::GetObjectTagging, on_version!("s3:GetObjectTagging", "s3:GetObjectVersionTagging"))
         .on(api::DeleteObjectTagging, tagging::delete_object)
-        .access(api::DeleteObjectTagging, on_object!("s3:DeleteObjectTagging"))
+        .access(api::DeleteObjectTagging, on_version!("s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging"))
         .on(api::ListObjects, list::v1)
         .access(api::ListObjects, |cx, input| {
             let (prefix, delimiter) = (input.prefix.as_deref(), input.delimiter.as_deref());
@@ -129,6 +142,39 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         .access(api::AbortMultipartUpload, on_object!("s3:AbortMultipartUpload"))
         .on(api::ListMultipartUploads, uploads::list)
         .access(api::ListMultipartUploads, on_bucket!("s3:ListBucketMultipartUploads"))
+}
+
+/// Versions, lists, locks, lifecycle.
+fn protections(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::PutBucketVersioning, versions::put_bucket)
+        .access(api::PutBucketVersioning, on_bucket!("s3:PutBucketVersioning"))
+        .on(api::GetBucketVersioning, versions::get_bucket)
+        .access(api::GetBucketVersioning, on_bucket!("s3:GetBucketVersioning"))
+        .on(api::ListObjectVersions, versions::list)
+        .access(api::ListObjectVersions, on_bucket!("s3:ListBucketVersions"))
+        .on(api::PutObjectAcl, acls::put_object)
+        .access(api::PutObjectAcl, on_version!("s3:PutObjectAcl", "s3:PutObjectVersionAcl"))
+        .on(api::GetObjectAcl, acls::get_object)
+        .access(api::GetObjectAcl, on_version!("s3:GetObjectAcl", "s3:GetObjectVersionAcl"))
+        .on(api::PutObjectLockConfiguration, locks::put_bucket)
+        .access(api::PutObjectLockConfiguration, on_bucket!("s3:PutBucketObjectLockConfiguration"))
+        .on(api::GetObjectLockConfiguration, locks::get_bucket)
+        .access(api::GetObjectLockConfiguration, on_bucket!("s3:GetBucketObjectLockConfiguration"))
+        .on(api::PutObjectRetention, locks::put_retention)
+        .access(api::PutObjectRetention, on_object!("s3:PutObjectRetention"))
+        .on(api::GetObjectRetention, locks::get_retention)
+        .access(api::GetObjectRetention, on_object!("s3:GetObjectRetention"))
+        .on(api::PutObjectLegalHold, locks::put_hold)
+        .access(api::PutObjectLegalHold, on_object!("s3:PutObjectLegalHold"))
+        .on(api::GetObjectLegalHold, locks::get_hold)
+        .access(api::GetObjectLegalHold, on_object!("s3:GetObjectLegalHold"))
+        .on(api::PutBucketLifecycleConfiguration, lifecycle::put)
+        .access(api::PutBucketLifecycleConfiguration, on_bucket!("s3:PutLifecycleConfiguration"))
+        .on(api::GetBucketLifecycleConfiguration, lifecycle::get)
+        .access(api::GetBucketLifecycleConfiguration, on_bucket!("s3:GetLifecycleConfiguration"))
+        .on(api::DeleteBucketLifecycle, lifecycle::delete)
+        .access(api::DeleteBucketLifecycle, on_bucket!("s3:PutLifecycleConfiguration"))
 }
 
 /// What can be configured on a bucket.

@@ -12,7 +12,9 @@ use fractus_store::{BlobRef, Collection};
 use serde::{Deserialize, Serialize};
 
 use crate::configurations::Settings;
+use crate::extras::Extras;
 use crate::model::checksum::Algorithm;
+use crate::model::encryption::Encryption;
 use crate::model::notification::NotificationConfiguration;
 
 /// Buckets by name.
@@ -124,11 +126,20 @@ pub struct Object {
     pub storage_class: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<(String, String)>,
-    /// Rises with every write of the bucket; orders notifications of a key.
+    /// Rises with every write of the key; orders notifications, and the key's versions.
     pub sequencer: u64,
+    /// Absent: the null version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extras: Option<Box<Extras>>,
 }
 
 impl Object {
+    pub fn encryption(&self) -> Option<&Encryption> {
+        self.extras.as_ref().and_then(|extras| extras.encryption.as_ref())
+    }
+
     pub fn storage_class(&self) -> &str {
         self.storage_class.as_deref().unwrap_or("STANDARD")
     }
@@ -177,6 +188,15 @@ pub struct Upload {
     #[serde(default)]
     pub tags: Vec<(String, String)>,
     pub initiator: String,
+    /// What the object will have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extras: Option<Box<Extras>>,
+}
+
+impl Upload {
+    pub fn encryption(&self) -> Option<&Encryption> {
+        self.extras.as_ref().and_then(|extras| extras.encryption.as_ref())
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ use crate::access;
 use crate::configurations::{self, Kind, Of};
 use crate::error::{Error, Result};
 use crate::model::conditions::ReadConditions;
+use crate::model::encryption::{GivenKey, check_read};
 use crate::model::website;
 use crate::objects::{self, Readable, scope};
 use crate::service::S3;
@@ -91,6 +92,7 @@ impl Visit<'_> {
             .read(|snapshot| {
                 let bucket = objects::bucket(snapshot, &scope, &self.bucket, None)?;
                 let object = objects::object(snapshot, &scope, &bucket, key)?;
+                check_read(object.encryption(), GivenKey::default())?;
                 let readable = objects::readable(snapshot, &scope, &object.content)?;
                 Ok::<_, Error>((object, readable))
             })

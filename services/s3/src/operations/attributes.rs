@@ -3,27 +3,31 @@
 use fractus_host::Context;
 use fractus_s3_api as api;
 
-use crate::error::Result;
-use crate::objects::{self, check_version, scope};
+use crate::error::{Error, Result};
+use crate::model::encryption::{check_read, given_key};
+use crate::objects::{self, scope};
 use crate::operations::checksums::{self, show};
 use crate::service::S3;
 use crate::store::Object;
+use crate::versions;
 
 pub async fn get(
     s3: &S3,
     cx: &Context,
     input: api::GetObjectAttributesInput,
 ) -> Result<api::GetObjectAttributesOutput> {
-    check_version(input.version_id.as_deref(), &input.key)?;
     let max = super::list::max_entries(input.max_parts, "max-parts")?;
     let scope = scope(cx);
-    let object = s3
+    let (object, version_id) = s3
         .store
         .read(|snapshot| {
             let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            objects::object(snapshot, &scope, &bucket, &input.key)
+            let object = versions::object(snapshot, &scope, &bucket, &input.key, input.version_id.as_deref())?;
+            let version_id = versions::shown_id(&bucket, &object);
+            Ok::<_, Error>((object, version_id))
         })
         .await?;
+    check_read(object.encryption(), given_key!(input))?;
     let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
     let checksum = object.checksum.as_ref().filter(|_| wants("Checksum")).map(|own| {
         let mut shown = api::Checksum { checksum_type: Some(checksums::shown_type(own.kind)), ..Default::default() };
@@ -39,6 +43,7 @@ pub async fn get(
         object_parts: (wants("ObjectParts") && !object.parts.is_empty()).then(|| parts(&object, marker, max)),
         storage_class: wants("StorageClass").then(|| object.storage_class().into()),
         object_size: wants("ObjectSize").then_some(object.size as i64),
+        version_id,
         ..Default::default()
     })
 }

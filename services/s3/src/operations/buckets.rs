@@ -3,16 +3,21 @@
 use fractus_aws::Region;
 use fractus_host::Context;
 use fractus_s3_api as api;
-use fractus_store::{Order, Range};
+use fractus_store::{Order, Range, Scope, Transaction};
 
-use crate::configurations;
+use crate::configurations::{self, Kind, Versioning};
 use crate::error::{Error, Result};
+use crate::model::acl::{Given, On};
 use crate::model::names;
 use crate::notify::bucket_arn;
 use crate::objects::{self, scope};
+use crate::operations::policy::blocked;
+use crate::operations::public_access::check_acl_allowed;
 use crate::operations::tagging;
+use crate::permissions::canonical_user;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, OBJECTS, OWNED_BUCKETS, UPLOADS};
+use crate::versions;
 
 /// The most buckets of one page.
 const MAX_BUCKETS: i32 = 10_000;
@@ -25,6 +30,18 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Res
     let constraint = configuration.location_constraint.as_ref().map(api::BucketLocationConstraint::as_str);
     let region = region_of(cx, constraint)?;
     let tags = tagging::checked(configuration.tags.unwrap_or_default())?;
+    let wanted = WantedBucket {
+        acl: Given {
+            canned: input.acl.as_ref().map(api::BucketCannedACL::as_str),
+            full_control: input.grant_full_control.as_deref(),
+            read: input.grant_read.as_deref(),
+            read_acp: input.grant_read_acp.as_deref(),
+            write: input.grant_write.as_deref(),
+            write_acp: input.grant_write_acp.as_deref(),
+        },
+        ownership: input.object_ownership.as_ref(),
+        locks: input.object_lock_enabled_for_bucket == Some(true),
+    };
     let (scope, now, id) = (scope(cx), cx.now(), cx.random().u64());
     let account = cx.world.account.as_str();
     s3.store
@@ -37,7 +54,7 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Res
                     (true, _) => Err(Error::BucketAlreadyOwnedByYou { bucket }),
                 };
             }
-            let bucket = Bucket {
+            let mut bucket = Bucket {
                 name: input.bucket.clone(),
                 id,
                 account: account.to_owned(),
@@ -47,12 +64,58 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Res
                 notifications: Default::default(),
                 settings: Default::default(),
             };
+            configure_new(tx, &scope, &mut bucket, &wanted, cx)?;
             tx.put(&OWNED_BUCKETS, &scope, &(account, input.bucket.as_str()), &())?;
             Ok(tx.put(&BUCKETS, &scope, &(input.bucket.as_str(),), &bucket)?)
         })
         .await?;
     let arn = bucket_arn(cx, &input.bucket).to_string();
     Ok(api::CreateBucketOutput { location: Some(format!("/{}", input.bucket)), bucket_arn: Some(arn) })
+}
+
+/// What a bucket is to have from its beginning.
+struct WantedBucket<'a> {
+    acl: Given<'a>,
+    ownership: Option<&'a api::ObjectOwnership>,
+    locks: bool,
+}
+
+fn configure_new(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &mut Bucket,
+    wanted: &WantedBucket<'_>,
+    cx: &Context,
+) -> Result<()> {
+    if let Some(ownership) = wanted.ownership {
+        if matches!(ownership, api::ObjectOwnership::Unknown(_)) {
+            let message = "Invalid x-amz-object-ownership header: ";
+            return Err(Error::invalid_argument("x-amz-object-ownership", ownership.as_str(), message));
+        }
+        let rules = vec![api::OwnershipControlsRule { object_ownership: ownership.clone() }];
+        let controls = api::OwnershipControls { rules };
+        configurations::set(tx, scope, bucket, Kind::OwnershipControls, "", &controls)?;
+    }
+    let owner = canonical_user(&bucket.account);
+    if let Some(acl) = wanted.acl.list(On::Bucket, &owner, &owner)? {
+        if configurations::ownership(tx, scope, bucket)? == api::ObjectOwnership::BucketOwnerEnforced {
+            check_acl_allowed(&acl)?;
+        }
+        // A new bucket blocks public lists, and nothing has been able to change that yet.
+        if acl.is_public() {
+            let what = "public access control lists (ACLs)";
+            return Err(blocked(cx, &bucket.name, "s3:CreateBucket", what, "BlockPublicAcls"));
+        }
+        let text = serde_json::to_string(&acl).map_err(|_| Error::MalformedXml)?;
+        configurations::set_text(tx, scope, bucket, Kind::Acl, "", &text)?;
+    }
+    if wanted.locks {
+        bucket.settings.versioning = Some(Versioning::Enabled);
+        let enabled = Some(api::ObjectLockEnabled::Enabled);
+        let configuration = api::ObjectLockConfiguration { object_lock_enabled: enabled, rule: None };
+        configurations::set(tx, scope, bucket, Kind::ObjectLock, "", &configuration)?;
+    }
+    Ok(())
 }
 
 /// The region a bucket is made in: what the body says, if the endpoint that was called allows it.
@@ -105,6 +168,9 @@ pub async fn delete(s3: &S3, cx: &Context, input: api::DeleteBucketInput) -> Res
             let in_it = Range::prefix(&(bucket.id,));
             if tx.keys(&OBJECTS, &scope, in_it, Order::Ascending)?.next().transpose()?.is_some() {
                 return Err(Error::BucketNotEmpty { bucket: input.bucket.clone() });
+            }
+            if versions::has_any(tx, &scope, &bucket)? {
+                return Err(Error::VersionsLeft { bucket: input.bucket.clone() });
             }
             let uploading = Range::prefix(&(bucket.id,));
             if tx.keys(&UPLOADS, &scope, uploading, Order::Ascending)?.next().transpose()?.is_some() {

@@ -7,16 +7,19 @@ use fractus_s3_api as api;
 use fractus_store::BlobRef;
 
 use crate::error::{Error, Result};
+use crate::extras::wanted;
 use crate::ingest::digest_stored;
 use crate::model::checksum::Algorithm;
 use crate::model::conditions::{ReadConditions, WriteConditions};
+use crate::model::encryption::{GivenKey, check_read, show_encryption};
 use crate::model::names;
 use crate::notify::Happening;
-use crate::objects::{self, NewContent, NewObject, check_version, scope};
+use crate::objects::{self, NewContent, NewObject, scope};
 use crate::operations::checksums::{self, show};
 use crate::operations::{get, put, tagging};
 use crate::service::S3;
 use crate::store::{Content, Object, ObjectHeaders};
+use crate::versions;
 
 /// The largest object that one copy takes.
 const MAX_COPY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -27,6 +30,12 @@ pub struct CopySource {
     pub bucket: String,
     pub key: String,
     pub version_id: Option<String>,
+}
+
+impl CopySource {
+    pub fn target<'a>(&'a self, owner: Option<&'a str>) -> get::Target<'a> {
+        get::Target { bucket: &self.bucket, key: &self.key, version_id: self.version_id.as_deref(), owner }
+    }
 }
 
 /// `bucket/key` or `/bucket/key`, percent-encoded, with `?versionId=` behind it.
@@ -50,9 +59,16 @@ pub fn parse_source(header: &str) -> Result<CopySource> {
 pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<api::CopyObjectOutput> {
     names::check_key(&input.key)?;
     let from = parse_source(&input.copy_source)?;
-    check_version(from.version_id.as_deref(), &from.key)?;
-    let (source, readable) =
-        get::source(s3, cx, &from.bucket, &from.key, input.expected_source_bucket_owner.as_deref()).await?;
+    let wanted = wanted!(input, cx.now());
+    let (source, readable) = get::source(s3, cx, from.target(input.expected_source_bucket_owner.as_deref())).await?;
+    check_read(
+        source.encryption(),
+        GivenKey {
+            algorithm: input.copy_source_sse_customer_algorithm.as_deref(),
+            key: input.copy_source_sse_customer_key.as_deref(),
+            key_md5: input.copy_source_sse_customer_key_md5.as_deref(),
+        },
+    )?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match.clone(),
         if_none_match: input.copy_source_if_none_match.clone(),
@@ -67,11 +83,12 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
     }
     let replace = matches!(input.metadata_directive, Some(api::MetadataDirective::Replace));
     let storage_class = put::storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?;
-    let onto_itself = from.bucket == input.bucket && from.key == input.key;
+    let onto_itself = from.bucket == input.bucket && from.key == input.key && from.version_id.is_none();
     let changes = replace
         || input.storage_class.is_some()
         || input.website_redirect_location.is_some()
         || input.server_side_encryption.is_some()
+        || input.sse_customer_key.is_some()
         || input.checksum_algorithm.is_some();
     if onto_itself && !changes {
         return Err(Error::invalid_request(
@@ -98,17 +115,20 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         storage_class,
         tags,
         sequencer: 0,
+        version_id: None,
+        extras: None,
     };
-    let mut new = NewObject { key: input.key, content: NewContent::of_blob(blob, cx.random().u64()), object };
+    let content = NewContent::of_blob(blob, cx.random().u64());
+    let mut new = NewObject { key: input.key, content, object, wanted: Some(wanted) };
     let write_conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
-    let happening = Happening { cx, event: "s3:ObjectCreated:Copy", now };
+    let happening = Happening::new(cx, "s3:ObjectCreated:Copy", now);
     let scope = scope(cx);
-    let put = s3
+    let (put, stored, from_version) = s3
         .store
         .write(|tx| {
             // The source is looked at again: its bytes must still be there in the transaction that keeps them.
             let source_bucket = objects::bucket(tx, &scope, &from.bucket, None)?;
-            let current = objects::object(tx, &scope, &source_bucket, &from.key)?;
+            let current = versions::object(tx, &scope, &source_bucket, &from.key, from.version_id.as_deref())?;
             if current.sequencer != source.sequencer {
                 return Err(Error::ConditionalRequestConflict {
                     condition: "x-amz-copy-source",
@@ -116,19 +136,25 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
                 });
             }
             let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)
+            let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
+            let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
+            Ok((put, stored, versions::shown_id(&source_bucket, &current)))
         })
         .await?;
     s3.free(put.freed);
     let mut result =
-        api::CopyObjectResult { e_tag: Some(new.object.etag), last_modified: Some(now), ..Default::default() };
+        api::CopyObjectResult { e_tag: Some(new.object.etag.clone()), last_modified: Some(now), ..Default::default() };
     show!(result, &new.object.checksum);
     result.checksum_type = new.object.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
-    Ok(api::CopyObjectOutput {
+    let mut output = api::CopyObjectOutput {
         copy_object_result: Some(result),
-        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        version_id: stored.version_id,
+        expiration: stored.expiration,
+        copy_source_version_id: from_version,
         ..Default::default()
-    })
+    };
+    show_encryption!(output, new.object.encryption());
+    Ok(output)
 }
 
 /// A copy is an object put whole: one that came in parts gets digests of its own.

@@ -7,9 +7,11 @@ use fractus_store::Transaction;
 
 use crate::error::{Error, Result};
 use crate::notify::Happening;
-use crate::objects::{self, check_version, scope};
+use crate::objects::{self, Target, scope};
+use crate::operations::locks;
 use crate::service::S3;
-use crate::store::{Bucket, OBJECTS};
+use crate::store::Bucket;
+use crate::versions;
 
 /// The most keys of one DeleteObjects.
 const MAX_KEYS: usize = 1_000;
@@ -23,13 +25,18 @@ struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    fn check(&self, tx: &Transaction<'_>, scope: &fractus_store::Scope, bucket: &Bucket, key: &str) -> Result<()> {
+    fn check(
+        &self,
+        tx: &Transaction<'_>,
+        scope: &fractus_store::Scope,
+        bucket: &Bucket,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<()> {
         if self.etag.is_none() && self.last_modified.is_none() && self.size.is_none() {
             return Ok(());
         }
-        let Some(object) = tx.get(&OBJECTS, scope, &(bucket.id, key))? else {
-            return Err(Error::NoSuchKey { key: key.to_owned() });
-        };
+        let object = versions::object(tx, scope, bucket, key, version_id)?;
         let failed = |condition| Err(Error::PreconditionFailed { condition });
         let etag_differs = |wanted: &str| wanted != "*" && wanted.trim_matches('"') != object.etag.trim_matches('"');
         if self.etag.is_some_and(etag_differs) {
@@ -47,24 +54,29 @@ impl Conditions<'_> {
 }
 
 pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result<api::DeleteObjectOutput> {
-    check_version(input.version_id.as_deref(), &input.key)?;
+    let bypass = locks::bypasses(cx, &input.bucket, &input.key, input.bypass_governance_retention).await?;
+    let target = Target { key: &input.key, version_id: input.version_id.as_deref(), bypass };
     let (scope, now) = (scope(cx), cx.now());
     let conditions = Conditions {
         etag: input.if_match.as_deref(),
         last_modified: input.if_match_last_modified_time,
         size: input.if_match_size,
     };
-    let happening = Happening { cx, event: "s3:ObjectRemoved:Delete", now };
-    let removed = s3
+    let happening = Happening::new(cx, "s3:ObjectRemoved:Delete", now);
+    let deleted = s3
         .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            conditions.check(tx, &scope, &bucket, &input.key)?;
-            objects::remove(tx, s3, &scope, &bucket, &input.key, now, &happening)
+            conditions.check(tx, &scope, &bucket, &input.key, target.version_id)?;
+            objects::delete(tx, s3, &scope, &bucket, target, &happening)
         })
         .await?;
-    s3.free(removed.freed);
-    Ok(api::DeleteObjectOutput::default())
+    s3.free(deleted.changed.freed);
+    Ok(api::DeleteObjectOutput {
+        delete_marker: deleted.marker.then_some(true),
+        version_id: deleted.version_id,
+        ..Default::default()
+    })
 }
 
 /// Each key stands or falls alone; a quiet request is told of failures only.
@@ -73,8 +85,14 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
     if identifiers.is_empty() || identifiers.len() > MAX_KEYS {
         return Err(Error::MalformedXml);
     }
+    let bypass = input.bypass_governance_retention == Some(true);
+    if bypass && cx.evaluates_policies() {
+        for identifier in &identifiers {
+            locks::bypasses(cx, &input.bucket, &identifier.key, Some(true)).await?;
+        }
+    }
     let (scope, now) = (scope(cx), cx.now());
-    let happening = Happening { cx, event: "s3:ObjectRemoved:Delete", now };
+    let happening = Happening::new(cx, "s3:ObjectRemoved:Delete", now);
     let outcomes = s3
         .store
         .write(|tx| {
@@ -86,9 +104,11 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                     last_modified: identifier.last_modified_time,
                     size: identifier.size,
                 };
-                let outcome = check_version(identifier.version_id.as_deref(), &identifier.key)
-                    .and_then(|()| conditions.check(tx, &scope, &bucket, &identifier.key))
-                    .and_then(|()| objects::remove(tx, s3, &scope, &bucket, &identifier.key, now, &happening));
+                let version_id = identifier.version_id.as_deref();
+                let target = Target { key: &identifier.key, version_id, bypass };
+                let outcome = conditions
+                    .check(tx, &scope, &bucket, &identifier.key, version_id)
+                    .and_then(|()| objects::delete(tx, s3, &scope, &bucket, target, &happening));
                 match outcome {
                     Err(Error::Store(error)) => return Err(Error::Store(error)),
                     outcome => outcomes.push(outcome),
@@ -101,13 +121,14 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for (identifier, outcome) in identifiers.into_iter().zip(outcomes) {
         match outcome {
-            Ok(removed) => {
-                s3.free(removed.freed);
+            Ok(done) => {
+                s3.free(done.changed.freed);
                 if !quiet {
                     deleted.push(api::DeletedObject {
                         key: Some(identifier.key),
                         version_id: identifier.version_id,
-                        ..Default::default()
+                        delete_marker: done.marker.then_some(true),
+                        delete_marker_version_id: done.version_id.filter(|_| done.marker),
                     });
                 }
             }

@@ -18,10 +18,13 @@ use http_body::Frame;
 use http_body_util::{BodyDataStream, BodyExt, StreamBody};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
+use crate::access;
 use crate::error::{Error, Result};
+use crate::extras::Wanted;
 use crate::ingest::Expected;
 use crate::model::checksum::Algorithm;
 use crate::model::conditions::WriteConditions;
+use crate::model::encryption::Asked;
 use crate::model::names;
 use crate::operations::put::{self, store_object};
 use crate::service::S3;
@@ -102,6 +105,11 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
     })?;
     let key = key.replace("${filename}", &file_name);
     names::check_key(&key)?;
+    let access = access::to_object(cx, &bucket, &key, "s3:PutObject");
+    // A form that carries a signature is its signer's; one without is everybody's.
+    if Fields(&fields).get("policy").is_none() {
+        cx.authorize(&access).await.map_err(|_| Error::AccessDenied)?;
+    }
     let wanted = put::Request {
         bucket: bucket.clone(),
         key: key.clone(),
@@ -112,8 +120,9 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
         tags: Vec::new(),
         conditions: WriteConditions::default(),
         event: "s3:ObjectCreated:Post",
+        wanted: wanted(&fields)?,
     };
-    let object = store_object(s3, cx, wanted, sized(file, sizes)).await?;
+    let (object, _) = store_object(s3, cx, wanted, sized(file, sizes)).await?;
     Ok(answer(cx, &fields, &bucket, &key, &object.etag))
 }
 
@@ -155,6 +164,18 @@ fn check_policy(cx: &Context, fields: &FormFields, bucket: &str) -> Result<SizeR
     };
     let policy = PostPolicy::parse(policy).map_err(|error| refused(&error))?;
     policy.check(Fields(fields), bucket, cx.now()).map_err(|error| refused(&error))
+}
+
+/// The list and the encryption that a form may ask for.
+fn wanted(fields: &FormFields) -> Result<Wanted> {
+    let field = |name: &str| Fields(fields).get(name).map(str::to_owned);
+    let encryption = Asked {
+        algorithm: field("x-amz-server-side-encryption"),
+        kms_key: field("x-amz-server-side-encryption-aws-kms-key-id"),
+        ..Asked::default()
+    };
+    encryption.check()?;
+    Ok(Wanted { canned_acl: field("acl"), encryption, ..Wanted::default() })
 }
 
 fn expected(fields: &FormFields) -> Expected {

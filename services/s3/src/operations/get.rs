@@ -4,14 +4,19 @@
 
 use fractus_host::Context;
 use fractus_s3_api as api;
+use fractus_store::Snapshot;
 
+use crate::access;
 use crate::error::{Error, Result};
+use crate::lifecycle::expiration_header;
 use crate::model::conditions::ReadConditions;
+use crate::model::encryption::{check_read, given_key, show_encryption};
 use crate::model::range::{self, ByteRange};
-use crate::objects::{self, Readable, check_version, scope};
+use crate::objects::{self, Readable, scope};
 use crate::operations::checksums::{self, show};
 use crate::service::S3;
-use crate::store::{Checksum, Object};
+use crate::store::{Bucket, Checksum, Object};
+use crate::versions;
 
 /// What of an object a read is about.
 struct Selected {
@@ -83,6 +88,7 @@ fn select_part(object: &Object, number: i32) -> Result<Selected> {
 /// What both reads do once the object is found: its conditions, and what of it is asked for.
 macro_rules! selected {
     ($input:ident, $object:expr) => {{
+        check_read($object.encryption(), given_key!($input))?;
         let conditions = ReadConditions {
             if_match: $input.if_match,
             if_none_match: $input.if_none_match,
@@ -96,8 +102,9 @@ macro_rules! selected {
 
 /// The members that the answers of both reads share; the caller's wishes for headers go before the object's own.
 macro_rules! described {
-    ($output:ident, $input:ident, $object:ident, $selected:ident) => {{
+    ($output:ident, $input:ident, $object:ident, $selected:ident, $seen:ident) => {{
         let headers = $object.headers;
+        let extras = $object.extras.unwrap_or_default();
         let expires = $input.response_expires.map(fractus_clock::Timestamp::http_date);
         let mut output = api::$output {
             accept_ranges: Some("bytes".into()),
@@ -116,9 +123,14 @@ macro_rules! described {
             metadata: (!headers.metadata.is_empty()).then(|| headers.metadata.into_iter().collect()),
             storage_class: $object.storage_class.as_deref().map(api::StorageClass::from),
             tag_count: (!$object.tags.is_empty()).then_some($object.tags.len() as i32),
-            server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+            version_id: $seen.version_id,
+            expiration: $seen.expiration,
+            object_lock_mode: extras.retention.map(|retention| retention.mode.as_str().into()),
+            object_lock_retain_until_date: extras.retention.map(|retention| retention.until),
+            object_lock_legal_hold_status: extras.legal_hold.map(|on| if on { "ON".into() } else { "OFF".into() }),
             ..Default::default()
         };
+        show_encryption!(output, &extras.encryption);
         if $input.checksum_mode.is_some() {
             show!(output, &$selected.checksum);
             output.checksum_type = $selected.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
@@ -133,43 +145,84 @@ fn content_type(own: Option<String>) -> Option<String> {
 }
 
 pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
-    check_version(input.version_id.as_deref(), &input.key)?;
-    let owner = input.expected_bucket_owner.as_deref();
-    let (object, readable) = source(s3, cx, &input.bucket, &input.key, owner).await?;
+    let target = Target {
+        bucket: &input.bucket,
+        key: &input.key,
+        version_id: input.version_id.as_deref(),
+        owner: input.expected_bucket_owner.as_deref(),
+    };
+    let (object, (readable, seen)) = look(s3, cx, target, |snapshot, bucket, object| {
+        let readable = objects::readable(snapshot, &scope(cx), &object.content)?;
+        Ok((readable, Seen::of(snapshot, cx, bucket, target.key, object)?))
+    })
+    .await?;
     let selected = selected!(input, object);
     let body = readable.into_body(s3, selected.from, selected.to);
-    Ok(api::GetObjectOutput { body, ..described!(GetObjectOutput, input, object, selected) })
+    Ok(api::GetObjectOutput { body, ..described!(GetObjectOutput, input, object, selected, seen) })
 }
 
 pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<api::HeadObjectOutput> {
+    let target = Target {
+        bucket: &input.bucket,
+        key: &input.key,
+        version_id: input.version_id.as_deref(),
+        owner: input.expected_bucket_owner.as_deref(),
+    };
+    let (object, seen) =
+        look(s3, cx, target, |snapshot, bucket, object| Seen::of(snapshot, cx, bucket, target.key, object)).await?;
+    let selected = selected!(input, object);
+    Ok(described!(HeadObjectOutput, input, object, selected, seen))
+}
+
+/// Which object a read is about.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    pub bucket: &'a str,
+    pub key: &'a str,
+    pub version_id: Option<&'a str>,
+    pub owner: Option<&'a str>,
+}
+
+/// What an answer says of an object that its record alone does not.
+struct Seen {
+    version_id: Option<String>,
+    expiration: Option<String>,
+}
+
+impl Seen {
+    fn of(snapshot: &Snapshot<'_>, cx: &Context, bucket: &Bucket, key: &str, object: &Object) -> Result<Seen> {
+        Ok(Seen {
+            version_id: versions::shown_id(bucket, object),
+            expiration: expiration_header(snapshot, &scope(cx), bucket, key, object)?,
+        })
+    }
+}
+
+/// Finds an object and what belongs to it in one snapshot. Who may not list the bucket is not told what there is not.
+async fn look<T: Send>(
+    s3: &S3,
+    cx: &Context,
+    target: Target<'_>,
+    more: impl FnOnce(&Snapshot<'_>, &Bucket, &Object) -> Result<T> + Send,
+) -> Result<(Object, T)> {
     let scope = scope(cx);
-    check_version(input.version_id.as_deref(), &input.key)?;
-    let object = s3
+    let found = s3
         .store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            objects::object(snapshot, &scope, &bucket, &input.key)
+            let bucket = objects::bucket(snapshot, &scope, target.bucket, target.owner)?;
+            let object = versions::object(snapshot, &scope, &bucket, target.key, target.version_id)?;
+            let more = more(snapshot, &bucket, &object)?;
+            Ok::<_, Error>((object, more))
         })
-        .await?;
-    let selected = selected!(input, object);
-    Ok(described!(HeadObjectOutput, input, object, selected))
+        .await;
+    if matches!(found, Err(Error::NoSuchKey { .. } | Error::Deleted { .. })) && cx.evaluates_policies() {
+        let wanted = access::to_bucket(cx, target.bucket, "s3:ListBucket");
+        cx.authorize(&wanted).await.map_err(|_| Error::AccessDenied)?;
+    }
+    found
 }
 
 /// An object's whole bytes and record.
-pub async fn source(
-    s3: &S3,
-    cx: &Context,
-    bucket_name: &str,
-    key: &str,
-    owner: Option<&str>,
-) -> Result<(Object, Readable)> {
-    let scope = scope(cx);
-    s3.store
-        .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, bucket_name, owner)?;
-            let object = objects::object(snapshot, &scope, &bucket, key)?;
-            let readable = objects::readable(snapshot, &scope, &object.content)?;
-            Ok::<_, Error>((object, readable))
-        })
-        .await
+pub async fn source(s3: &S3, cx: &Context, target: Target<'_>) -> Result<(Object, Readable)> {
+    look(s3, cx, target, |snapshot, _, object| objects::readable(snapshot, &scope(cx), &object.content)).await
 }

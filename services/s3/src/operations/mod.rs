@@ -10,7 +10,9 @@ pub mod delete;
 pub mod encryption;
 pub mod form;
 pub mod get;
+pub mod lifecycle;
 pub mod list;
+pub mod locks;
 pub mod multipart;
 pub mod notifications;
 pub mod parts;
@@ -21,6 +23,7 @@ pub mod series;
 pub mod settings;
 pub mod tagging;
 pub mod uploads;
+pub mod versions;
 pub mod website;
 
 use crate::error::Error;

@@ -8,8 +8,12 @@ use fractus_store::{BlobRef, Order, Range, Scope, Snapshot, Transaction};
 use md5::{Digest, Md5};
 
 use crate::error::{Error, Result};
+use crate::extras::{Extras, default_retention, wanted};
+use crate::lifecycle::rules_of;
 use crate::model::checksum::{self, Algorithm, PartChecksum};
 use crate::model::conditions::WriteConditions;
+use crate::model::encryption::{Encryption, show_encryption};
+use crate::model::lifecycle;
 use crate::model::names;
 use crate::notify::Happening;
 use crate::objects::{self, NewContent, NewObject, scope};
@@ -41,7 +45,8 @@ pub async fn create(
     let now = cx.now();
     // Sorts by the time it began; the rest cannot be guessed.
     let upload_id = format!("{:016x}{}", now.micros(), cx.random().uuid().replace('-', ""));
-    let upload = Upload {
+    let wanted = wanted!(input, now);
+    let mut upload = Upload {
         initiated_at: now,
         headers: ObjectHeaders {
             content_type: input.content_type,
@@ -58,24 +63,32 @@ pub async fn create(
         storage_class: put::storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?,
         tags: tagging::of_header(input.tagging.as_deref())?,
         initiator: cx.caller.arn.clone(),
+        extras: None,
     };
     let scope = scope(cx);
-    s3.store
+    let abortion = s3
+        .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let key = (bucket.id, input.key.as_str(), upload_id.as_str());
-            Ok::<_, Error>(tx.put(&UPLOADS, &scope, &key, &upload)?)
+            upload.extras = wanted.resolve(tx, &scope, &bucket, cx, now)?;
+            tx.put(&UPLOADS, &scope, &key, &upload)?;
+            let rules = rules_of(tx, &scope, &bucket)?;
+            let due = lifecycle::abortion(&rules, &input.key, now);
+            Ok::<_, Error>(due.map(|(at, rule)| (at, rule.to_owned())))
         })
         .await?;
-    Ok(api::CreateMultipartUploadOutput {
+    let mut output = api::CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(upload_id),
         checksum_algorithm: algorithm.map(|algorithm| algorithm.as_str().into()),
         checksum_type: kind.map(checksums::shown_type),
-        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
         ..Default::default()
-    })
+    };
+    show_encryption!(output, upload.encryption());
+    (output.abort_date, output.abort_rule_id) = abortion.unzip();
+    Ok(output)
 }
 
 /// The algorithm and kind of checksum that the parts and the whole will have.
@@ -126,13 +139,24 @@ pub async fn abort(
             {
                 return Err(Error::PreconditionFailed { condition: "x-amz-if-match-initiated-time" });
             }
-            tx.delete(&UPLOADS, &scope, &(bucket.id, input.key.as_str(), input.upload_id.as_str()))?;
-            let parts = all_parts(tx, &scope, &input.upload_id)?;
-            drop_parts(tx, &scope, &input.upload_id, &parts)
+            remove_upload(tx, &scope, &bucket, &input.key, &input.upload_id)
         })
         .await?;
     s3.free(freed);
     Ok(api::AbortMultipartUploadOutput::default())
+}
+
+/// Takes an upload and its parts away; gives what may be freed.
+pub fn remove_upload(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    upload_id: &str,
+) -> Result<Vec<BlobRef>> {
+    tx.delete(&UPLOADS, scope, &(bucket.id, key, upload_id))?;
+    let parts = all_parts(tx, scope, upload_id)?;
+    drop_parts(tx, scope, upload_id, &parts)
 }
 
 fn all_parts(tx: &Transaction<'_>, scope: &Scope, upload_id: &str) -> Result<Vec<(u64, Part)>> {
@@ -187,15 +211,15 @@ pub async fn complete(
     let whole_checksum = given!(input).pop();
     let (scope, now) = (scope(cx), cx.now().to_millis_precision());
     let conditions = WriteConditions { if_match: input.if_match.clone(), if_none_match: input.if_none_match.clone() };
-    let happening = Happening { cx, event: "s3:ObjectCreated:CompleteMultipartUpload", now };
-    let (object, freed, _sent) = s3
+    let happening = Happening::new(cx, "s3:ObjectCreated:CompleteMultipartUpload", now);
+    let (object, stored, freed, _sent) = s3
         .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let upload = upload(tx, &scope, &bucket, &input.key, &input.upload_id)?;
             let parts = all_parts(tx, &scope, &input.upload_id)?;
             let chosen = choose(&named, &parts, &input.upload_id, s3.config.min_part_bytes)?;
-            let (object, blob) = assemble(&upload, &named, &chosen, now)?;
+            let (mut object, blob) = assemble(&upload, &named, &chosen, now)?;
             if let Some(size) = input.mpu_object_size
                 && u64::try_from(size) != Ok(object.size)
             {
@@ -206,12 +230,14 @@ pub async fn complete(
             }
             check_whole(&object, whole_checksum.as_ref())?;
             let content = NewContent::Blob(blob);
-            let mut new = NewObject { key: input.key.clone(), content, object };
+            retain_by_default(tx, &scope, &bucket, &mut object, now)?;
+            let mut new = NewObject { key: input.key.clone(), content, object, wanted: None };
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &conditions, &happening)?;
             tx.delete(&UPLOADS, &scope, &(bucket.id, input.key.as_str(), input.upload_id.as_str()))?;
             let mut freed = drop_parts(tx, &scope, &input.upload_id, &parts)?;
             freed.extend(put.freed);
-            Ok((new.object, freed, put.sent))
+            let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
+            Ok((new.object, stored, freed, put.sent))
         })
         .await?;
     s3.free(freed);
@@ -220,13 +246,40 @@ pub async fn complete(
         location: Some(location),
         bucket: Some(input.bucket),
         key: Some(input.key),
-        e_tag: Some(object.etag),
-        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        e_tag: Some(object.etag.clone()),
+        version_id: stored.version_id,
+        expiration: stored.expiration,
         ..Default::default()
     };
+    // This answer alone does not repeat a customer's key.
+    match object.encryption() {
+        None => output.server_side_encryption = Some(api::ServerSideEncryption::Aes256),
+        Some(Encryption::Kms { algorithm, key, bucket_key, .. }) => {
+            output.server_side_encryption = Some(algorithm.as_str().into());
+            output.ssekms_key_id = Some(key.clone());
+            output.bucket_key_enabled = bucket_key.then_some(true);
+        }
+        Some(Encryption::Customer { .. }) => {}
+    }
     show!(output, &object.checksum);
     output.checksum_type = object.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
     Ok(output)
+}
+
+/// The bucket's retention is given when the object comes to be.
+fn retain_by_default(
+    tx: &Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    object: &mut Object,
+    now: fractus_clock::Timestamp,
+) -> Result<()> {
+    let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
+    if extras.retention.is_none() {
+        extras.retention = default_retention(tx, scope, bucket, now)?;
+    }
+    object.extras = extras.boxed();
+    Ok(())
 }
 
 /// Finds each named part, with the right entity tag and checksum, and big enough where it is not the last.
@@ -294,6 +347,8 @@ fn assemble(
         storage_class: upload.storage_class.clone(),
         tags: upload.tags.clone(),
         sequencer: 0,
+        version_id: None,
+        extras: upload.extras.clone(),
     };
     Ok((object, BlobRef::concat(blobs.iter())))
 }

@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::ingest::{Expected, digest_stored, ingest};
 use crate::model::checksum::Algorithm;
 use crate::model::conditions::ReadConditions;
+use crate::model::encryption::{Encryption, GivenKey, check_read, given_key, show_encryption};
 use crate::model::range;
-use crate::objects::{self, check_version, scope};
+use crate::objects::{self, scope};
 use crate::operations::buckets::owner;
 use crate::operations::checksums::{self, given, show};
 use crate::operations::multipart::{self, MAX_PARTS};
@@ -80,6 +81,23 @@ fn algorithm_of(upload: &Upload) -> Option<Algorithm> {
     upload.checksum_algorithm.as_deref().and_then(Algorithm::parse)
 }
 
+/// Every part of an upload under a customer's key comes with that key, and of another with none.
+fn check_part_key(upload: &Upload, given: GivenKey<'_>) -> Result<()> {
+    let is_customers = matches!(upload.encryption(), Some(Encryption::Customer { .. }));
+    match (is_customers, given.check()?) {
+        (true, None) => Err(Error::invalid_request(
+            "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters.",
+        )),
+        (false, Some(_)) => Err(Error::invalid_request(
+            "The multipart upload initiate did not request encryption. Please resend the request without specifying encryption parameters.",
+        )),
+        (false, None) => Ok(()),
+        (true, Some(_)) => check_read(upload.encryption(), given).map_err(|_| {
+            Error::invalid_request("The provided encryption parameters did not match the ones used originally.")
+        }),
+    }
+}
+
 pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Result<api::UploadPartOutput> {
     let number = part_number(input.part_number)?;
     let place = Place {
@@ -89,6 +107,7 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
         owner: input.expected_bucket_owner.as_deref(),
     };
     let upload = find_upload(s3, cx, &place).await?;
+    check_part_key(&upload, given_key!(input))?;
     let asked = checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?;
     if let (Some(own), Some((asked, _))) = (algorithm_of(&upload), &asked)
         && own != *asked
@@ -113,11 +132,8 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
         checksum: Some(ingested.checksum),
     };
     keep(s3, cx, &place, number, part.clone(), ingested.blob).await?;
-    let mut output = api::UploadPartOutput {
-        e_tag: Some(part.etag),
-        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
-        ..Default::default()
-    };
+    let mut output = api::UploadPartOutput { e_tag: Some(part.etag), ..Default::default() };
+    show_encryption!(output, upload.encryption());
     show!(output, &part.checksum);
     Ok(output)
 }
@@ -133,9 +149,16 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
     };
     let upload = find_upload(s3, cx, &place).await?;
     let from = copy::parse_source(&input.copy_source)?;
-    check_version(from.version_id.as_deref(), &from.key)?;
-    let (source, readable) =
-        get::source(s3, cx, &from.bucket, &from.key, input.expected_source_bucket_owner.as_deref()).await?;
+    check_part_key(&upload, given_key!(input))?;
+    let (source, readable) = get::source(s3, cx, from.target(input.expected_source_bucket_owner.as_deref())).await?;
+    check_read(
+        source.encryption(),
+        GivenKey {
+            algorithm: input.copy_source_sse_customer_algorithm.as_deref(),
+            key: input.copy_source_sse_customer_key.as_deref(),
+            key_md5: input.copy_source_sse_customer_key_md5.as_deref(),
+        },
+    )?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match.clone(),
         if_none_match: input.copy_source_if_none_match.clone(),
@@ -162,11 +185,13 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
     let mut result =
         api::CopyPartResult { e_tag: Some(part.etag), last_modified: Some(part.last_modified), ..Default::default() };
     show!(result, &part.checksum);
-    Ok(api::UploadPartCopyOutput {
+    let mut output = api::UploadPartCopyOutput {
         copy_part_result: Some(result),
-        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
+        copy_source_version_id: source.version_id,
         ..Default::default()
-    })
+    };
+    show_encryption!(output, upload.encryption());
+    Ok(output)
 }
 
 /// `bytes=first-last`, both given and inside the source.

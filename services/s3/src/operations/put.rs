@@ -2,17 +2,23 @@
 
 use fractus_host::Context;
 use fractus_s3_api as api;
+use fractus_store::{Scope, Snapshot};
+use fractus_wire::ByteStream;
 
 use crate::error::{Error, Result};
+use crate::extras::{Wanted, wanted};
 use crate::ingest::{Expected, ingest};
+use crate::lifecycle::expiration_header;
 use crate::model::conditions::WriteConditions;
+use crate::model::encryption::show_encryption;
 use crate::model::names;
 use crate::notify::Happening;
 use crate::objects::{self, NewContent, NewObject, scope};
 use crate::operations::checksums::{self, given, show};
 use crate::operations::tagging;
 use crate::service::S3;
-use crate::store::{Content, Object, ObjectHeaders};
+use crate::store::{Bucket, Content, Object, ObjectHeaders};
+use crate::versions;
 
 /// The storage classes an object can be put in.
 const STORAGE_CLASSES: [&str; 8] = [
@@ -68,6 +74,7 @@ pub async fn put(s3: &S3, cx: &Context, mut input: api::PutObjectInput) -> Resul
     };
     let storage_class = storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?;
     let tags = tagging::of_header(input.tagging.as_deref())?;
+    let wanted = wanted!(input, cx.now());
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let request = Request {
         bucket: input.bucket,
@@ -79,13 +86,13 @@ pub async fn put(s3: &S3, cx: &Context, mut input: api::PutObjectInput) -> Resul
         tags,
         conditions,
         event: "s3:ObjectCreated:Put",
+        wanted,
     };
-    let object = store_object(s3, cx, request, input.body).await?;
-    let mut output = api::PutObjectOutput {
-        e_tag: Some(object.etag),
-        server_side_encryption: Some(api::ServerSideEncryption::Aes256),
-        ..Default::default()
-    };
+    let (object, stored) = store_object(s3, cx, request, input.body).await?;
+    let mut output =
+        api::PutObjectOutput { version_id: stored.version_id, expiration: stored.expiration, ..Default::default() };
+    show_encryption!(output, object.encryption());
+    output.e_tag = Some(object.etag);
     show!(output, &object.checksum);
     output.checksum_type = object.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
     Ok(output)
@@ -102,11 +109,27 @@ pub struct Request {
     pub tags: Vec<(String, String)>,
     pub conditions: WriteConditions,
     pub event: &'static str,
+    pub wanted: Wanted,
+}
+
+/// What is known of an object once it is stored.
+pub struct Stored {
+    pub version_id: Option<String>,
+    pub expiration: Option<String>,
+}
+
+impl Stored {
+    pub fn of(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str, object: &Object) -> Result<Stored> {
+        Ok(Stored {
+            version_id: versions::shown_id(bucket, object),
+            expiration: expiration_header(snapshot, scope, bucket, key, object)?,
+        })
+    }
 }
 
 /// Takes in the body and puts the object. The bucket is looked for first, so that a body for nowhere is not stored; for
 /// a small one, whose bytes go into the transaction, that is soon enough.
-pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: fractus_wire::ByteStream) -> Result<Object> {
+pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: ByteStream) -> Result<(Object, Stored)> {
     let scope = scope(cx);
     let owner = request.owner.as_deref();
     let small_bytes = s3.config.small_object_bytes;
@@ -135,21 +158,25 @@ pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: fractus
         storage_class: request.storage_class,
         tags: request.tags,
         sequencer: 0,
+        version_id: None,
+        extras: None,
     };
     let blob = ingested.blob;
-    let mut new = NewObject { key: request.key, content: NewContent::of_blob(blob.clone(), cx.random().u64()), object };
-    let happening = Happening { cx, event: request.event, now };
+    let content = NewContent::of_blob(blob.clone(), cx.random().u64());
+    let mut new = NewObject { key: request.key, content, object, wanted: Some(request.wanted) };
+    let happening = Happening::new(cx, request.event, now);
     let put = s3
         .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, &request.bucket, owner)?;
-            objects::put(tx, s3, &scope, &bucket, &mut new, &request.conditions, &happening)
+            let put = objects::put(tx, s3, &scope, &bucket, &mut new, &request.conditions, &happening)?;
+            Ok((put, Stored::of(tx, &scope, &bucket, &new.key, &new.object)?))
         })
         .await;
     match put {
-        Ok(put) => {
+        Ok((put, stored)) => {
             s3.free(put.freed);
-            Ok(new.object)
+            Ok((new.object, stored))
         }
         Err(error) => {
             s3.free([blob]);

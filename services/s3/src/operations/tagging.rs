@@ -10,9 +10,10 @@ use fractus_s3_api as api;
 
 use crate::error::{Error, Result};
 use crate::notify::{Happening, announce};
-use crate::objects::{self, check_version, scope};
+use crate::objects::{self, scope};
 use crate::service::S3;
-use crate::store::{BUCKETS, OBJECTS};
+use crate::store::BUCKETS;
+use crate::versions;
 
 type Tags = Vec<(String, String)>;
 
@@ -128,24 +129,28 @@ struct Change<'a> {
     bucket: &'a str,
     key: &'a str,
     owner: Option<&'a str>,
+    version_id: Option<&'a str>,
     event: &'static str,
 }
 
-async fn set_object(s3: &S3, cx: &Context, change: Change<'_>, tags: Tags) -> Result<()> {
+/// Gives the version whose tags they are now.
+async fn set_object(s3: &S3, cx: &Context, change: Change<'_>, tags: Tags) -> Result<Option<String>> {
     let (scope, now): (_, Timestamp) = (scope(cx), cx.now());
-    let _sent = s3
+    let (version_id, _sent) = s3
         .store
         .write(|tx| {
             let bucket = objects::bucket(tx, &scope, change.bucket, change.owner)?;
-            let mut object = objects::object(tx, &scope, &bucket, change.key)?;
-            object.tags = tags.clone();
-            object.sequencer += 1;
-            tx.put(&OBJECTS, &scope, &(bucket.id, change.key), &object)?;
-            let happening = Happening { cx, event: change.event, now };
-            announce(tx, s3, &bucket, change.key, Some(&object), object.sequencer, &happening)
+            let object = versions::rewrite(tx, &scope, &bucket, change.key, change.version_id, |object| {
+                object.tags = tags.clone();
+                Ok(())
+            })?;
+            let happening = Happening::new(cx, change.event, now);
+            let sequencer = objects::sequencer_of_change(&object, now);
+            let sent = announce(tx, s3, &bucket, change.key, Some(&object), sequencer, &happening)?;
+            Ok::<_, Error>((versions::shown_id(&bucket, &object), sent))
         })
         .await?;
-    Ok(())
+    Ok(version_id)
 }
 
 pub async fn put_object(
@@ -153,16 +158,15 @@ pub async fn put_object(
     cx: &Context,
     input: api::PutObjectTaggingInput,
 ) -> Result<api::PutObjectTaggingOutput> {
-    check_version(input.version_id.as_deref(), &input.key)?;
     let tags = checked_object(input.tagging.tag_set)?;
     let change = Change {
         bucket: &input.bucket,
         key: &input.key,
         owner: input.expected_bucket_owner.as_deref(),
+        version_id: input.version_id.as_deref(),
         event: "s3:ObjectTagging:Put",
     };
-    set_object(s3, cx, change, tags).await?;
-    Ok(api::PutObjectTaggingOutput::default())
+    Ok(api::PutObjectTaggingOutput { version_id: set_object(s3, cx, change, tags).await? })
 }
 
 pub async fn delete_object(
@@ -170,15 +174,14 @@ pub async fn delete_object(
     cx: &Context,
     input: api::DeleteObjectTaggingInput,
 ) -> Result<api::DeleteObjectTaggingOutput> {
-    check_version(input.version_id.as_deref(), &input.key)?;
     let change = Change {
         bucket: &input.bucket,
         key: &input.key,
         owner: input.expected_bucket_owner.as_deref(),
+        version_id: input.version_id.as_deref(),
         event: "s3:ObjectTagging:Delete",
     };
-    set_object(s3, cx, change, Vec::new()).await?;
-    Ok(api::DeleteObjectTaggingOutput::default())
+    Ok(api::DeleteObjectTaggingOutput { version_id: set_object(s3, cx, change, Vec::new()).await? })
 }
 
 pub async fn get_object(
@@ -186,14 +189,15 @@ pub async fn get_object(
     cx: &Context,
     input: api::GetObjectTaggingInput,
 ) -> Result<api::GetObjectTaggingOutput> {
-    check_version(input.version_id.as_deref(), &input.key)?;
     let scope = scope(cx);
-    let object = s3
+    let (object, version_id) = s3
         .store
         .read(|snapshot| {
             let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            objects::object(snapshot, &scope, &bucket, &input.key)
+            let object = versions::object(snapshot, &scope, &bucket, &input.key, input.version_id.as_deref())?;
+            let version_id = versions::shown_id(&bucket, &object);
+            Ok::<_, Error>((object, version_id))
         })
         .await?;
-    Ok(api::GetObjectTaggingOutput { tag_set: shown(object.tags), ..Default::default() })
+    Ok(api::GetObjectTaggingOutput { tag_set: shown(object.tags), version_id })
 }

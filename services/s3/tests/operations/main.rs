@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
 mod access;
+mod lifecycle;
+mod protection;
 mod settings;
+mod versions;
 mod web;
 
 use bytes::Bytes;

@@ -1,0 +1,192 @@
+//! What only some objects have: a list of their own, an encryption other than S3's, retention. Kept apart from what all
+//! have, so that a plain object's record stays small.
+
+use fractus_clock::Timestamp;
+use fractus_host::Context;
+use fractus_s3_api as api;
+use fractus_store::{Scope, Snapshot};
+use serde::{Deserialize, Serialize};
+
+use crate::configurations::{self, Kind};
+use crate::error::Result;
+use crate::model::acl::{Acl, Given, On};
+use crate::model::encryption::{self, Asked, Encryption, KeyHome};
+use crate::model::lock::{self, Retention};
+use crate::operations::acls::not_supported;
+use crate::operations::policy::blocked;
+use crate::permissions::canonical_user;
+use crate::store::Bucket;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extras {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Acl>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+    /// Absent where nobody has ever said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legal_hold: Option<bool>,
+}
+
+impl Extras {
+    /// As records keep them: nothing where there is nothing.
+    pub fn boxed(self) -> Option<Box<Extras>> {
+        (self != Extras::default()).then(|| Box::new(self))
+    }
+}
+
+/// What a request that writes an object asks for beyond bytes and headers.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub canned_acl: Option<String>,
+    pub full_control: Option<String>,
+    pub read: Option<String>,
+    pub read_acp: Option<String>,
+    pub write_acp: Option<String>,
+    pub encryption: Asked,
+    pub retention: Option<Retention>,
+    pub legal_hold: Option<bool>,
+}
+
+/// The [`Wanted`] of an input that writes an object.
+macro_rules! wanted {
+    ($input:expr, $now:expr) => {{
+        let encryption = $crate::model::encryption::Asked {
+            algorithm: $input.server_side_encryption.as_ref().map(|name| name.as_str().to_owned()),
+            kms_key: $input.ssekms_key_id.clone(),
+            bucket_key: $input.bucket_key_enabled,
+            context: $input.ssekms_encryption_context.clone(),
+            customer: $crate::model::encryption::given_key!($input).check()?,
+        };
+        encryption.check()?;
+        $crate::extras::Wanted {
+            canned_acl: $input.acl.as_ref().map(|name| name.as_str().to_owned()),
+            full_control: $input.grant_full_control.clone(),
+            read: $input.grant_read.clone(),
+            read_acp: $input.grant_read_acp.clone(),
+            write_acp: $input.grant_write_acp.clone(),
+            encryption,
+            retention: $crate::model::lock::given(
+                $input.object_lock_mode.as_ref().map(|mode| mode.as_str()),
+                $input.object_lock_retain_until_date,
+                $now,
+            )?,
+            legal_hold: $input
+                .object_lock_legal_hold_status
+                .as_ref()
+                .map(|status| *status == ::fractus_s3_api::ObjectLockLegalHoldStatus::On),
+        }
+    }};
+}
+pub(crate) use wanted;
+
+impl Wanted {
+    fn acl(&self) -> Given<'_> {
+        Given {
+            canned: self.canned_acl.as_deref(),
+            full_control: self.full_control.as_deref(),
+            read: self.read.as_deref(),
+            read_acp: self.read_acp.as_deref(),
+            write: None,
+            write_acp: self.write_acp.as_deref(),
+        }
+    }
+
+    /// Whether neither the request nor the bucket says anything: the way of most objects.
+    fn is_plain(&self, bucket: &Bucket) -> bool {
+        self.acl().is_nothing()
+            && self.encryption.is_nothing()
+            && self.retention.is_none()
+            && self.legal_hold.is_none()
+            && ![Kind::Encryption, Kind::ObjectLock, Kind::OwnershipControls]
+                .into_iter()
+                .any(|kind| bucket.settings.has(kind))
+    }
+
+    /// What the object gets in this bucket.
+    pub fn resolve(
+        &self,
+        snapshot: &Snapshot<'_>,
+        scope: &Scope,
+        bucket: &Bucket,
+        cx: &Context,
+        now: Timestamp,
+    ) -> Result<Option<Box<Extras>>> {
+        if self.is_plain(bucket) {
+            return Ok(None);
+        }
+        let locked = bucket.settings.has(Kind::ObjectLock);
+        if !locked && (self.retention.is_some() || self.legal_hold.is_some()) {
+            return Err(lock::no_lock_configured());
+        }
+        let retention = match self.retention {
+            None if locked => default_retention(snapshot, scope, bucket, now)?,
+            given => given,
+        };
+        let extras = Extras {
+            acl: self.resolve_acl(snapshot, scope, bucket, cx)?,
+            encryption: self.resolve_encryption(snapshot, scope, bucket, cx)?,
+            retention,
+            legal_hold: self.legal_hold,
+        };
+        Ok(extras.boxed())
+    }
+
+    fn resolve_encryption(
+        &self,
+        snapshot: &Snapshot<'_>,
+        scope: &Scope,
+        bucket: &Bucket,
+        cx: &Context,
+    ) -> Result<Option<Encryption>> {
+        let configured =
+            configurations::read::<api::ServerSideEncryptionConfiguration>(snapshot, scope, bucket, Kind::Encryption)?
+                .into_set();
+        let default = configured.as_ref().and_then(|configuration| configuration.rules.first());
+        let partition = cx.world.partition.as_str();
+        let home = KeyHome { partition, region: &bucket.region, account: &bucket.account };
+        encryption::resolve(&self.encryption, default, home, cx.random().u64())
+    }
+
+    fn resolve_acl(
+        &self,
+        snapshot: &Snapshot<'_>,
+        scope: &Scope,
+        bucket: &Bucket,
+        cx: &Context,
+    ) -> Result<Option<Acl>> {
+        let bucket_owner = canonical_user(&bucket.account);
+        let given = self.acl();
+        let ownership = configurations::ownership(snapshot, scope, bucket)?;
+        if ownership == api::ObjectOwnership::BucketOwnerEnforced {
+            return if given.is_harmless(&bucket_owner) { Ok(None) } else { Err(not_supported()) };
+        }
+        let writer = canonical_user(cx.caller.account.as_str());
+        let gives_up = ownership == api::ObjectOwnership::BucketOwnerPreferred
+            && self.canned_acl.as_deref() == Some("bucket-owner-full-control");
+        let owner = if gives_up { &bucket_owner } else { &writer };
+        let acl = given.list(On::Object, owner, &bucket_owner)?;
+        if acl.as_ref().is_some_and(Acl::is_public)
+            && configurations::public_access_block(snapshot, scope, bucket)?.block_public_acls
+        {
+            let what = "public access control lists (ACLs)";
+            return Err(blocked(cx, &bucket.name, "s3:PutObject", what, "BlockPublicAcls"));
+        }
+        // Most objects belong to their bucket's owner, who may do everything: that need not be written down.
+        Ok(acl.or_else(|| (*owner != bucket_owner).then(|| Acl::private(owner))))
+    }
+}
+
+/// The retention that a bucket gives to what is put now.
+pub fn default_retention(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    now: Timestamp,
+) -> Result<Option<Retention>> {
+    let configured = configurations::read::<api::ObjectLockConfiguration>(snapshot, scope, bucket, Kind::ObjectLock)?;
+    Ok(configured.into_set().and_then(|configuration| lock::by_default(&configuration, now)))
+}

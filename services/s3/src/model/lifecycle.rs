@@ -1,0 +1,389 @@
+//! Lifecycle rules: which are valid, what they are about, and when they are due.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html>
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use fractus_clock::Timestamp;
+use fractus_s3_api as api;
+
+use crate::error::{Error, Result};
+
+const MAX_RULES: usize = 1_000;
+const DAY_SECS: i64 = 86_400;
+/// Smaller objects stay where they are unless a rule names sizes.
+const MIN_TRANSITION_BYTES: u64 = 128 * 1024;
+/// Days before which an object does not go to a class for infrequent access.
+const MIN_INFREQUENT_DAYS: i32 = 30;
+
+/// What a rule is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    prefix: String,
+    tags: Vec<(String, String)>,
+    larger_than: Option<u64>,
+    smaller_than: Option<u64>,
+}
+
+/// An object as rules see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    pub key: &'a str,
+    pub tags: &'a [(String, String)],
+    pub size: u64,
+}
+
+impl Scope {
+    fn of(rule: &api::LifecycleRule) -> Self {
+        let Some(filter) = &rule.filter else {
+            return Scope { prefix: rule.prefix.clone().unwrap_or_default(), ..Scope::default() };
+        };
+        let bytes = |bytes: Option<i64>| bytes.and_then(|bytes| u64::try_from(bytes).ok());
+        let tag = |tag: &api::Tag| (tag.key.clone(), tag.value.clone());
+        match &filter.and {
+            Some(and) => Scope {
+                prefix: and.prefix.clone().unwrap_or_default(),
+                tags: and.tags.iter().flatten().map(tag).collect(),
+                larger_than: bytes(and.object_size_greater_than),
+                smaller_than: bytes(and.object_size_less_than),
+            },
+            None => Scope {
+                prefix: filter.prefix.clone().unwrap_or_default(),
+                tags: filter.tag.iter().map(tag).collect(),
+                larger_than: bytes(filter.object_size_greater_than),
+                smaller_than: bytes(filter.object_size_less_than),
+            },
+        }
+    }
+
+    fn names_sizes(&self) -> bool {
+        self.larger_than.is_some() || self.smaller_than.is_some()
+    }
+
+    pub fn takes(&self, subject: &Subject<'_>) -> bool {
+        subject.key.starts_with(&self.prefix)
+            && self.tags.iter().all(|tag| subject.tags.contains(tag))
+            && self.larger_than.is_none_or(|bytes| subject.size > bytes)
+            && self.smaller_than.is_none_or(|bytes| subject.size < bytes)
+    }
+}
+
+/// When something is due, counted from its own beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Days(i32),
+    On(Timestamp),
+}
+
+impl When {
+    /// Days end with the UTC day in which they run out.
+    pub fn due(self, since: Timestamp) -> Timestamp {
+        match self {
+            When::On(date) => date,
+            When::Days(days) => midnight_after(since.plus(Duration::from_secs(DAY_SECS as u64 * days.max(0) as u64))),
+        }
+    }
+}
+
+/// The first midnight (UTC) after a moment.
+pub fn midnight_after(moment: Timestamp) -> Timestamp {
+    let day = moment.secs().div_euclid(DAY_SECS) + 1;
+    Timestamp::from_millis(day * DAY_SECS * 1_000)
+}
+
+/// A rule that is on, as the engine uses it.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub id: String,
+    pub scope: Scope,
+    pub expires: Option<When>,
+    pub removes_lone_markers: bool,
+    pub noncurrent_days: Option<(i32, usize)>,
+    pub transitions: Vec<(When, String)>,
+    pub noncurrent_transitions: Vec<(i32, usize, String)>,
+    pub abort_days: Option<i32>,
+}
+
+fn when(days: Option<i32>, date: Option<Timestamp>) -> Option<When> {
+    days.map(When::Days).or(date.map(When::On))
+}
+
+/// The rules of a configuration that are on.
+pub fn rules(configuration: &api::BucketLifecycleConfiguration) -> Vec<Rule> {
+    let on = configuration.rules.iter().filter(|rule| rule.status == api::ExpirationStatus::Enabled);
+    let kept = |newer: Option<i32>| usize::try_from(newer.unwrap_or(0)).unwrap_or(0);
+    let class = |class: &Option<api::TransitionStorageClass>| {
+        class.as_ref().map_or_else(|| "STANDARD".to_owned(), |class| class.as_str().to_owned())
+    };
+    on.map(|rule| Rule {
+        id: rule.id.clone().unwrap_or_default(),
+        scope: Scope::of(rule),
+        expires: rule.expiration.as_ref().and_then(|expiration| when(expiration.days, expiration.date)),
+        removes_lone_markers: rule.expiration.as_ref().is_some_and(|expiration| {
+            expiration.expired_object_delete_marker == Some(true) || expiration.days.is_some()
+        }),
+        noncurrent_days: rule
+            .noncurrent_version_expiration
+            .as_ref()
+            .and_then(|old| Some((old.noncurrent_days?, kept(old.newer_noncurrent_versions)))),
+        transitions: rule
+            .transitions
+            .iter()
+            .flatten()
+            .filter_map(|to| {
+                Some((when(to.days.or(to.date.is_none().then_some(0)), to.date)?, class(&to.storage_class)))
+            })
+            .collect(),
+        noncurrent_transitions: rule
+            .noncurrent_version_transitions
+            .iter()
+            .flatten()
+            .map(|to| (to.noncurrent_days.unwrap_or(0), kept(to.newer_noncurrent_versions), class(&to.storage_class)))
+            .collect(),
+        abort_days: rule.abort_incomplete_multipart_upload.as_ref().and_then(|abort| abort.days_after_initiation),
+    })
+    .collect()
+}
+
+/// When an object expires, and by which rule: the earliest wins.
+pub fn expiry<'r>(rules: &'r [Rule], subject: &Subject<'_>, since: Timestamp) -> Option<(Timestamp, &'r str)> {
+    let due = rules.iter().filter(|rule| rule.scope.takes(subject));
+    due.filter_map(|rule| Some((rule.expires?.due(since), rule.id.as_str()))).min_by_key(|(at, _)| *at)
+}
+
+/// How far down a storage class is; objects only go down.
+fn depth(class: &str) -> usize {
+    const CLASSES: [&str; 7] =
+        ["STANDARD", "STANDARD_IA", "INTELLIGENT_TIERING", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"];
+    CLASSES.iter().position(|known| *known == class).unwrap_or(0)
+}
+
+/// The class that an object should be in by now, if that is not the one it is in.
+pub fn transition<'r>(
+    rules: &'r [Rule],
+    subject: &Subject<'_>,
+    current: &str,
+    since: Timestamp,
+    now: Timestamp,
+) -> Option<&'r str> {
+    let due = rules
+        .iter()
+        .filter(|rule| rule.scope.takes(subject))
+        .filter(|rule| subject.size >= MIN_TRANSITION_BYTES || rule.scope.names_sizes())
+        .flat_map(|rule| &rule.transitions)
+        .filter(|(when, _)| when.due(since) <= now)
+        .map(|(_, class)| class.as_str());
+    due.max_by_key(|class| depth(class)).filter(|class| depth(class) > depth(current))
+}
+
+/// When an upload that is not completed is aborted, and by which rule.
+pub fn abortion<'r>(rules: &'r [Rule], key: &str, since: Timestamp) -> Option<(Timestamp, &'r str)> {
+    let subject = Subject { key, tags: &[], size: 0 };
+    let due = rules.iter().filter(|rule| rule.scope.takes(&subject));
+    due.filter_map(|rule| Some((When::Days(rule.abort_days?).due(since), rule.id.as_str()))).min_by_key(|(at, _)| *at)
+}
+
+fn argument(message: impl Into<String>) -> Error {
+    Error::Other(Box::new(fractus_wire::Failure::new("InvalidArgument", 400, message)))
+}
+
+/// Checks a configuration before it is kept.
+pub fn check(configuration: &api::BucketLifecycleConfiguration) -> Result<()> {
+    if configuration.rules.is_empty() || configuration.rules.len() > MAX_RULES {
+        return Err(Error::MalformedXml);
+    }
+    let mut ids = HashSet::new();
+    for rule in &configuration.rules {
+        if let Some(id) = rule.id.as_deref().filter(|id| !id.is_empty()) {
+            if id.chars().count() > 255 {
+                return Err(argument("ID length should not exceed allowed limit of 255"));
+            }
+            if !ids.insert(id) {
+                return Err(argument("Rule ID must be unique. Found same ID for more than one rule"));
+            }
+        }
+        check_shape(rule)?;
+        check_expiration(rule)?;
+        check_transitions(rule)?;
+        check_others(rule)?;
+    }
+    Ok(())
+}
+
+fn check_shape(rule: &api::LifecycleRule) -> Result<()> {
+    if matches!(rule.status, api::ExpirationStatus::Unknown(_)) || rule.filter.is_some() == rule.prefix.is_some() {
+        return Err(Error::MalformedXml);
+    }
+    if let Some(filter) = &rule.filter {
+        let said = [
+            filter.prefix.is_some(),
+            filter.tag.is_some(),
+            filter.object_size_greater_than.is_some(),
+            filter.object_size_less_than.is_some(),
+            filter.and.is_some(),
+        ];
+        if said.iter().filter(|said| **said).count() > 1 {
+            return Err(Error::MalformedXml);
+        }
+    }
+    let acts = rule.expiration.is_some()
+        || rule.noncurrent_version_expiration.is_some()
+        || rule.abort_incomplete_multipart_upload.is_some()
+        || rule.transitions.as_ref().is_some_and(|transitions| !transitions.is_empty())
+        || rule.noncurrent_version_transitions.as_ref().is_some_and(|transitions| !transitions.is_empty());
+    if acts { Ok(()) } else { Err(Error::invalid_request("At least one action needs to be specified in a rule")) }
+}
+
+fn is_midnight(date: Timestamp) -> bool {
+    date.secs().rem_euclid(DAY_SECS) == 0
+}
+
+fn check_expiration(rule: &api::LifecycleRule) -> Result<()> {
+    let Some(expiration) = &rule.expiration else { return Ok(()) };
+    let said =
+        [expiration.days.is_some(), expiration.date.is_some(), expiration.expired_object_delete_marker.is_some()];
+    if said.iter().filter(|said| **said).count() != 1 {
+        return Err(Error::MalformedXml);
+    }
+    if expiration.days.is_some_and(|days| days <= 0) {
+        return Err(argument("'Days' for Expiration action must be a positive integer"));
+    }
+    if expiration.date.is_some_and(|date| !is_midnight(date)) {
+        return Err(argument("'Date' must be at midnight GMT"));
+    }
+    let scope = Scope::of(rule);
+    if expiration.expired_object_delete_marker == Some(true) && !scope.tags.is_empty() {
+        return Err(Error::invalid_request("'ExpiredObjectDeleteMarker' cannot be specified with a tag based filter"));
+    }
+    Ok(())
+}
+
+fn check_transitions(rule: &api::LifecycleRule) -> Result<()> {
+    let expires = rule.expiration.as_ref().and_then(|expiration| expiration.days);
+    for to in rule.transitions.iter().flatten() {
+        let class = match &to.storage_class {
+            Some(class) if !matches!(class, api::TransitionStorageClass::Unknown(_)) => class.as_str(),
+            _ => return Err(Error::MalformedXml),
+        };
+        if to.days.is_some() && to.date.is_some() {
+            return Err(Error::MalformedXml);
+        }
+        if to.date.is_some_and(|date| !is_midnight(date)) {
+            return Err(argument("'Date' must be at midnight GMT"));
+        }
+        let Some(days) = to.days else { continue };
+        if days < 0 {
+            return Err(argument("'Days' in Transition action must be nonnegative"));
+        }
+        if matches!(class, "STANDARD_IA" | "ONEZONE_IA") && days < MIN_INFREQUENT_DAYS {
+            return Err(argument(format!(
+                "'Days' in Transition action must be greater than or equal to {MIN_INFREQUENT_DAYS} for storageClass '{class}'"
+            )));
+        }
+        if expires.is_some_and(|expires| expires <= days) {
+            let prefix = Scope::of(rule).prefix;
+            return Err(argument(format!(
+                "'Days' in the Expiration action for filter '(prefix={prefix})' must be greater than 'Days' in the Transition action"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_others(rule: &api::LifecycleRule) -> Result<()> {
+    if let Some(old) = &rule.noncurrent_version_expiration {
+        match old.noncurrent_days {
+            Some(1..) => {}
+            Some(_) => {
+                return Err(argument(
+                    "'NoncurrentDays' for NoncurrentVersionExpiration action must be a positive integer",
+                ));
+            }
+            None => return Err(Error::MalformedXml),
+        }
+        if old.newer_noncurrent_versions.is_some_and(|newer| !(1..=100).contains(&newer)) {
+            return Err(argument(
+                "'NewerNoncurrentVersions' for NoncurrentVersionExpiration action must be between 1 and 100",
+            ));
+        }
+    }
+    let Some(abort) = &rule.abort_incomplete_multipart_upload else { return Ok(()) };
+    if !abort.days_after_initiation.is_some_and(|days| days > 0) {
+        return Err(argument(
+            "'DaysAfterInitiation' for AbortIncompleteMultipartUpload action must be a positive integer",
+        ));
+    }
+    let scope = Scope::of(rule);
+    if !scope.tags.is_empty() {
+        return Err(Error::invalid_request("AbortIncompleteMultipartUpload cannot be specified with Tags."));
+    }
+    if scope.names_sizes() {
+        return Err(Error::invalid_request("AbortIncompleteMultipartUpload cannot be specified with Object Size."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(filter: api::LifecycleRuleFilter, days: i32) -> api::LifecycleRule {
+        api::LifecycleRule {
+            id: Some("r".into()),
+            filter: Some(filter),
+            status: api::ExpirationStatus::Enabled,
+            expiration: Some(api::LifecycleExpiration { days: Some(days), ..Default::default() }),
+            ..Default::default()
+        }
+    }
+
+    fn whole(rule: api::LifecycleRule) -> api::BucketLifecycleConfiguration {
+        api::BucketLifecycleConfiguration { rules: vec![rule] }
+    }
+
+    #[test]
+    fn days_end_at_the_midnight_after_them() {
+        // AWS's own example: put on 15 January 10:30, three days: 19 January 00:00.
+        let put = Timestamp::parse_date_time("2014-01-15T10:30:00Z").unwrap();
+        assert_eq!(When::Days(3).due(put).date_time(), "2014-01-19T00:00:00Z");
+        let filter = api::LifecycleRuleFilter { prefix: Some("logs/".into()), ..Default::default() };
+        let rules = rules(&whole(rule(filter, 3)));
+        let subject = |key| Subject { key, tags: &[], size: 1 };
+        let (at, id) = expiry(&rules, &subject("logs/a"), put).unwrap();
+        assert_eq!((at.date_time().as_str(), id), ("2014-01-19T00:00:00Z", "r"));
+        assert!(expiry(&rules, &subject("a"), put).is_none());
+    }
+
+    #[test]
+    fn filters_take_what_all_their_parts_take() {
+        let and = api::LifecycleRuleAndOperator {
+            prefix: Some("a".into()),
+            tags: Some(vec![api::Tag { key: "k".into(), value: "v".into() }]),
+            object_size_greater_than: Some(10),
+            object_size_less_than: None,
+        };
+        let filter = api::LifecycleRuleFilter { and: Some(and), ..Default::default() };
+        let scope = Scope::of(&rule(filter, 1));
+        let tags = [("k".to_owned(), "v".to_owned())];
+        assert!(scope.takes(&Subject { key: "ab", tags: &tags, size: 11 }));
+        assert!(!scope.takes(&Subject { key: "ab", tags: &tags, size: 10 }));
+        assert!(!scope.takes(&Subject { key: "ab", tags: &[], size: 11 }));
+        assert!(!scope.takes(&Subject { key: "b", tags: &tags, size: 11 }));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let filter = || api::LifecycleRuleFilter { prefix: Some(String::new()), ..Default::default() };
+        assert!(check(&whole(rule(filter(), 1))).is_ok());
+        assert!(check(&whole(rule(filter(), 0))).is_err());
+        let both = api::LifecycleRule { prefix: Some(String::new()), ..rule(filter(), 1) };
+        assert!(matches!(check(&whole(both)), Err(Error::MalformedXml)));
+        let idle = api::LifecycleRule { expiration: None, ..rule(filter(), 1) };
+        assert!(matches!(check(&whole(idle)), Err(Error::InvalidRequest { .. })));
+        let early =
+            api::Transition { days: Some(3), storage_class: Some(api::TransitionStorageClass::StandardIa), date: None };
+        let early = api::LifecycleRule { transitions: Some(vec![early]), expiration: None, ..rule(filter(), 1) };
+        assert!(check(&whole(early)).is_err());
+    }
+}

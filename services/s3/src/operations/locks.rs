@@ -1,0 +1,187 @@
+//! Object Lock: of buckets, and of single versions.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>
+
+use fractus_host::Context;
+use fractus_s3_api as api;
+use fractus_wire::Failure;
+
+use crate::access;
+use crate::configurations::{self, Kind, Of, Versioning, of};
+use crate::error::{Error, Result};
+use crate::extras::Extras;
+use crate::model::lock::{self, Mode, Retention};
+use crate::operations::missing;
+use crate::service::S3;
+use crate::store::Object;
+use crate::versions;
+
+/// Sets or replaces the configuration; a bucket that keeps versions can get one at any time.
+pub async fn put_bucket(
+    s3: &S3,
+    cx: &Context,
+    input: api::PutObjectLockConfigurationInput,
+) -> Result<api::PutObjectLockConfigurationOutput> {
+    let configuration = input.object_lock_configuration.as_ref().ok_or(Error::MalformedXml)?;
+    lock::check(configuration)?;
+    configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
+        if bucket.settings.versioning != Some(Versioning::Enabled) {
+            let message = "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration";
+            return Err(Error::Other(Box::new(Failure::new("InvalidBucketState", 409, message))));
+        }
+        configurations::set(tx, scope, bucket, Kind::ObjectLock, "", configuration)
+    })
+    .await?;
+    Ok(api::PutObjectLockConfigurationOutput::default())
+}
+
+pub async fn get_bucket(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetObjectLockConfigurationInput,
+) -> Result<api::GetObjectLockConfigurationOutput> {
+    let found: Option<api::ObjectLockConfiguration> =
+        configurations::get(s3, cx, of!(input), Kind::ObjectLock, "").await?;
+    let found = found.ok_or_else(|| {
+        let message = "Object Lock configuration does not exist for this bucket";
+        missing("ObjectLockConfigurationNotFoundError", message, &input.bucket)
+    })?;
+    Ok(api::GetObjectLockConfigurationOutput { object_lock_configuration: Some(found) })
+}
+
+/// Which version, and of what.
+struct Target<'a> {
+    of: Of<'a>,
+    key: &'a str,
+    version_id: Option<&'a str>,
+}
+
+macro_rules! target {
+    ($input:expr) => {
+        Target { of: of!($input), key: &$input.key, version_id: $input.version_id.as_deref() }
+    };
+}
+
+/// A version in a bucket that has locks.
+async fn look(s3: &S3, cx: &Context, target: &Target<'_>) -> Result<Object> {
+    configurations::look(s3, cx, target.of, |snapshot, scope, bucket| {
+        if !bucket.settings.has(Kind::ObjectLock) {
+            return Err(lock::no_lock_configured());
+        }
+        versions::object(snapshot, scope, bucket, target.key, target.version_id)
+    })
+    .await
+}
+
+async fn change(
+    s3: &S3,
+    cx: &Context,
+    target: &Target<'_>,
+    work: impl Fn(&mut Extras) -> Result<()> + Send + Sync,
+) -> Result<()> {
+    configurations::change(s3, cx, target.of, |tx, scope, bucket| {
+        if !bucket.settings.has(Kind::ObjectLock) {
+            return Err(lock::no_lock_configured());
+        }
+        versions::rewrite(tx, scope, bucket, target.key, target.version_id, |object| {
+            let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
+            work(&mut extras)?;
+            object.extras = extras.boxed();
+            Ok(())
+        })
+    })
+    .await?;
+    Ok(())
+}
+
+/// Whether the caller may pass governance over: asks for it, and has the permission where policies are evaluated.
+pub async fn bypasses(cx: &Context, bucket: &str, key: &str, asked: Option<bool>) -> Result<bool> {
+    if asked != Some(true) {
+        return Ok(false);
+    }
+    let wanted = access::to_object(cx, bucket, key, "s3:BypassGovernanceRetention");
+    cx.authorize(&wanted).await.map_err(|failure| Error::Other(Box::new(failure)))?;
+    Ok(true)
+}
+
+fn wanted(given: Option<&api::ObjectLockRetention>, cx: &Context) -> Result<Option<Retention>> {
+    let Some(given) = given else { return Err(Error::MalformedXml) };
+    let mode = match &given.mode {
+        None if given.retain_until_date.is_none() => return Ok(None),
+        Some(api::ObjectLockRetentionMode::Governance) => Mode::Governance,
+        Some(api::ObjectLockRetentionMode::Compliance) => Mode::Compliance,
+        _ => return Err(Error::MalformedXml),
+    };
+    let until = given.retain_until_date.ok_or(Error::MalformedXml)?;
+    if until <= cx.now() {
+        let message = "The retain until date must be in the future!";
+        return Err(Error::invalid_argument("RetainUntilDate", until.date_time(), message));
+    }
+    Ok(Some(Retention { mode, until }))
+}
+
+pub async fn put_retention(
+    s3: &S3,
+    cx: &Context,
+    input: api::PutObjectRetentionInput,
+) -> Result<api::PutObjectRetentionOutput> {
+    let retention = wanted(input.retention.as_ref(), cx)?;
+    let bypass = bypasses(cx, &input.bucket, &input.key, input.bypass_governance_retention).await?;
+    let now = cx.now();
+    change(s3, cx, &target!(input), |extras| {
+        lock::check_change(extras.retention.as_ref(), retention.as_ref(), bypass, now)?;
+        extras.retention = retention;
+        Ok(())
+    })
+    .await?;
+    Ok(api::PutObjectRetentionOutput::default())
+}
+
+fn nothing() -> Error {
+    let message = "The specified object does not have a ObjectLock configuration";
+    Error::Other(Box::new(Failure::new("NoSuchObjectLockConfiguration", 404, message)))
+}
+
+pub async fn get_retention(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetObjectRetentionInput,
+) -> Result<api::GetObjectRetentionOutput> {
+    let object = look(s3, cx, &target!(input)).await?;
+    let retention = object.extras.and_then(|extras| extras.retention).ok_or_else(nothing)?;
+    let shown = api::ObjectLockRetention {
+        mode: Some(retention.mode.as_str().into()),
+        retain_until_date: Some(retention.until),
+        ..Default::default()
+    };
+    Ok(api::GetObjectRetentionOutput { retention: Some(shown) })
+}
+
+pub async fn put_hold(
+    s3: &S3,
+    cx: &Context,
+    input: api::PutObjectLegalHoldInput,
+) -> Result<api::PutObjectLegalHoldOutput> {
+    let on = match input.legal_hold.as_ref().and_then(|hold| hold.status.as_ref()) {
+        Some(api::ObjectLockLegalHoldStatus::On) => true,
+        Some(api::ObjectLockLegalHoldStatus::Off) => false,
+        _ => return Err(Error::MalformedXml),
+    };
+    change(s3, cx, &target!(input), |extras| {
+        extras.legal_hold = Some(on);
+        Ok(())
+    })
+    .await?;
+    Ok(api::PutObjectLegalHoldOutput::default())
+}
+
+pub async fn get_hold(
+    s3: &S3,
+    cx: &Context,
+    input: api::GetObjectLegalHoldInput,
+) -> Result<api::GetObjectLegalHoldOutput> {
+    let object = look(s3, cx, &target!(input)).await?;
+    let on = object.extras.and_then(|extras| extras.legal_hold).ok_or_else(nothing)?;
+    let status = if on { api::ObjectLockLegalHoldStatus::On } else { api::ObjectLockLegalHoldStatus::Off };
+    Ok(api::GetObjectLegalHoldOutput { legal_hold: Some(api::ObjectLockLegalHold { status: Some(status) }) })
+}
