@@ -1,7 +1,46 @@
 //! Variants of every operation, made from the models, and a strict judgement of each answer's form.
+//!
+//! In reading order: [`variant`] (what there is to send: from [`site`], the places in an input), [`input`] (a
+//! variant's input: with [`pattern`] for texts, [`setup`] for real names), `encode` (an input as a request), [`run`]
+//! (sending), [`judge`] (the answer), [`counts`], [`report`] and [`baseline`].
+//!
+//! A service needs no code here, and no more than a table in the folder `setup`, which gives real names to members.
 
+pub mod baseline;
+mod chance;
+pub mod counts;
+mod derived;
+mod encode;
+mod facts;
+mod input;
+pub mod judge;
+mod names;
+mod pattern;
+mod protocol;
+pub mod report;
+pub mod run;
+pub mod setup;
+mod site;
+mod value;
+mod variant;
+
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use fractus_clock::{Random, Stopwatch};
+use serde_json::json;
+
+use crate::endpoint::{Caller, Endpoint};
+use crate::models;
+use baseline::Baseline;
+use pattern::Patterns;
+use report::ApiReport;
+use run::Run;
+
+/// A long poll takes 20 seconds by itself.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct Arguments {
@@ -12,14 +51,17 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',')]
     pub service: Vec<String>,
     /// Requests under way at a time.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 16)]
     pub jobs: usize,
     /// Where generated texts begin; the same seed makes the same requests.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Only the variants whose id is this, or begins with it when it ends in an asterisk; each is printed in full.
+    /// Only the variants of this id, with * for anything; each is printed in full.
     #[arg(long)]
     pub only: Option<String>,
+    /// Failures printed for each API; all of them are in the file of --json.
+    #[arg(long, default_value_t = 10)]
+    pub show: usize,
     /// Compares with the counts in this file, and fails where one has fallen.
     #[arg(long)]
     pub baseline: Option<PathBuf>,
@@ -29,12 +71,121 @@ pub struct Arguments {
     /// Writes the results as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
+    /// Who asks.
+    #[arg(long, env = "AWS_ACCESS_KEY_ID", default_value = "test")]
+    pub access_key: String,
+    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", default_value = "test", hide_env_values = true)]
+    pub secret_key: String,
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    pub region: String,
 }
 
+/// Why a run could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("shapes are not built yet")]
-struct NotBuiltYet;
+pub enum ShapesError {
+    #[error("the results cannot be written to {0}")]
+    Unwritable(PathBuf, #[source] std::io::Error),
+    #[error("there is no variant {0}")]
+    NoVariant(String),
+}
 
-pub async fn run(_arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    Err(Box::new(NotBuiltYet))
+pub async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let watch = Stopwatch::start();
+    let run = prepare(&arguments)?;
+    let mut reports = Vec::new();
+    for api in models::chosen(&services(&arguments))? {
+        let report = run.api(&api).await?;
+        say(&told(&report, &arguments));
+        reports.push(report);
+    }
+    if let Some(only) = &arguments.only
+        && reports.iter().all(|report| report.counts.variants == 0)
+    {
+        return Err(Box::new(ShapesError::NoVariant(only.clone())));
+    }
+    say(&report::table(&reports));
+    say(&format!("{:.1} s\n", watch.elapsed().as_secs_f64()));
+    write_json(&arguments, &reports, watch.elapsed())?;
+    let falls = compare(&arguments, &reports)?;
+    let has_failed = match &arguments.baseline {
+        Some(_) => !falls.is_empty(),
+        None => reports.iter().any(|report| report.failures.iter().any(|failure| !failure.findings.is_empty())),
+    };
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn prepare(arguments: &Arguments) -> Result<Run, Box<dyn std::error::Error>> {
+    let mut command = format!("conformance shapes --endpoint {}", arguments.endpoint);
+    if arguments.seed != 1 {
+        command.push_str(&format!(" --seed {}", arguments.seed));
+    }
+    Ok(Run {
+        endpoint: Endpoint::new(&arguments.endpoint, ANSWER_WITHIN)?,
+        caller: Caller {
+            access_key: arguments.access_key.clone(),
+            secret: arguments.secret_key.clone(),
+            session_token: None,
+            region: arguments.region.clone(),
+        },
+        patterns: Patterns::default(),
+        protocols: setup::Protocols::load()?,
+        jobs: arguments.jobs,
+        seed: arguments.seed,
+        only: arguments.only.clone(),
+        nonce: Random::system().text(8, "abcdefghijklmnopqrstuvwxyz"),
+        command,
+    })
+}
+
+/// The APIs asked for; an id names its own.
+fn services(arguments: &Arguments) -> Vec<String> {
+    let of_id = arguments.only.as_deref().and_then(|only| only.split_once(':')).map(|(api, _)| api.to_owned());
+    match of_id.filter(|api| !api.contains('*')) {
+        Some(api) if arguments.service.is_empty() => vec![api],
+        _ => arguments.service.clone(),
+    }
+}
+
+/// What is printed of an API: what failed in its set-up, and its first failures.
+fn told(report: &ApiReport, arguments: &Arguments) -> String {
+    let shown = if arguments.only.is_some() { usize::MAX } else { arguments.show };
+    let mut text: String =
+        report.set_up.iter().map(|why| format!("{}: a set-up call failed: {why}\n", report.api)).collect();
+    report.failures.iter().take(shown).for_each(|failure| text.push_str(&failure.text()));
+    if report.failures.len() > shown {
+        text.push_str(&format!("{}: {} failures more\n", report.api, report.failures.len() - shown));
+    }
+    text
+}
+
+fn write_json(arguments: &Arguments, reports: &[ApiReport], took: Duration) -> Result<(), ShapesError> {
+    let Some(path) = &arguments.json else { return Ok(()) };
+    let json = json!({
+        "endpoint": arguments.endpoint,
+        "seed": arguments.seed,
+        "seconds": took.as_secs_f64(),
+        "apis": reports,
+    });
+    std::fs::write(path, format!("{json:#}\n")).map_err(|error| ShapesError::Unwritable(path.clone(), error))
+}
+
+/// Compares with the baseline and, where asked to, writes it anew.
+fn compare(arguments: &Arguments, reports: &[ApiReport]) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let Some(path) = arguments.baseline.as_ref().filter(|_| arguments.only.is_none()) else { return Ok(Vec::new()) };
+    let mut baseline = Baseline::read(path)?;
+    if arguments.update_baseline {
+        baseline.take(reports);
+        baseline.write(path)?;
+        return Ok(Vec::new());
+    }
+    let falls = baseline.falls(reports);
+    for fall in &falls {
+        say(&format!("fallen: {fall}\n"));
+    }
+    Ok(falls)
+}
+
+fn say(text: &str) {
+    // Without standard output there is only the exit code to tell.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

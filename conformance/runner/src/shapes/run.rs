@@ -1,0 +1,331 @@
+//! Running one API's variants against an endpoint.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use fractus_models::Api;
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+
+use super::counts::Counts;
+use super::encode;
+use super::input::Builder;
+use super::judge::{self, Asked, Finding, Flaw, Judgement};
+use super::names::Names;
+use super::pattern::Patterns;
+use super::protocol::Protocol;
+use super::report::{ApiReport, Failure, shown_answer, shown_request};
+use super::setup::{Call, Protocols, Setup, fits};
+use super::site::{Path, Step};
+use super::value::Value;
+use super::variant::{Sending, Variant, unknown_operation, variants};
+use crate::endpoint::{Answer, Caller, Endpoint, Outgoing};
+
+/// What all APIs of a run share.
+pub struct Run {
+    pub endpoint: Endpoint,
+    pub caller: Caller,
+    pub patterns: Patterns,
+    pub protocols: Protocols,
+    pub jobs: usize,
+    pub seed: u64,
+    /// A glob of ids; others are not sent.
+    pub only: Option<String>,
+    /// Tells this run's names from those of others.
+    pub nonce: String,
+    /// How a single variant is sent again, but for its id.
+    pub command: String,
+}
+
+/// One API, set up.
+struct Service<'a> {
+    run: &'a Run,
+    api: &'a Api,
+    setup: Setup,
+    names: Names,
+    /// Operations that the service turned out not to have.
+    missing: Mutex<HashSet<String>>,
+    /// Nobody is there at all.
+    is_absent: bool,
+}
+
+enum Sent {
+    Judged(Judgement, Option<Box<Failure>>),
+    Unmade,
+}
+
+impl Run {
+    /// Sends every variant of an API and judges the answers.
+    pub async fn api(&self, api: &Api) -> Result<ApiReport, super::setup::SetupError> {
+        let setup = Setup::load(&api.api)?;
+        Ok(self.api_with(api, setup).await)
+    }
+
+    pub async fn api_with(&self, api: &Api, setup: Setup) -> ApiReport {
+        let names = Names { captured: BTreeMap::new(), run: self.nonce.clone() };
+        let mut service = Service { run: self, api, setup, names, missing: Mutex::default(), is_absent: false };
+        let mut report = ApiReport { api: api.api.clone(), ..ApiReport::default() };
+        service.is_absent = service.finds_nobody().await;
+        if !service.is_absent {
+            report.set_up = service.start().await;
+        }
+        let service = Arc::new(service);
+        let sending = stream::iter(service.variants()).map(|variant| {
+            let service = service.clone();
+            async move {
+                let sent = service.send(&variant).await;
+                (variant, sent)
+            }
+        });
+        let mut sending = std::pin::pin!(sending.buffer_unordered(self.jobs.max(1)));
+        while let Some((variant, sent)) = sending.next().await {
+            match sent {
+                Sent::Unmade => report.unmade += 1,
+                Sent::Judged(judgement, failure) => {
+                    report.add(&variant.operation, Counts::of(&judgement, variant.negative));
+                    report.failures.extend(failure.map(|failure| *failure));
+                }
+            }
+        }
+        report.failures.sort_by(|one, other| one.id.cmp(&other.id));
+        report
+    }
+}
+
+impl<'a> Service<'a> {
+    /// All variants, one operation's after the other; each operation's are made when the one before is sent.
+    fn variants(&self) -> impl Iterator<Item = Variant> + use<'a> {
+        let (api, run) = (self.api, self.run);
+        let only = run.only.clone();
+        let (setup, of_service) = (self.setup.clone(), self.setup.clone());
+        let of_api = Protocol::of(api).into_iter().map(unknown_operation);
+        let of_operations = Protocol::of(api).into_iter().flat_map(move |protocol| {
+            let operations = api.operations.iter();
+            let setup = of_service.clone();
+            operations
+                .flat_map(move |(name, operation)| variants(api, name, operation, protocol, &setup, &run.patterns))
+        });
+        of_operations.chain(of_api).filter(move |variant| {
+            let id = variant.local_id();
+            let is_wanted = only.as_deref().is_none_or(|only| fits(only, &format!("{}:{id}", api.api)));
+            is_wanted && !setup.is_skipped(&id)
+        })
+    }
+
+    fn id(&self, variant: &Variant) -> String {
+        format!("{}:{}", self.api.api, variant.local_id())
+    }
+
+    /// Whether nobody serves this API: asked once, so that its variants need not be sent.
+    async fn finds_nobody(&self) -> bool {
+        let Some(protocol) = Protocol::of(self.api).first().copied() else { return true };
+        let asks = self.setup.probe.as_ref();
+        let minimal = asks.and_then(|asks| {
+            let operation = self.api.operations.get(&asks.operation)?;
+            let input = operation.input.as_ref().and_then(|input| self.builder(self.api, &asks.operation).input(input));
+            Some(encode::request(self.api, &asks.operation, operation, protocol, &input.unwrap_or_else(Value::empty)))
+        });
+        let probe = minimal.unwrap_or_else(|| encode::unknown_operation(self.api, "FractusUnknownOperation", protocol));
+        match self.run.endpoint.send(&self.run.caller, probe).await {
+            Ok(answer) => {
+                let body = String::from_utf8_lossy(&answer.body);
+                answer.status.as_u16() == 503
+                    || asks.is_some_and(|asks| asks.absent.iter().any(|code| body.contains(code.as_str())))
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// Makes the calls that come before all variants; those that failed.
+    async fn start(&mut self) -> Vec<String> {
+        let mut failed = Vec::new();
+        let calls = self.setup.start.clone();
+        for call in &calls {
+            let mut names = self.names.clone();
+            match self.call(call, &mut names, "start").await {
+                Ok(()) => self.names = names,
+                Err(why) => failed.push(why),
+            }
+        }
+        failed
+    }
+
+    /// Makes one call of the set-up table and keeps what it captures.
+    async fn call(&self, call: &Call, names: &mut Names, about: &str) -> Result<(), String> {
+        for index in 0..call.times.unwrap_or(1) {
+            let other = match &call.api {
+                Some(api) if *api != self.api.api => Some(crate::models::load(api).map_err(|error| error.to_string())?),
+                _ => None,
+            };
+            let api = other.as_ref().unwrap_or(self.api);
+            let name = call.operation.as_str();
+            let operation = api.operations.get(name).ok_or_else(|| format!("there is no operation {name}"))?;
+            let builder = Builder { names, about, ..self.builder(api, name) };
+            let shape = operation.input.as_ref().map(|input| super::facts::shape(api, &input.shape));
+            let mut input = shape.map_or_else(Value::empty, |shape| builder.convert(&call.input, shape, index));
+            super::derived::fill(&mut input);
+            let protocol = Protocol::of(api).first().copied().unwrap_or(Protocol::Json);
+            let request = encode::request(api, name, operation, protocol, &input);
+            let sent = self.run.endpoint.send(&self.run.caller, request).await;
+            let answer = sent.map_err(|error| format!("{name}: {error}"))?;
+            let asked = Asked { api, ..self.asked(name, Some(operation), protocol, "") };
+            let judgement = judge::judge(&asked, &answer);
+            if !judgement.succeeded {
+                return Err(format!("{name}: {}", shown_answer(&answer)));
+            }
+            for (captured, path) in &call.capture {
+                let value = judgement.said.as_ref().and_then(|said| said.at(path)).and_then(Value::plain);
+                let value =
+                    value.ok_or_else(|| format!("{name}: its answer has no {path}: {}", shown_answer(&answer)))?;
+                names.captured.insert(captured.clone(), value);
+            }
+        }
+        Ok(())
+    }
+
+    fn builder<'b>(&'b self, api: &'b Api, operation: &'b str) -> Builder<'b> {
+        Builder {
+            api,
+            setup: &self.setup,
+            patterns: &self.run.patterns,
+            names: &self.names,
+            seed: self.run.seed,
+            operation,
+            about: "",
+            full: false,
+            when: &[],
+            target: None,
+        }
+    }
+
+    fn asked<'b>(
+        &'b self,
+        operation: &'b str,
+        facts: Option<&'b fractus_models::OperationFacts>,
+        protocol: Protocol,
+        variant: &'b str,
+    ) -> Asked<'b> {
+        Asked {
+            api: self.api,
+            operation,
+            facts,
+            protocol,
+            setup: &self.setup,
+            protocols: &self.run.protocols,
+            variant,
+            negative: false,
+            broken: None,
+        }
+    }
+
+    async fn send(&self, variant: &Variant) -> Sent {
+        if self.is_absent || self.missing.lock().contains(&variant.operation) {
+            return Sent::Judged(Judgement::default(), None);
+        }
+        let id = self.id(variant);
+        let mut names = self.names.clone();
+        let set_up = self.before(variant, &mut names, &id).await;
+        let Some(request) = self.request(variant, &names, &id) else { return Sent::Unmade };
+        let answer = match self.run.endpoint.send(&self.run.caller, request.clone()).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                let finding = Finding { flaw: Flaw::NoAnswer, at: String::new(), detail: format!("{error}{why}") };
+                let judgement = Judgement { findings: vec![finding], ..Judgement::default() };
+                let failure = self.failure(&id, &judgement, &request, None, set_up);
+                return Sent::Judged(judgement, Some(Box::new(failure)));
+            }
+        };
+        if judge::is_unanswered(&answer) {
+            self.missing.lock().insert(variant.operation.clone());
+        }
+        let judgement = self.judge(variant, &answer);
+        let is_shown = !judgement.findings.is_empty() || self.run.only.is_some();
+        let failure = is_shown.then(|| Box::new(self.failure(&id, &judgement, &request, Some(&answer), set_up)));
+        Sent::Judged(judgement, failure)
+    }
+
+    /// The calls that the operation needs before each of its variants; why one failed.
+    async fn before(&self, variant: &Variant, names: &mut Names, id: &str) -> Option<String> {
+        let of_operation = self.setup.operation(&variant.operation).into_iter().flat_map(|operation| &operation.before);
+        let of_variant = self.setup.when(&variant.local_id()).into_iter().flat_map(|when| &when.before);
+        for call in of_operation.chain(of_variant).filter_map(|recipe| self.setup.recipes.get(recipe)).flatten() {
+            if let Err(why) = self.call(call, names, id).await {
+                return Some(why);
+            }
+        }
+        None
+    }
+
+    fn request(&self, variant: &Variant, names: &Names, id: &str) -> Option<Outgoing> {
+        let (api, protocol, name) = (self.api, variant.protocol, variant.operation.as_str());
+        if variant.sending == Sending::UnknownOperation {
+            return Some(encode::unknown_operation(api, name, protocol));
+        }
+        let operation = api.operations.get(name)?;
+        let (full, target) = match &variant.sending {
+            Sending::Input { full, target } => (*full, target.as_ref().map(|(path, edit)| (path, edit))),
+            _ => (false, None),
+        };
+        let when = self.setup.when(&variant.local_id());
+        let builder = Builder { names, about: id, full, target, when: &when, ..self.builder(api, name) };
+        let input = match &operation.input {
+            Some(reference) => builder.input(reference)?,
+            None => Value::empty(),
+        };
+        Some(match variant.sending {
+            Sending::ForeignProtocol => encode::foreign(api, name, operation, &input),
+            Sending::MalformedBody => {
+                encode::malformed(protocol, encode::request(api, name, operation, protocol, &input))
+            }
+            _ => encode::request(api, name, operation, protocol, &input),
+        })
+    }
+
+    fn judge(&self, variant: &Variant, answer: &Answer) -> Judgement {
+        let id = variant.local_id();
+        let facts = self.api.operations.get(&variant.operation);
+        let place = variant.path().map(told_path).unwrap_or_default();
+        let asked = Asked {
+            negative: variant.negative,
+            broken: variant.broken.as_deref().map(|broken| (broken, place.as_str())),
+            ..self.asked(&variant.operation, facts, variant.protocol, &id)
+        };
+        judge::judge(&asked, answer)
+    }
+
+    fn failure(
+        &self,
+        id: &str,
+        judgement: &Judgement,
+        request: &Outgoing,
+        answer: Option<&Answer>,
+        set_up: Option<String>,
+    ) -> Failure {
+        let mut answer = answer.map(shown_answer).unwrap_or_default();
+        if let Some(why) = set_up {
+            answer = format!("(set-up failed: {why})\n{answer}");
+        }
+        Failure {
+            id: id.to_owned(),
+            findings: judgement.findings.clone(),
+            repeat: format!("{} --only '{id}'", self.run.command),
+            request: shown_request(request),
+            answer,
+        }
+    }
+}
+
+/// A place as AWS tells it: `entries.1.member.id`.
+fn told_path(path: &Path) -> String {
+    let steps = path.0.iter().map(|step| match step {
+        Step::Member(name) => {
+            let mut letters = name.chars();
+            letters.next().map_or_else(String::new, |first| first.to_lowercase().collect::<String>() + letters.as_str())
+        }
+        Step::Element => "1.member".to_owned(),
+        Step::Key => "key".to_owned(),
+        Step::Value => "value".to_owned(),
+    });
+    steps.collect::<Vec<_>>().join(".")
+}
