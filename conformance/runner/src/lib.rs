@@ -5,9 +5,9 @@
 //!
 //! Both send through [`endpoint`] (signed HTTP) and read the facts through [`models`].
 //!
-//! Left out on purpose: the crates that the services are made of. Requests are written and answers are read by code of
-//! this crate's own, so that a mistake in the services' reader or writer cannot hide behind the same mistake here; only
-//! the model's facts and the signature are shared.
+//! Left out on purpose: the crates that the services are made of. The shapes are written and read by code of this crate's
+//! own, so that a mistake in the services' reader or writer cannot hide behind the same mistake here; only the model's
+//! facts and the signature are shared. Effects, which are about what operations do, go through `fractus-wire`.
 
 pub mod effects;
 pub mod endpoint;
