@@ -72,7 +72,8 @@ impl Scope {
 
     /// The front of every key of `collection` in this scope.
     pub(crate) fn space(&self, collection: &'static str) -> RawKey {
-        let mut bytes = self.bytes.clone();
+        // Not a clone: SmallVec clones element by element.
+        let mut bytes = KeyBytes::from_slice(&self.bytes);
         bytes.extend_from_slice(collection.as_bytes());
         bytes.push(0);
         let space_end = bytes.len() as u16;
@@ -81,11 +82,17 @@ impl Scope {
 }
 
 /// A whole key, and where its parts end: `lane | rest of the space (scope and collection) | tuple`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct RawKey {
     pub(crate) bytes: KeyBytes,
     lane_end: u16,
     space_end: u16,
+}
+
+impl Clone for RawKey {
+    fn clone(&self) -> Self {
+        RawKey { bytes: KeyBytes::from_slice(&self.bytes), ..*self }
+    }
 }
 
 impl RawKey {

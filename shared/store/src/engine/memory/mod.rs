@@ -1,90 +1,26 @@
-//! The memory engine: persistent ordered maps, one for each collection of each scope, so that each stays small.
+//! The memory engine: a persistent tree for each collection of each scope, so that each stays small.
 //!
-//! A snapshot, a fork and a rollback copy one pointer. A write transaction changes the maps in place, under the one
+//! A snapshot, a fork and a rollback copy one pointer. A write transaction changes the trees in place, under the one
 //! lock, and keeps what it replaced; a closure that fails (or panics) is undone from that. While a snapshot is held,
-//! the maps copy the few nodes on the path to what changes.
+//! the trees copy the few nodes on the path to what changes.
 
-use std::borrow::{Borrow, Cow};
+mod key;
+mod leaf;
+mod tree;
+
 use std::ops::Bound;
-use std::sync::Arc;
 
 use imbl::OrdMap;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{NEVER, RawEntry, RawItem, RawRange, RawRecord, RawScan};
+use self::key::MemoryKey;
+use self::leaf::{Replaced, ReplacedValue};
+use self::tree::Tree;
+pub(crate) use self::tree::TreeScan as MemoryScan;
+use super::{NEVER, RawEntry, RawRange, RawRecord, RawScan};
 use crate::key::KeyBytes;
 use crate::range::Order;
 use crate::scope::RawKey;
-
-/// The bytes that fit into a map's node itself; longer keys are shared on the heap.
-const INLINE_BYTES: usize = 46;
-
-/// A key of the maps. Comparing keys that lie in the node itself touches no other memory.
-#[derive(Clone)]
-enum MemoryKey {
-    Inline(u8, [u8; INLINE_BYTES]),
-    Shared(Arc<[u8]>),
-}
-
-impl MemoryKey {
-    fn new(bytes: &[u8]) -> Self {
-        match u8::try_from(bytes.len()) {
-            Ok(length) if bytes.len() <= INLINE_BYTES => {
-                let mut inline = [0; INLINE_BYTES];
-                inline[..bytes.len()].copy_from_slice(bytes);
-                MemoryKey::Inline(length, inline)
-            }
-            _ => MemoryKey::Shared(bytes.into()),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            MemoryKey::Inline(length, bytes) => &bytes[..usize::from(*length)],
-            MemoryKey::Shared(bytes) => bytes,
-        }
-    }
-}
-
-impl Borrow<[u8]> for MemoryKey {
-    fn borrow(&self) -> &[u8] {
-        self.bytes()
-    }
-}
-
-impl PartialEq for MemoryKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes() == other.bytes()
-    }
-}
-
-impl Eq for MemoryKey {}
-
-impl PartialOrd for MemoryKey {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for MemoryKey {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.bytes().cmp(other.bytes())
-    }
-}
-
-#[derive(Clone)]
-struct Record {
-    value: Arc<[u8]>,
-    expires_at: i64,
-}
-
-impl Record {
-    fn raw(&self) -> RawRecord<'_> {
-        RawRecord { value: Cow::Borrowed(&self.value), expires_at: self.expires_at }
-    }
-}
-
-type Tree = OrdMap<MemoryKey, Record>;
 
 /// One lane: its spaces (scope and collection) and the records that will expire, as `moment, space and tuple`.
 #[derive(Clone, Default)]
@@ -99,24 +35,35 @@ pub(crate) struct Root {
     lanes: OrdMap<MemoryKey, LaneRoot>,
 }
 
-/// The engine: the newest root and the lock that makes transactions serial.
+/// The engine: the newest state and the lock that makes transactions serial.
 #[derive(Default)]
 pub(crate) struct Memory {
-    root: Mutex<Root>,
+    state: Mutex<State>,
 }
+
+#[derive(Default)]
+struct State {
+    root: Root,
+    /// What the transaction under way has replaced, in order; empty between transactions. It stays here to keep its room.
+    undo: Vec<(RawKey, Option<Replaced>)>,
+    undo_bytes: Vec<u8>,
+}
+
+/// Above this, a transaction's undo bytes are given back.
+const UNDO_BYTES_KEPT: usize = 64 * 1024;
 
 impl Memory {
     pub(crate) fn snapshot(&self) -> Root {
-        self.root.lock().clone()
+        self.state.lock().root.clone()
     }
 
     pub(crate) fn begin(&self) -> MemoryTransaction<'_> {
-        MemoryTransaction { root: self.root.lock(), replaced: Vec::new() }
+        MemoryTransaction { state: self.state.lock() }
     }
 
     /// Makes `to` what `from` is, in one step; an unknown `from` leaves `to` empty.
     pub(crate) fn copy_lane(&self, from: &[u8], to: &[u8]) {
-        let mut root = self.root.lock();
+        let root = &mut self.state.lock().root;
         match root.lanes.get(from).cloned() {
             Some(lane) => root.lanes.insert(MemoryKey::new(to), lane),
             None => root.lanes.remove(to),
@@ -125,7 +72,7 @@ impl Memory {
 
     /// Removes every space that `chosen` names by lane and space bytes.
     pub(crate) fn clear(&self, chosen: &dyn Fn(&[u8], &[u8]) -> bool) {
-        let mut root = self.root.lock();
+        let root = &mut self.state.lock().root;
         let before = root.clone();
         for (lane_key, lane) in &before.lanes {
             let doomed: Vec<&MemoryKey> =
@@ -158,13 +105,12 @@ impl Root {
     }
 
     pub(crate) fn get(&self, key: &RawKey) -> Option<RawRecord<'_>> {
-        Some(self.tree(key)?.get(key.tuple())?.raw())
+        self.tree(key)?.get(key.tuple())
     }
 
     pub(crate) fn scan(&self, range: &RawRange<'_>) -> RawScan<'_> {
         let Some(tree) = self.tree(range.space) else { return RawScan::Empty };
-        let bounds = (Bound::Included(range.lower), range.upper.map_or(Bound::Unbounded, Bound::Excluded));
-        RawScan::Memory(MemoryScan { items: tree.range::<_, [u8]>(bounds), order: range.order })
+        RawScan::Memory(tree.scan(range.lower, range.upper, range.order))
     }
 
     /// The names of the lanes that hold anything.
@@ -210,102 +156,111 @@ impl Root {
             let first_space = in_lane.map_or(Bound::Unbounded, |key| Bound::Included(key.space()));
             for (space, tree) in lane.spaces.range::<_, [u8]>((first_space, Bound::Unbounded)) {
                 let in_space = in_lane.filter(|key| key.space() == space.bytes());
-                let first = in_space.map_or(Bound::Unbounded, |key| Bound::Excluded(key.tuple()));
-                for (tuple, record) in tree.range::<_, [u8]>((first, Bound::Unbounded)) {
+                let mut lower = KeyBytes::new();
+                if let Some(key) = in_space {
+                    // The first key after this one.
+                    lower.extend_from_slice(key.tuple());
+                    lower.push(0);
+                }
+                for item in tree.scan(&lower, None, Order::Ascending) {
                     if entries.len() == limit {
                         return entries;
                     }
-                    let whole = [lane_key.bytes(), space.bytes(), tuple.bytes()].concat();
+                    let whole = [lane_key.bytes(), space.bytes(), &item.tuple[..]].concat();
                     let Some(key) = RawKey::parse(&whole) else { continue };
-                    entries.push(RawEntry { key, value: record.value.to_vec(), expires_at: record.expires_at });
+                    let RawRecord { value, expires_at } = item.record;
+                    entries.push(RawEntry { key, value: value.into_owned(), expires_at });
                 }
             }
         }
         entries
     }
 
-    /// Puts `record` in place, or removes it, and gives what was there.
-    fn replace(&mut self, key: &RawKey, record: Option<Record>) -> Option<Record> {
-        let lane = entry(&mut self.lanes, key.lane());
-        let tree = entry(&mut lane.spaces, key.space());
-        let new_moment = record.as_ref().map_or(NEVER, |record| record.expires_at);
-        let old = match record {
-            Some(record) => tree.insert(MemoryKey::new(key.tuple()), record),
-            None => tree.remove(key.tuple()),
-        };
-        let old_moment = old.as_ref().map_or(NEVER, |record| record.expires_at);
-        if old_moment != new_moment {
-            let rest = MemoryKey::new(key.after_lane());
-            if old_moment != NEVER {
-                lane.expiries.remove(&(old_moment, rest.clone()));
+    /// Puts a value in place, or removes the record, and gives what was there.
+    fn replace(&mut self, key: &RawKey, value: Option<(&[u8], i64)>, undo_bytes: &mut Vec<u8>) -> Option<Replaced> {
+        if let Some(lane) = self.lanes.get_mut(key.lane()) {
+            if let Some(tree) = lane.spaces.get_mut(key.space()) {
+                return replace_in(tree, &mut lane.expiries, key, value, undo_bytes);
             }
-            if new_moment != NEVER {
-                lane.expiries.insert((new_moment, rest), ());
-            }
+            lane.spaces.insert(MemoryKey::new(key.space()), Tree::default());
+        } else {
+            let spaces = OrdMap::unit(MemoryKey::new(key.space()), Tree::default());
+            self.lanes.insert(MemoryKey::new(key.lane()), LaneRoot { spaces, expiries: OrdMap::new() });
         }
-        old
+        self.replace(key, value, undo_bytes)
     }
 }
 
-/// The value at `key`, made where it is missing.
-fn entry<'m, V: Clone + Default>(map: &'m mut OrdMap<MemoryKey, V>, key: &[u8]) -> &'m mut V {
-    if !map.contains_key(key) {
-        map.insert(MemoryKey::new(key), V::default());
+fn replace_in(
+    tree: &mut Tree,
+    expiries: &mut OrdMap<(i64, MemoryKey), ()>,
+    key: &RawKey,
+    value: Option<(&[u8], i64)>,
+    undo_bytes: &mut Vec<u8>,
+) -> Option<Replaced> {
+    let new_moment = value.map_or(NEVER, |(_, expires_at)| expires_at);
+    let old = match value {
+        Some((value, expires_at)) => tree.put(key.tuple(), value, expires_at, undo_bytes),
+        None => tree.remove(key.tuple(), undo_bytes),
+    };
+    let old_moment = old.as_ref().map_or(NEVER, |old| old.expires_at);
+    if old_moment != new_moment {
+        let rest = MemoryKey::new(key.after_lane());
+        if old_moment != NEVER {
+            expiries.remove(&(old_moment, rest.clone()));
+        }
+        if new_moment != NEVER {
+            expiries.insert((new_moment, rest), ());
+        }
     }
-    // The second look-up is the price of a borrow checker that cannot see through an early return; the key is known.
-    map.entry(MemoryKey::new(key)).or_default()
+    old
 }
 
 /// A write transaction: holds the lock, changes in place, and undoes all of it when dropped without [`Self::keep`].
 pub(crate) struct MemoryTransaction<'a> {
-    root: MutexGuard<'a, Root>,
-    replaced: Vec<(RawKey, Option<Record>)>,
+    state: MutexGuard<'a, State>,
 }
 
 impl MemoryTransaction<'_> {
     pub(crate) fn root(&self) -> &Root {
-        &self.root
+        &self.state.root
     }
 
     pub(crate) fn put(&mut self, key: &RawKey, value: &[u8], expires_at: i64) {
-        let old = self.root.replace(key, Some(Record { value: value.into(), expires_at }));
-        self.replaced.push((key.clone(), old));
+        let State { root, undo, undo_bytes } = &mut *self.state;
+        let old = root.replace(key, Some((value, expires_at)), undo_bytes);
+        undo.push((key.clone(), old));
     }
 
     pub(crate) fn delete(&mut self, key: &RawKey) {
-        if self.root.get(key).is_some() {
-            let old = self.root.replace(key, None);
-            self.replaced.push((key.clone(), old));
+        let State { root, undo, undo_bytes } = &mut *self.state;
+        // What is not there must not copy what is shared.
+        if root.get(key).is_some() {
+            let old = root.replace(key, None, undo_bytes);
+            undo.push((key.clone(), old));
         }
     }
 
     /// Commits.
     pub(crate) fn keep(mut self) {
-        self.replaced.clear();
+        self.state.undo.clear();
     }
 }
 
 impl Drop for MemoryTransaction<'_> {
     fn drop(&mut self) {
-        while let Some((key, old)) = self.replaced.pop() {
-            self.root.replace(&key, old);
+        let State { root, undo, undo_bytes } = &mut *self.state;
+        let bytes = std::mem::take(undo_bytes);
+        while let Some((key, old)) = undo.pop() {
+            let value = old.as_ref().map(|old| match &old.value {
+                ReplacedValue::Kept(place) => (&bytes[place.clone()], old.expires_at),
+                ReplacedValue::Shared(value) => (&value[..], old.expires_at),
+            });
+            root.replace(&key, value, undo_bytes);
         }
-    }
-}
-
-pub(crate) struct MemoryScan<'s> {
-    items: imbl::ordmap::RangedIter<'s, MemoryKey, Record, imbl::shared_ptr::DefaultSharedPtr>,
-    order: Order,
-}
-
-impl<'s> Iterator for MemoryScan<'s> {
-    type Item = RawItem<'s>;
-
-    fn next(&mut self) -> Option<RawItem<'s>> {
-        let (key, record) = match self.order {
-            Order::Ascending => self.items.next(),
-            Order::Descending => self.items.next_back(),
-        }?;
-        Some(RawItem { tuple: Cow::Borrowed(key.bytes()), record: record.raw() })
+        if bytes.capacity() <= UNDO_BYTES_KEPT {
+            *undo_bytes = bytes;
+        }
+        undo_bytes.clear();
     }
 }
