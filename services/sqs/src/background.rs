@@ -13,8 +13,8 @@ use crate::model::messages;
 use crate::model::move_task::{self, Handle, MOVED_AT_ONCE, Step};
 use crate::service::Sqs;
 use crate::store::{
-    AVAILABLE, COUNTERS, DISCARDED, GROUP_MESSAGES, GROUPS, MESSAGES, MOVE_TASKS, MoveStatus, PENDING, QUEUES, READY,
-    RUNNING_MOVES,
+    AVAILABLE, BUSY, COUNTERS, DISCARDED, GROUP_MESSAGES, GROUPS, MESSAGES, MOVE_TASKS, MoveStatus, NOISY, PENDING,
+    QUEUES, READY, RUNNING_MOVES, STANDINGS, TENANT_READY, TENANTS,
 };
 
 /// How often the janitor looks round, in real time: it frees memory, it changes nothing that a caller sees.
@@ -95,8 +95,10 @@ pub async fn clean_up(sqs: &Sqs) -> Result<()> {
 
 async fn expire_some(sqs: &Sqs, scope: &Scope, name: &str, now: fractus_clock::Timestamp) -> Result<usize> {
     sqs.store
-        .write(|tx| match tx.get(&QUEUES, scope, &(name,))? {
-            Some(queue) => messages::expire(tx, scope, &queue, now, CLEARED_AT_ONCE),
+        .write(|tx| match tx.get_shared(&QUEUES, scope, &(name,))? {
+            Some(queue) => messages::with_counters(tx, scope, &queue, |tx, counts| {
+                messages::expire(tx, scope, &queue, counts, now, CLEARED_AT_ONCE)
+            }),
             None => Ok(0),
         })
         .await
@@ -113,9 +115,14 @@ fn clear_discarded(tx: &mut Transaction<'_>, scope: &Scope) -> Result<bool> {
     clear(tx, scope, &AVAILABLE, &prefix, &mut left)?;
     clear(tx, scope, &GROUPS, &prefix, &mut left)?;
     clear(tx, scope, &GROUP_MESSAGES, &prefix, &mut left)?;
+    clear(tx, scope, &NOISY, &prefix, &mut left)?;
+    clear(tx, scope, &TENANT_READY, &prefix, &mut left)?;
+    clear(tx, scope, &TENANTS, &prefix, &mut left)?;
+    clear(tx, scope, &STANDINGS, &prefix, &mut left)?;
     clear(tx, scope, &MESSAGES, &prefix, &mut left)?;
     if left > 0 {
         tx.delete(&COUNTERS, scope, &prefix)?;
+        tx.delete(&BUSY, scope, &prefix)?;
         tx.delete(&DISCARDED, scope, &prefix)?;
     }
     Ok(true)

@@ -10,7 +10,8 @@ use fractus_store::Scope;
 use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
-use crate::operations::send::{self, Outgoing, Sending};
+use crate::model::messages;
+use crate::operations::send::{self, Outgoing, Parts};
 use crate::service::{Sqs, Target};
 use crate::store::{AttributeValue, DELIVERED};
 
@@ -46,17 +47,16 @@ async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
         .as_text()
         .map(str::to_owned)
         .ok_or_else(|| Error::InvalidMessageContents { message: "The body is no text.".into() })?;
-    let outgoing = Outgoing::checked(
+    let parts = Parts {
         body,
-        None,
-        attributes(delivery.attributes),
-        attributes(delivery.system_attributes),
-        delivery.group_id,
-        delivery.deduplication_id,
-    )?;
-    let message_id = sqs.host.random().uuid();
-    let clock = sqs.host.clocks().lane(target.world.lane.as_str());
-    let sending = Sending { sender_id: &delivery.source.principal, now: clock.now() };
+        delay_secs: None,
+        attributes: attributes(delivery.attributes),
+        system_attributes: attributes(delivery.system_attributes),
+        group_id: delivery.group_id,
+        deduplication_id: delivery.deduplication_id,
+    };
+    let mut outgoing = Outgoing::checked(parts, sqs.host.random().uuid(), &delivery.source.principal)?;
+    let now = sqs.host.clocks().lane(target.world.lane.as_str()).now();
     let wakes = sqs
         .store
         .write(|tx| {
@@ -64,8 +64,10 @@ async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
                 return Ok(false);
             }
             let queue = target.queue(tx)?;
-            let sent = send::put(tx, &target, &queue, &outgoing, &message_id, sending)?;
-            tx.put_until(&DELIVERED, &target.scope, &(delivery.id.as_str(),), &(), sending.now.plus(REMEMBERED))?;
+            let sent = messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                send::put(tx, &target.scope, &queue, counts, &mut outgoing, now)
+            })?;
+            tx.put_until(&DELIVERED, &target.scope, &(delivery.id.as_str(),), &(), now.plus(REMEMBERED))?;
             Ok::<_, Error>(sent.wakes)
         })
         .await?;

@@ -71,8 +71,13 @@ impl Target {
         names::queue_arn(&self.world, &cx.region, &self.name)
     }
 
-    /// Reads the queue inside a transaction.
-    pub fn queue(&self, tx: &mut fractus_store::Transaction<'_>) -> Result<Queue> {
+    /// Reads the queue inside a transaction or snapshot.
+    pub fn queue(&self, snapshot: &fractus_store::Snapshot<'_>) -> Result<Arc<Queue>> {
+        snapshot.get_shared(&QUEUES, &self.scope, &(self.name.as_str(),))?.ok_or(Error::QueueDoesNotExist)
+    }
+
+    /// The queue as a record of its own, to be changed and put back.
+    pub fn queue_to_change(&self, tx: &fractus_store::Transaction<'_>) -> Result<Queue> {
         tx.get(&QUEUES, &self.scope, &(self.name.as_str(),))?.ok_or(Error::QueueDoesNotExist)
     }
 }
@@ -156,10 +161,8 @@ impl Service for Sqs {
         Box::pin(async move {
             let account = AccountId::new(&resource.account).ok()?;
             let target = Target::of_account(cx, Some(&account), resource.resource.clone());
-            let queue = self
-                .store
-                .read(|snapshot| Ok::<_, Error>(snapshot.get(&QUEUES, &target.scope, &(target.name.as_str(),))?));
-            queue.await.ok().flatten()?.attributes.policy
+            let queue = self.store.read(|snapshot| target.queue(snapshot)).await.ok()?;
+            queue.attributes.policy.clone()
         })
     }
 

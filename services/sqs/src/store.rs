@@ -4,8 +4,12 @@
 //! space and leaves the old one to be cleared in the background, so a purge or a delete costs the same for one message
 //! as for a million.
 //!
-//! A message is in exactly one index beside [`MESSAGES`]:
-//! - [`READY`] (standard queues): may be received now, in order of sending.
+//! What a message says never changes and lies in [`MESSAGES`]; how it stands (received how often, visible when) lies in
+//! [`STANDINGS`], so that a receive writes some dozens of bytes and not the body again.
+//!
+//! A message is in exactly one index beside these:
+//! - [`READY`] (standard queues): may be received now, in order of sending. Of the messages of a group only the first one
+//!   is there, the rest wait in [`TENANT_READY`]; the groups of noisy neighbours are in [`NOISY`] instead.
 //! - [`PENDING`]: delayed or in flight; sorted by when it becomes visible. Every operation that looks at a queue first
 //!   moves what is due to READY, so counts are exact and nothing is scanned.
 //! - FIFO queues order by group instead: [`GROUP_MESSAGES`] lists a group's messages, [`AVAILABLE`] the groups whose
@@ -33,10 +37,20 @@ pub const DISCARDED: Collection<(u64,), Discarded> = Collection::new("discarded-
 pub const COUNTERS: Collection<(u64,), Counters> = Collection::new("counters");
 /// Messages by (space, sent, number).
 pub const MESSAGES: Collection<(u64, Timestamp, u64), Message> = Collection::new("messages");
-/// Visible messages of standard queues, by (space, sent, number).
-pub const READY: Collection<(u64, Timestamp, u64), ()> = Collection::new("ready");
-/// Delayed and in-flight messages, by (space, visible from, number).
-pub const PENDING: Collection<(u64, Timestamp, u64), Pending> = Collection::new("pending");
+/// How messages stand, by (space, sent, number). Absent: visible and never received, so that a send need not write it.
+pub const STANDINGS: Collection<(u64, Timestamp, u64), Standing> = Collection::new("standings");
+/// Visible messages of standard queues, by (space, sent, number) → the group whose first message this is.
+pub const READY: Collection<(u64, Timestamp, u64), Option<String>> = Collection::new("ready");
+/// Delayed and in-flight messages, by (space, visible from, number) → when it was sent.
+pub const PENDING: Collection<(u64, Timestamp, u64), Timestamp> = Collection::new("pending");
+/// The visible messages of each group on a standard queue: (space, group, sent, number).
+pub const TENANT_READY: Collection<(u64, String, Timestamp, u64), ()> = Collection::new("tenant-ready");
+/// What is known of each group on a standard queue: (space, group).
+pub const TENANTS: Collection<(u64, String), Tenant> = Collection::new("tenants");
+/// The first messages of noisy groups: (space, how many of the group are in flight, sent, number) → the group.
+pub const NOISY: Collection<(u64, u64, Timestamp, u64), String> = Collection::new("noisy");
+/// The time that receivers of a queue with groups have spent lately, by space.
+pub const BUSY: Collection<(u64,), Busy> = Collection::new("busy");
 /// Messages of a FIFO group in order: (space, group, number) → when it was sent.
 pub const GROUP_MESSAGES: Collection<(u64, String, u64), Timestamp> = Collection::new("group-messages");
 /// How many of a group's messages are in flight: (space, group). Absent means none.
@@ -87,25 +101,82 @@ pub struct Discarded {
     pub discarded_at: Timestamp,
 }
 
-/// How many messages of each state a queue holds.
+/// How many messages of each state a queue holds. Written with every message, hence the short names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// The number the next message gets; never falls, also over a purge.
+    #[serde(rename = "n")]
     pub next_number: u64,
+    #[serde(rename = "v")]
     pub visible: u64,
+    #[serde(rename = "f")]
     pub in_flight: u64,
+    #[serde(rename = "d")]
     pub delayed: u64,
+    /// Messages with a group on a standard queue, in whatever state.
+    #[serde(rename = "g", default)]
+    pub grouped: u64,
 }
 
 /// Where a message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
+    #[default]
+    #[serde(rename = "v")]
     Visible,
+    #[serde(rename = "d")]
     Delayed,
+    #[serde(rename = "f")]
     InFlight,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// How a message stands. Written with every receive, hence the short names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    #[serde(rename = "s")]
+    pub state: State,
+    /// When it becomes visible, while delayed or in flight.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub visible_at: Option<Timestamp>,
+    #[serde(rename = "c", default)]
+    pub receive_count: u32,
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub first_received_at: Option<Timestamp>,
+    /// When it was received last.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
+}
+
+/// A group of messages on a standard queue: a tenant of a fair queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    pub in_flight: u64,
+    pub last_sent_at: Timestamp,
+    /// Where the first of its visible messages is offered.
+    #[serde(default)]
+    pub offer: Option<Offer>,
+    #[serde(default)]
+    pub busy: Busy,
+}
+
+/// Where a tenant's first message is: in [`READY`], or in [`NOISY`] under a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub sent: Timestamp,
+    pub number: u64,
+    pub noisy: Option<u64>,
+}
+
+/// How long receivers were at work of late: the sums of this window of time and of the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Busy {
+    pub window: i64,
+    pub millis: u64,
+    pub millis_before: u64,
+}
+
+/// What a message says; it never changes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     pub id: String,
     pub body: String,
@@ -127,14 +198,6 @@ pub struct Message {
     /// The queue it was moved here from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_source_arn: Option<String>,
-    #[serde(default)]
-    pub receive_count: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_received_at: Option<Timestamp>,
-    pub state: State,
-    /// When it becomes visible, while delayed or in flight.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visible_at: Option<Timestamp>,
 }
 
 /// A message attribute's value; exactly one of the two is set.
@@ -145,12 +208,6 @@ pub struct AttributeValue {
     pub string: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary: Option<Bytes>,
-}
-
-/// What a [`PENDING`] entry points at.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Pending {
-    pub sent: Timestamp,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -34,6 +34,9 @@ impl Waiters {
 
     /// Wakes up to `count` receivers of a queue, because that many messages have come.
     pub fn wake(&self, scope: &Scope, queue_name: &str, count: usize) {
+        if count == 0 {
+            return;
+        }
         let queues = self.queues.lock();
         if queues.is_empty() {
             return;

@@ -31,7 +31,7 @@
 //! ```
 //!
 //! In reading order: `key` and `range` (the order), `scope` and `collection` (whole keys), `transaction` (what a closure
-//! sees), `store` (how it runs), `engine` (where bytes are), `expiry`, `lanes`, `transfer`, `inspect`, and `blobs` with
+//! sees), `decoded` (what is kept decoded), `store` (how it runs), `engine` (where bytes are), `expiry`, `lanes`, `transfer`, `inspect`, and `blobs` with
 //! `blob_index`.
 //!
 //! Left out on purpose: secondary indexes (a service keeps its own collections in the same transaction), queries,
@@ -41,6 +41,7 @@ mod blob_index;
 mod blobs;
 mod collection;
 mod config;
+mod decoded;
 mod engine;
 mod error;
 mod expiry;

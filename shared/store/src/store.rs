@@ -6,6 +6,7 @@ use fractus_clock::Clocks;
 
 use crate::blobs::Blobs;
 use crate::config::{Durability, StoreConfig};
+use crate::decoded::Decoded;
 use crate::engine::Source;
 use crate::engine::disk::Disk;
 use crate::engine::memory::Memory;
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) engine: Engine,
     pub(crate) clocks: Clocks,
     pub(crate) blobs: Blobs,
+    pub(crate) decoded: Decoded,
 }
 
 /// One service's state. Clones are the same store.
@@ -36,7 +38,11 @@ pub struct Store {
 impl Store {
     /// A store in memory, gone with the process.
     pub fn memory(clocks: Clocks) -> Self {
-        Store { inner: Arc::new(Inner { engine: Engine::Memory(Memory::default()), clocks, blobs: Blobs::memory() }) }
+        Self::of(Engine::Memory(Memory::default()), clocks, Blobs::memory())
+    }
+
+    fn of(engine: Engine, clocks: Clocks, blobs: Blobs) -> Self {
+        Store { inner: Arc::new(Inner { engine, clocks, blobs, decoded: Decoded::default() }) }
     }
 
     /// Opens the store of one service as the configuration says; `service_name` keeps services apart.
@@ -59,7 +65,7 @@ impl Store {
             (None, Some(folder)) => Blobs::files(folder.join("blobs"), config.durability)?,
             (None, None) => Blobs::memory(),
         };
-        Ok(Store { inner: Arc::new(Inner { engine, clocks, blobs }) })
+        Ok(Self::of(engine, clocks, blobs))
     }
 
     /// The place of large bytes that belongs to this store.
@@ -100,7 +106,7 @@ impl Store {
         memory: &Memory,
         work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut transaction = Transaction::new(Source::MemoryTransaction(memory.begin()), &self.inner.clocks);
+        let mut transaction = Transaction::new(Source::MemoryTransaction(memory.begin()), &self.inner);
         let value = work(&mut transaction)?;
         if let Source::MemoryTransaction(changed) = transaction.into_source() {
             changed.keep();
@@ -114,7 +120,7 @@ impl Store {
         work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         loop {
-            let mut transaction = Transaction::new(Source::DiskTransaction(disk.begin()?), &self.inner.clocks);
+            let mut transaction = Transaction::new(Source::DiskTransaction(disk.begin()?), &self.inner);
             let value = work(&mut transaction);
             if let Source::DiskTransaction(changed) = transaction.into_source() {
                 // A full map shows itself as an error inside the closure, or at the end.
@@ -147,7 +153,7 @@ impl Store {
         synced: &Synced,
         work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<(T, Option<synced::Receiver>), E> {
-        let mut transaction = Transaction::new(Source::Synced(synced.begin()?), &self.inner.clocks);
+        let mut transaction = Transaction::new(Source::Synced(synced.begin()?), &self.inner);
         let value = work(&mut transaction)?;
         match transaction.into_source() {
             Source::Synced(changed) => Ok((value, changed.queue())),
@@ -184,7 +190,7 @@ impl Store {
         transaction: PostgresTransaction<'p>,
         work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
     ) -> (Result<T, E>, Option<PostgresTransaction<'p>>) {
-        let mut transaction = Transaction::new(Source::Postgres(transaction), &self.inner.clocks);
+        let mut transaction = Transaction::new(Source::Postgres(transaction), &self.inner);
         let value = work(&mut transaction);
         (value, transaction.into_source().into_postgres())
     }
@@ -196,12 +202,10 @@ impl Store {
         F: FnOnce(&Snapshot<'_>) -> Result<T, E>,
     {
         match &self.inner.engine {
-            Engine::Memory(memory) => {
-                work(&Snapshot::new(Source::MemorySnapshot(memory.snapshot()), &self.inner.clocks))
-            }
-            Engine::Disk(disk) => work(&Snapshot::new(Source::DiskSnapshot(disk.snapshot()?), &self.inner.clocks)),
+            Engine::Memory(memory) => work(&Snapshot::new(Source::MemorySnapshot(memory.snapshot()), &self.inner)),
+            Engine::Disk(disk) => work(&Snapshot::new(Source::DiskSnapshot(disk.snapshot()?), &self.inner)),
             Engine::Synced(synced) => {
-                work(&Snapshot::new(Source::DiskSnapshot(synced.disk().snapshot()?), &self.inner.clocks))
+                work(&Snapshot::new(Source::DiskSnapshot(synced.disk().snapshot()?), &self.inner))
             }
             Engine::Postgres(postgres) => {
                 let transaction = postgres.begin(Mode::Read).await?;
@@ -219,7 +223,7 @@ impl Store {
         transaction: PostgresTransaction<'p>,
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
     ) -> (Result<T, E>, Option<PostgresTransaction<'p>>) {
-        let snapshot = Snapshot::new(Source::Postgres(transaction), &self.inner.clocks);
+        let snapshot = Snapshot::new(Source::Postgres(transaction), &self.inner);
         let value = work(&snapshot);
         (value, snapshot.source.into_postgres())
     }

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::Arc;
 
-use fractus_clock::{Clocks, Timestamp};
+use fractus_clock::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
@@ -15,6 +16,7 @@ use crate::error::StoreError;
 use crate::key::{Key, KeyOf};
 use crate::range::{Order, Range};
 use crate::scope::{RawKey, Scope};
+use crate::store::Inner;
 
 /// A lane's name and its time in microseconds.
 type Moment = (SmallVec<[u8; 24]>, i64);
@@ -25,14 +27,14 @@ type Moment = (SmallVec<[u8; 24]>, i64);
 /// A record whose time has come by its lane's clock is absent, whether it is swept yet or not.
 pub struct Snapshot<'a> {
     pub(crate) source: Source<'a>,
-    clocks: &'a Clocks,
+    store: &'a Inner,
     /// The moment of each lane, fixed when it is first asked for, so that one closure sees one time.
     moments: RefCell<SmallVec<[Moment; 1]>>,
 }
 
 impl<'a> Snapshot<'a> {
-    pub(crate) fn new(source: Source<'a>, clocks: &'a Clocks) -> Self {
-        Snapshot { source, clocks, moments: RefCell::default() }
+    pub(crate) fn new(source: Source<'a>, store: &'a Inner) -> Self {
+        Snapshot { source, store, moments: RefCell::default() }
     }
 
     /// The time of a scope's lane, the same for the whole closure.
@@ -45,7 +47,7 @@ impl<'a> Snapshot<'a> {
         if let Some((_, moment)) = moments.iter().find(|(name, _)| name[..] == *lane.as_bytes()) {
             return *moment;
         }
-        let moment = self.clocks.lane(lane).now().micros();
+        let moment = self.store.clocks.lane(lane).now().micros();
         moments.push((SmallVec::from_slice(lane.as_bytes()), moment));
         moment
     }
@@ -68,6 +70,24 @@ impl<'a> Snapshot<'a> {
     ) -> Result<Option<V>, StoreError> {
         match self.source.get(&collection.raw_key(scope, key)?)? {
             Some(record) if self.is_present(scope, record.expires_at) => collection.read_value(&record.value).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The record at `key`, shared with everyone who reads it so. For records that nearly every request reads and few
+    /// write: it is decoded once for each time it is written, not once for each read.
+    pub fn get_shared<K: Key, V: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        collection: &Collection<K, V>,
+        scope: &Scope,
+        key: &(impl KeyOf<K> + ?Sized),
+    ) -> Result<Option<Arc<V>>, StoreError> {
+        let key = collection.raw_key(scope, key)?;
+        match self.source.get(&key)? {
+            Some(record) if self.is_present(scope, record.expires_at) => {
+                let decode = |bytes: &[u8]| collection.read_value(bytes);
+                self.store.decoded.get(&key.bytes, &record.value, decode).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -200,8 +220,8 @@ impl<'a> Deref for Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(source: Source<'a>, clocks: &'a Clocks) -> Self {
-        Transaction { snapshot: Snapshot::new(source, clocks), scratch: Vec::new() }
+    pub(crate) fn new(source: Source<'a>, store: &'a Inner) -> Self {
+        Transaction { snapshot: Snapshot::new(source, store), scratch: Vec::new() }
     }
 
     pub(crate) fn into_source(self) -> Source<'a> {

@@ -20,7 +20,15 @@ async fn put(store: &Store, scope: &Scope, name: &str, text: &str) {
 }
 
 async fn get(store: &Store, scope: &Scope, name: &str) -> Option<String> {
-    store.read(|snap| snap.get(&VALUES, scope, &(name, 1))).await.unwrap()
+    store
+        .read(|snap| {
+            let value = snap.get(&VALUES, scope, &(name, 1))?;
+            // Kept decoded or not, it is the same record at every moment.
+            assert_eq!(snap.get_shared(&VALUES, scope, &(name, 1))?.as_deref(), value.as_ref());
+            Ok::<_, StoreError>(value)
+        })
+        .await
+        .unwrap()
 }
 
 async fn records_end_by_the_clock(setting: Setting) {

@@ -1,24 +1,26 @@
 //! Moving messages between queues: to a dead-letter queue, and back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_clock::Timestamp;
 use fractus_store::{Scope, Transaction};
 
 use crate::error::Result;
-use crate::model::messages::{self, NewMessage, Place};
-use crate::store::{Message, QUEUES, Queue};
+use crate::model::messages::{self, History, Place};
+use crate::store::{Message, QUEUES, Queue, Standing};
 
 /// Where a queue's undeliverable messages go.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
-    pub target: Queue,
+    pub target: Arc<Queue>,
     pub max_receive_count: u32,
     /// The queue they come from, as DeadLetterQueueSourceArn tells.
     pub source_arn: String,
 }
 
-/// The dead-letter queue of `queue`; none if no policy names one or it is gone (then messages stay where they are).
+/// The dead-letter queue of `queue`; none if no policy names one, it is gone, or it is the queue itself (then messages
+/// stay where they are).
 pub fn of_queue(
     tx: &mut Transaction<'_>,
     scope: &Scope,
@@ -26,8 +28,8 @@ pub fn of_queue(
     source_arn: impl FnOnce() -> String,
 ) -> Result<Option<DeadLetter>> {
     let Some(policy) = &queue.attributes.redrive_policy else { return Ok(None) };
-    let target = tx.get(&QUEUES, scope, &(policy.target_name(),))?;
-    let matching = target.filter(|target| target.is_fifo() == queue.is_fifo());
+    let target = tx.get_shared(&QUEUES, scope, &(policy.target_name(),))?;
+    let matching = target.filter(|target| target.id != queue.id && target.is_fifo() == queue.is_fifo());
     Ok(matching.map(|target| DeadLetter {
         target,
         max_receive_count: policy.max_receive_count,
@@ -46,10 +48,12 @@ pub fn take_over(
     dead_letter: &DeadLetter,
     place: Place,
     message: Message,
+    standing: &Standing,
     now: Timestamp,
-) -> Result<Place> {
-    let source = Some(dead_letter.source_arn.clone());
-    transfer(tx, scope, &dead_letter.target, place, message, source, now)
+) -> Result<()> {
+    let message = Message { dead_letter_source_arn: Some(dead_letter.source_arn.clone()), ..message };
+    let history = History { receive_count: standing.receive_count, first_received_at: standing.first_received_at };
+    transfer(tx, scope, &dead_letter.target, place.sent, message, history, now)
 }
 
 /// Puts a message that was removed elsewhere into `target`.
@@ -57,26 +61,14 @@ pub fn transfer(
     tx: &mut Transaction<'_>,
     scope: &Scope,
     target: &Queue,
-    place: Place,
-    message: Message,
-    dead_letter_source_arn: Option<String>,
+    sent: Timestamp,
+    mut message: Message,
+    history: History,
     now: Timestamp,
-) -> Result<Place> {
-    let sent = if target.is_fifo() { now } else { place.sent };
-    let moved = NewMessage {
-        id: message.id,
-        body: message.body,
-        md5_of_body: message.md5_of_body,
-        attributes: message.attributes,
-        md5_of_attributes: message.md5_of_attributes,
-        trace_header: message.trace_header,
-        sender_id: message.sender_id,
-        group_id: message.group_id,
-        deduplication_id: message.deduplication_id,
-        dead_letter_source_arn,
-        receive_count: message.receive_count,
-        first_received_at: message.first_received_at,
-    };
-    let (place, _) = messages::insert(tx, scope, target, moved, sent, now, Duration::ZERO)?;
-    Ok(place)
+) -> Result<()> {
+    let sent = if target.is_fifo() { now } else { sent };
+    messages::with_counters(tx, scope, target, |tx, counts| {
+        messages::insert(tx, scope, target, counts, &mut message, history, sent, now, Duration::ZERO)
+    })?;
+    Ok(())
 }

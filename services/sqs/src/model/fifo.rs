@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::model::attributes::DeduplicationScope;
 use crate::model::dead_letter::{self, DeadLetter};
-use crate::model::messages::{self, InFlight, Place};
+use crate::model::messages::{self, InFlight, Place, Received};
 use crate::model::receipt::Receipt;
 use crate::store::{
     ATTEMPTS, AVAILABLE, Accepted, Attempt, Counters, DEDUPLICATION, GROUP_MESSAGES, GROUPS, Group, MESSAGES, Message,
-    PENDING, Pending, Queue, State,
+    PENDING, Queue, STANDINGS, Standing, State,
 };
 
 /// How long a deduplication id or a receive attempt is remembered.
@@ -71,15 +71,22 @@ pub fn remember_accepted(
     Ok(tx.put_until(&DEDUPLICATION, scope, &key, accepted, now.plus(REMEMBERED))?)
 }
 
-fn group_of(message: &Message) -> &str {
+pub fn group_of(message: &Message) -> &str {
     message.group_id.as_deref().unwrap_or_default()
 }
 
 /// A message has joined its group.
-pub fn joined(tx: &mut Transaction<'_>, scope: &Scope, queue: &Queue, place: Place, message: &Message) -> Result<()> {
+pub fn joined(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    queue: &Queue,
+    place: Place,
+    message: &Message,
+    state: State,
+) -> Result<()> {
     let group = group_of(message);
     tx.put(&GROUP_MESSAGES, scope, &(queue.space, group, place.number), &place.sent)?;
-    if message.state == State::Visible {
+    if state == State::Visible {
         offer_if_first(tx, scope, queue, group, place.number)?;
     }
     Ok(())
@@ -102,9 +109,15 @@ pub fn became_visible(
 }
 
 /// A message has left its group, from whatever state.
-pub fn left(tx: &mut Transaction<'_>, scope: &Scope, queue: &Queue, place: Place, message: &Message) -> Result<()> {
-    let group = group_of(message);
-    match message.state {
+pub fn left(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    queue: &Queue,
+    place: Place,
+    group: &str,
+    state: State,
+) -> Result<()> {
+    match state {
         State::InFlight => release(tx, scope, queue, group),
         State::Visible | State::Delayed => {
             tx.delete(&AVAILABLE, scope, &(queue.space, place.number, group))?;
@@ -138,8 +151,7 @@ fn first_of(tx: &mut Transaction<'_>, scope: &Scope, queue: &Queue, group: &str)
 /// Makes a group available by its first message, if that is visible. Nothing of the group is in flight.
 fn offer_first(tx: &mut Transaction<'_>, scope: &Scope, queue: &Queue, group: &str) -> Result<()> {
     let Some((number, sent)) = first_of(tx, scope, queue, group)? else { return Ok(()) };
-    let first = tx.get(&MESSAGES, scope, &(queue.space, sent, number))?;
-    if first.is_some_and(|message| message.state == State::Visible) {
+    if messages::standing(tx, scope, queue, Place { sent, number })?.state == State::Visible {
         tx.put(&AVAILABLE, scope, &(queue.space, number, group), &())?;
     }
     Ok(())
@@ -168,16 +180,16 @@ pub fn receive(
     tx: &mut Transaction<'_>,
     scope: &Scope,
     queue: &Queue,
+    counts: &mut Counters,
     dead_letter: Option<&DeadLetter>,
     how: Receive<'_>,
-) -> Result<Vec<(Receipt, Message)>> {
+) -> Result<Vec<Received>> {
     if let Some(attempt_id) = how.attempt_id
         && let Some(again) = repeat_attempt(tx, scope, queue, attempt_id, how)?
     {
         return Ok(again);
     }
     let mut received = Vec::new();
-    let mut counts = messages::counters(tx, scope, queue)?;
     let groups: Vec<(u64, String)> = tx
         .range(&AVAILABLE, scope, Range::prefix(&(queue.space,)), Order::Ascending)?
         .take(GROUPS_AT_ONCE)
@@ -188,9 +200,8 @@ pub fn receive(
             break;
         }
         tx.delete(&AVAILABLE, scope, &(queue.space, number, group.clone()))?;
-        take_from_group(tx, scope, queue, dead_letter, &group, how, &mut counts, &mut received)?;
+        take_from_group(tx, scope, queue, dead_letter, &group, how, counts, &mut received)?;
     }
-    messages::put_counters(tx, scope, queue, &counts)?;
     if let Some(attempt_id) = how.attempt_id
         && !received.is_empty()
     {
@@ -209,7 +220,7 @@ fn take_from_group(
     group: &str,
     how: Receive<'_>,
     counts: &mut Counters,
-    received: &mut Vec<(Receipt, Message)>,
+    received: &mut Vec<Received>,
 ) -> Result<()> {
     let mut taken = 0;
     let mut after = None;
@@ -222,32 +233,25 @@ fn take_from_group(
         let Some(((_, _, number), sent)) = next else { break };
         after = Some(number);
         let place = Place { sent, number };
-        let Some(mut message) = tx.get(&MESSAGES, scope, &(queue.space, sent, number))? else { continue };
-        if message.state != State::Visible {
+        let standing = messages::standing(tx, scope, queue, place)?;
+        if standing.state != State::Visible {
             break;
         }
-        let too_often = dead_letter.filter(|target| message.receive_count >= target.max_receive_count);
+        let Some(message) = tx.get(&MESSAGES, scope, &place.key(queue))? else { continue };
+        let too_often = dead_letter.filter(|target| standing.receive_count >= target.max_receive_count);
         let expired = messages::is_expired(queue, sent, how.now);
         if expired || too_often.is_some() {
-            tx.delete(&MESSAGES, scope, &(queue.space, sent, number))?;
+            tx.delete(&MESSAGES, scope, &place.key(queue))?;
+            tx.delete(&STANDINGS, scope, &place.key(queue))?;
             tx.delete(&GROUP_MESSAGES, scope, &(queue.space, group, number))?;
             counts.visible = counts.visible.saturating_sub(1);
             if let Some(target) = too_often.filter(|_| !expired) {
-                dead_letter::take_over(tx, scope, target, place, message, how.now)?;
+                dead_letter::take_over(tx, scope, target, place, message, &standing, how.now)?;
             }
             continue;
         }
-        let visible_at = how.now.plus(how.visibility);
-        let receipt = messages::take_in_flight(
-            tx,
-            scope,
-            queue,
-            place,
-            &mut message,
-            counts,
-            InFlight { from: how.now, until: visible_at },
-        )?;
-        received.push((receipt, message));
+        let period = InFlight { from: how.now, until: how.now.plus(how.visibility) };
+        received.push(messages::take_in_flight(tx, scope, queue, counts, place, message, standing, period)?);
         taken += 1;
     }
     if taken > 0 {
@@ -263,12 +267,12 @@ fn remember_attempt(
     scope: &Scope,
     queue: &Queue,
     attempt_id: &str,
-    received: &[(Receipt, Message)],
+    received: &[Received],
     now: Timestamp,
 ) -> Result<()> {
     let attempt = Attempt {
-        messages: received.iter().map(|(receipt, _)| (receipt.sent, receipt.number)).collect(),
-        receive_counts: received.iter().map(|(receipt, _)| receipt.receive_count).collect(),
+        messages: received.iter().map(|one| (one.receipt.sent, one.receipt.number)).collect(),
+        receive_counts: received.iter().map(|one| one.receipt.receive_count).collect(),
     };
     Ok(tx.put_until(&ATTEMPTS, scope, &(queue.id, attempt_id), &attempt, now.plus(REMEMBERED))?)
 }
@@ -281,16 +285,16 @@ fn repeat_attempt(
     queue: &Queue,
     attempt_id: &str,
     how: Receive<'_>,
-) -> Result<Option<Vec<(Receipt, Message)>>> {
+) -> Result<Option<Vec<Received>>> {
     let Some(attempt) = tx.get(&ATTEMPTS, scope, &(queue.id, attempt_id))? else { return Ok(None) };
-    let mut found = Vec::new();
+    let mut found: Vec<(Place, Message, Standing)> = Vec::new();
     for ((sent, number), receive_count) in attempt.messages.iter().zip(&attempt.receive_counts) {
-        let message = tx.get(&MESSAGES, scope, &(queue.space, *sent, *number))?;
-        match message {
-            Some(message) if message.state == State::InFlight && message.receive_count == *receive_count => {
-                found.push((Place { sent: *sent, number: *number }, message));
-            }
-            _ => {
+        let place = Place { sent: *sent, number: *number };
+        let standing = messages::standing(tx, scope, queue, place)?;
+        let untouched = standing.state == State::InFlight && standing.receive_count == *receive_count;
+        match tx.get(&MESSAGES, scope, &place.key(queue))?.filter(|_| untouched) {
+            Some(message) => found.push((place, message, standing)),
+            None => {
                 return Err(Error::invalid_value(
                     attempt_id,
                     "ReceiveRequestAttemptId",
@@ -301,20 +305,21 @@ fn repeat_attempt(
     }
     let visible_at = how.now.plus(how.visibility);
     let mut again = Vec::with_capacity(found.len());
-    for (place, mut message) in found {
-        if let Some(before) = message.visible_at.replace(visible_at) {
+    for (place, message, before) in found {
+        if let Some(before) = before.visible_at {
             tx.delete(&PENDING, scope, &(queue.space, before, place.number))?;
         }
-        tx.put(&PENDING, scope, &(queue.space, visible_at, place.number), &Pending { sent: place.sent })?;
-        tx.put(&MESSAGES, scope, &(queue.space, place.sent, place.number), &message)?;
+        let standing = Standing { visible_at: Some(visible_at), ..before };
+        tx.put(&PENDING, scope, &(queue.space, visible_at, place.number), &place.sent)?;
+        tx.put(&STANDINGS, scope, &place.key(queue), &standing)?;
         let receipt = Receipt {
             queue_id: queue.id,
             space: queue.space,
             sent: place.sent,
             number: place.number,
-            receive_count: message.receive_count,
+            receive_count: standing.receive_count,
         };
-        again.push((receipt, message));
+        again.push(Received { receipt, message, standing });
     }
     Ok(Some(again))
 }

@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod dead_letter;
+pub mod fair;
 pub mod fifo;
 pub mod message;
 pub mod messages;

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html>
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fractus_aws::Arn;
@@ -11,10 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::dead_letter;
-use crate::model::messages::{self, Place};
+use crate::model::messages::{self, History, Place};
+use crate::model::standard;
 use crate::store::{
-    AVAILABLE, DEAD_LETTER_SOURCES, MESSAGES, MOVE_TASKS, MoveStatus, MoveTask, QUEUES, Queue, READY, RUNNING_MOVES,
-    RunningMove,
+    AVAILABLE, Counters, DEAD_LETTER_SOURCES, GROUP_MESSAGES, MESSAGES, MOVE_TASKS, Message, MoveStatus, MoveTask,
+    QUEUES, Queue, RUNNING_MOVES, RunningMove,
 };
 
 /// The most messages moved in one transaction.
@@ -59,14 +62,14 @@ pub fn queue_name(arn: &str) -> &str {
 }
 
 /// The queue an ARN names; what is no queue's ARN is refused, what does not exist is not found.
-pub fn queue_by_arn(tx: &mut Transaction<'_>, scope: &Scope, arn: &str) -> Result<Queue> {
+pub fn queue_by_arn(tx: &Transaction<'_>, scope: &Scope, arn: &str) -> Result<Arc<Queue>> {
     let is_queue = arn.parse::<Arn>().is_ok_and(|arn| arn.service == "sqs");
     if !is_queue {
         return Err(Error::invalid_parameter(
             "You must use this format to specify the SourceArn: arn:<partition>:<service>:<region>:<account-id>:<resource-id>",
         ));
     }
-    let queue = tx.get(&QUEUES, scope, &(queue_name(arn),))?;
+    let queue = tx.get_shared(&QUEUES, scope, &(queue_name(arn),))?;
     queue.ok_or_else(|| Error::ResourceNotFound {
         message: "The resource that you specified for the SourceArn parameter doesn't exist.".into(),
     })
@@ -148,7 +151,7 @@ pub enum Step {
 /// Moves up to `limit` messages of a running task, or ends it.
 pub fn step(tx: &mut Transaction<'_>, scope: &Scope, handle: &Handle, limit: usize, now: Timestamp) -> Result<Step> {
     let Some(mut task) = tx.get(&MOVE_TASKS, scope, &handle.key())? else { return Ok(Step::Ended) };
-    let source = tx.get(&QUEUES, scope, &(queue_name(&handle.source_arn),))?;
+    let source = tx.get_shared(&QUEUES, scope, &(queue_name(&handle.source_arn),))?;
     let outcome = match (&task.status, source) {
         (MoveStatus::Running, Some(source)) => move_some(tx, scope, &source, &task, limit, now)?,
         (MoveStatus::Running, None) => Err("AWS.SimpleQueueService.NonExistentQueue".to_owned()),
@@ -183,40 +186,48 @@ fn move_some(
     limit: usize,
     now: Timestamp,
 ) -> Result<Result<usize, String>> {
-    messages::promote_due(tx, scope, source, now)?;
-    let mut moved = 0;
-    while moved < limit.min(MOVED_AT_ONCE) {
-        let Some(place) = next_visible(tx, scope, source)? else { break };
-        let key = (source.space, place.sent, place.number);
-        let Some(message) = tx.get(&MESSAGES, scope, &key)? else { break };
-        let destination = task.destination_arn.as_deref().or(message.dead_letter_source_arn.as_deref());
-        let target = match destination {
-            Some(arn) => tx.get(&QUEUES, scope, &(queue_name(arn),))?,
-            None => None,
-        };
-        let Some(target) = target else { return Ok(Err("AWS.SimpleQueueService.NonExistentQueue".into())) };
-        let mut counts = messages::counters(tx, scope, source)?;
-        messages::remove(tx, scope, source, place, &message, &mut counts)?;
-        messages::put_counters(tx, scope, source, &counts)?;
-        // Back at work: it is counted and dated anew.
-        let fresh = crate::store::Message { receive_count: 0, first_received_at: None, ..message };
-        dead_letter::transfer(tx, scope, &target, Place { sent: now, ..place }, fresh, None, now)?;
-        moved += 1;
-    }
-    Ok(Ok(moved))
+    messages::with_counters(tx, scope, source, |tx, counts| {
+        messages::promote_due(tx, scope, source, counts, now)?;
+        let mut moved = 0;
+        while moved < limit.min(MOVED_AT_ONCE) {
+            let Some(place) = next_visible(tx, scope, source, counts, now)? else { break };
+            let Some(message) = tx.get(&MESSAGES, scope, &place.key(source))? else { break };
+            let destination = task.destination_arn.as_deref().or(message.dead_letter_source_arn.as_deref());
+            let target = match destination {
+                Some(arn) => tx.get_shared(&QUEUES, scope, &(queue_name(arn),))?,
+                None => None,
+            };
+            if destination.is_none() {
+                return Ok(Err("CouldNotDetermineMessageSource".into()));
+            }
+            let Some(target) = target.filter(|target| target.space != source.space) else {
+                return Ok(Err("AWS.SimpleQueueService.NonExistentQueue".into()));
+            };
+            let standing = messages::standing(tx, scope, source, place)?;
+            messages::remove(tx, scope, source, counts, place, &message, &standing, now)?;
+            // Back at work: it is counted and dated anew.
+            let fresh = Message { dead_letter_source_arn: None, ..message };
+            dead_letter::transfer(tx, scope, &target, now, fresh, History::default(), now)?;
+            moved += 1;
+        }
+        Ok(Ok(moved))
+    })
 }
 
-fn next_visible(tx: &mut Transaction<'_>, scope: &Scope, source: &Queue) -> Result<Option<Place>> {
-    let range = Range::prefix(&(source.space,));
+fn next_visible(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    source: &Queue,
+    counts: &Counters,
+    now: Timestamp,
+) -> Result<Option<Place>> {
     if !source.is_fifo() {
-        let first = tx.range(&READY, scope, range, Order::Ascending)?.next().transpose()?;
-        return Ok(first.map(|((_, sent, number), ())| Place { sent, number }));
+        return standard::next(tx, scope, source, counts, now);
     }
     let range = Range::prefix(&(source.space,));
-    let Some(((_, number, group), ())) = tx.range(&AVAILABLE, scope, range, Order::Ascending)?.next().transpose()?
-    else {
+    let Some((_, number, group)) = tx.keys(&AVAILABLE, scope, range, Order::Ascending)?.next().transpose()? else {
         return Ok(None);
     };
-    let sent = tx.get(&crate::store::GROUP_MESSAGES, scope, &(source.space, group, number))?;
+    let sent = tx.get(&GROUP_MESSAGES, scope, &(source.space, group, number))?;
     Ok(sent.map(|sent| Place { sent, number }))
 }

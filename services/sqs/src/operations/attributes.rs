@@ -28,20 +28,16 @@ pub async fn get(
         sqs.store
             .write(|tx| {
                 let queue = target.queue(tx)?;
-                messages::promote_due(tx, &target.scope, &queue, now)?;
-                messages::expire(tx, &target.scope, &queue, now, 100)?;
-                let counts = messages::counters(tx, &target.scope, &queue)?;
+                let counts = messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                    messages::promote_due(tx, &target.scope, &queue, counts, now)?;
+                    messages::expire(tx, &target.scope, &queue, counts, now, 100)?;
+                    Ok(*counts)
+                })?;
                 Ok::<_, Error>((queue, counts))
             })
             .await?
     } else {
-        let queue = sqs
-            .store
-            .read(|snapshot| {
-                let queue = snapshot.get(&QUEUES, &target.scope, &(target.name.as_str(),))?;
-                queue.ok_or(Error::QueueDoesNotExist)
-            })
-            .await?;
+        let queue = sqs.store.read(|snapshot| target.queue(snapshot)).await?;
         (queue, Counters::default())
     };
     let shown = shown(&queue, &counts, target.arn(cx));
@@ -76,7 +72,7 @@ pub async fn set(
     let now = cx.now();
     sqs.store
         .write(|tx| {
-            let mut queue = target.queue(tx)?;
+            let mut queue = target.queue_to_change(tx)?;
             let before = queue.attributes.clone();
             let changes = input.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             queue.attributes = before.changed(changes)?;

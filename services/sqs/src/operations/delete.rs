@@ -15,7 +15,9 @@ pub async fn one(sqs: &Sqs, cx: &Context, input: api::DeleteMessageInput) -> Res
         .store
         .write(|tx| {
             let queue = target.queue(tx)?;
-            messages::delete(tx, &target.scope, &queue, &input.receipt_handle, now)?;
+            messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                messages::delete(tx, &target.scope, &queue, counts, &input.receipt_handle, now)
+            })?;
             Ok::<_, Error>(queue.is_fifo())
         })
         .await?;
@@ -39,13 +41,16 @@ pub async fn batch(
         .write(|tx| {
             let queue = target.queue(tx)?;
             let mut outcomes = Vec::with_capacity(input.entries.len());
-            for entry in &input.entries {
-                match messages::delete(tx, &target.scope, &queue, &entry.receipt_handle, now) {
-                    Err(Error::Store(error)) => return Err(Error::Store(error)),
-                    outcome => outcomes.push(outcome),
+            messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                for entry in &input.entries {
+                    match messages::delete(tx, &target.scope, &queue, counts, &entry.receipt_handle, now) {
+                        Err(Error::Store(error)) => return Err(Error::Store(error)),
+                        outcome => outcomes.push(outcome),
+                    }
                 }
-            }
-            Ok((queue.is_fifo(), outcomes))
+                Ok(())
+            })?;
+            Ok::<_, Error>((queue.is_fifo(), outcomes))
         })
         .await?;
     let mut output = api::DeleteMessageBatchOutput::default();

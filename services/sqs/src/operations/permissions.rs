@@ -97,7 +97,7 @@ pub async fn add(sqs: &Sqs, cx: &Context, input: api::AddPermissionInput) -> Res
     let now = cx.now();
     sqs.store
         .write(|tx| {
-            let mut queue = target.queue(tx)?;
+            let mut queue = target.queue_to_change(tx)?;
             let mut policy = match &queue.attributes.policy {
                 Some(text) => serde_json::from_str(text).unwrap_or_else(|_| json!({})),
                 None => json!({ "Version": "2008-10-17", "Id": format!("{}/SQSDefaultPolicy", target.arn(cx)) }),
@@ -127,7 +127,7 @@ pub async fn remove(sqs: &Sqs, cx: &Context, input: api::RemovePermissionInput) 
     let now = cx.now();
     sqs.store
         .write(|tx| {
-            let mut queue = target.queue(tx)?;
+            let mut queue = target.queue_to_change(tx)?;
             let missing = || Error::invalid_value(&input.label, "Label", "can't find label.");
             let text = queue.attributes.policy.as_deref().ok_or_else(missing)?;
             let mut policy: Value = serde_json::from_str(text).map_err(|_| missing())?;

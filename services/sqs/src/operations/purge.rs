@@ -19,7 +19,7 @@ pub async fn purge(sqs: &Sqs, cx: &Context, input: api::PurgeQueueInput) -> Resu
     let (now, space) = (cx.now(), cx.random().u64());
     sqs.store
         .write(|tx| {
-            let mut queue = target.queue(tx)?;
+            let mut queue = target.queue_to_change(tx)?;
             let recent = queue.purged_at.is_some_and(|purged_at| now.since(purged_at) < COOLDOWN);
             if recent && sqs.config.purge_cooldown {
                 return Err(Error::PurgeQueueInProgress { queue_name: queue.name });

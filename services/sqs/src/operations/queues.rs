@@ -116,7 +116,7 @@ pub async fn delete(sqs: &Sqs, cx: &Context, input: api::DeleteQueueInput) -> Re
     let now = cx.now();
     sqs.store
         .write(|tx| {
-            let mut queue = target.queue(tx)?;
+            let mut queue = target.queue_to_change(tx)?;
             messages::discard_all(tx, &target.scope, &mut queue, 0, now)?;
             if let Some(policy) = &queue.attributes.redrive_policy {
                 tx.delete(&DEAD_LETTER_SOURCES, &target.scope, &(policy.target_name(), queue.name.as_str()))?;

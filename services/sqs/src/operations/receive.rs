@@ -11,10 +11,10 @@ use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
 use crate::model::message::md5_of_attributes;
-use crate::model::receipt::Receipt;
-use crate::model::{dead_letter, fifo, messages, standard};
+use crate::model::messages::{self, Received};
+use crate::model::{dead_letter, fifo, standard};
 use crate::service::{Sqs, Target};
-use crate::store::{AttributeValue, Message};
+use crate::store::AttributeValue;
 
 /// The checked parameters of a receive.
 struct Asked {
@@ -57,7 +57,7 @@ impl Asked {
 
 /// One look at the queue.
 struct Look {
-    received: Vec<(Receipt, Message)>,
+    received: Vec<Received>,
     /// How many messages became visible in this look beyond those received.
     left_visible: usize,
     next_due: Option<Timestamp>,
@@ -76,20 +76,13 @@ pub async fn receive(sqs: &Sqs, cx: &Context, input: api::ReceiveMessageInput) -
         sqs.waiters.wake(&target.scope, &target.name, first.left_visible);
         first.received
     };
-    let messages: Vec<api::Message> =
-        received.into_iter().map(|(receipt, message)| wanted.shown(&receipt, message)).collect();
+    let messages: Vec<api::Message> = received.into_iter().map(|received| wanted.shown(received)).collect();
     Ok(api::ReceiveMessageOutput { messages: (!messages.is_empty()).then_some(messages) })
 }
 
 /// Waits for messages until the time is up: by the lane's clock, but never longer than that in real time, so that a
 /// frozen clock does not hold connections for ever.
-async fn wait(
-    sqs: &Sqs,
-    cx: &Context,
-    target: &Target,
-    asked: &Asked,
-    wait: Duration,
-) -> Result<Vec<(Receipt, Message)>> {
+async fn wait(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked, wait: Duration) -> Result<Vec<Received>> {
     let deadline = cx.now().plus(wait);
     let real_deadline = Clock::real().sleep(wait);
     let draining = sqs.host.draining();
@@ -130,21 +123,31 @@ async fn look(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked) -> Result
                     "The request include parameter that is not valid for this queue type.",
                 ));
             }
-            let promoted = messages::promote_due(tx, &target.scope, &queue, now)?;
             let dead_letter = dead_letter::of_queue(tx, &target.scope, &queue, || target.arn(cx))?;
+            let dead_letter = dead_letter.as_ref();
             let visibility_secs = asked.visibility_secs.unwrap_or(queue.attributes.visibility_timeout_secs);
             let visibility = Duration::from_secs(u64::from(visibility_secs));
-            let received = if queue.is_fifo() {
-                let how = fifo::Receive { max: asked.max, visibility, now, attempt_id: asked.attempt_id.as_deref() };
-                fifo::receive(tx, &target.scope, &queue, dead_letter.as_ref(), how)?
-            } else {
-                standard::receive(tx, &target.scope, &queue, dead_letter.as_ref(), asked.max, visibility, now)?
-            };
-            Ok(Look {
-                left_visible: promoted.count.saturating_sub(received.len()),
-                next_due: promoted.next_due,
-                queue_wait_secs: queue.attributes.receive_wait_secs,
-                received,
+            messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                let promoted = messages::promote_due(tx, &target.scope, &queue, counts, now)?;
+                let max = asked.max;
+                let received = if queue.is_fifo() {
+                    let how = fifo::Receive { max, visibility, now, attempt_id: asked.attempt_id.as_deref() };
+                    fifo::receive(tx, &target.scope, &queue, counts, dead_letter, how)?
+                } else {
+                    let how = standard::Receive { max, visibility, now };
+                    standard::receive(tx, &target.scope, &queue, counts, dead_letter, how)?
+                };
+                // A standard queue that gave nothing of what it has is still putting messages aside.
+                let next_due = match received.is_empty() && counts.visible > 0 && !queue.is_fifo() {
+                    true => Some(now),
+                    false => promoted.next_due,
+                };
+                Ok(Look {
+                    left_visible: promoted.count.saturating_sub(received.len()),
+                    next_due,
+                    queue_wait_secs: queue.attributes.receive_wait_secs,
+                    received,
+                })
             })
         })
         .await
@@ -191,8 +194,9 @@ impl Wanted {
     }
 
     /// A message as this caller sees it. The digest is over the attributes that are shown.
-    fn shown(&self, receipt: &Receipt, message: Message) -> api::Message {
-        let system = self.system_attributes(receipt, &message);
+    fn shown(&self, received: Received) -> api::Message {
+        let system = self.system_attributes(&received);
+        let Received { receipt, message, .. } = received;
         let complete = self.all_attributes;
         let attributes: IndexMap<String, AttributeValue> =
             message.attributes.into_iter().filter(|(name, _)| self.wants(name)).collect();
@@ -224,15 +228,16 @@ impl Wanted {
         }
     }
 
-    fn system_attributes(&self, receipt: &Receipt, message: &Message) -> IndexMap<String, String> {
+    fn system_attributes(&self, received: &Received) -> IndexMap<String, String> {
         if self.system.is_empty() {
             return IndexMap::new();
         }
-        let first_received = message.first_received_at.unwrap_or(receipt.sent);
+        let Received { receipt, message, standing } = received;
+        let first_received = standing.first_received_at.unwrap_or(receipt.sent);
         let all = [
             ("SenderId", Some(message.sender_id.clone())),
             ("SentTimestamp", Some(receipt.sent.millis().to_string())),
-            ("ApproximateReceiveCount", Some(message.receive_count.to_string())),
+            ("ApproximateReceiveCount", Some(standing.receive_count.to_string())),
             ("ApproximateFirstReceiveTimestamp", Some(first_received.millis().to_string())),
             ("SequenceNumber", message.sequence_number.clone()),
             ("MessageDeduplicationId", message.deduplication_id.clone()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_sqs_api as api;
-use fractus_store::Transaction;
+use fractus_store::{Scope, Transaction};
 use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
@@ -13,41 +13,75 @@ use crate::model::fifo;
 use crate::model::message::{
     check_attributes, check_body, check_fifo_id, check_size, hex_md5, md5_of_attributes, size_bytes,
 };
-use crate::model::messages::{self, NewMessage};
+use crate::model::messages::{self, History};
 use crate::operations::batch;
 use crate::service::{Sqs, Target};
-use crate::store::{Accepted, AttributeValue, Queue};
+use crate::store::{Accepted, AttributeValue, Counters, Message, Queue};
 
 /// The most bytes of a batch, bodies and attributes together.
 const MAX_BATCH_BYTES: usize = 1_048_576;
 
-/// A message as the caller sent it, checked as far as that needs no queue.
+/// A message as the caller sent it, checked and digested as far as that needs no queue.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
+    pub message: Message,
+    pub delay_secs: Option<i32>,
+    /// The deduplication id that the sender chose.
+    pub deduplication_id: Option<String>,
+    pub md5_of_system_attributes: Option<String>,
+    pub size_bytes: usize,
+}
+
+/// A message's parts as they come over the wire or with a delivery.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
     pub body: String,
     pub delay_secs: Option<i32>,
     pub attributes: IndexMap<String, AttributeValue>,
-    pub trace_header: Option<AttributeValue>,
+    pub system_attributes: IndexMap<String, AttributeValue>,
     pub group_id: Option<String>,
     pub deduplication_id: Option<String>,
-    pub size_bytes: usize,
 }
 
 impl Outgoing {
     /// Checks body, attributes and system attributes.
-    pub fn checked(
-        body: String,
-        delay_secs: Option<i32>,
-        attributes: IndexMap<String, AttributeValue>,
-        system_attributes: IndexMap<String, AttributeValue>,
-        group_id: Option<String>,
-        deduplication_id: Option<String>,
-    ) -> Result<Self> {
-        check_body(&body)?;
-        check_attributes(&attributes)?;
-        let trace_header = trace_header(system_attributes)?;
-        let size_bytes = size_bytes(&body, &attributes);
-        Ok(Outgoing { body, delay_secs, attributes, trace_header, group_id, deduplication_id, size_bytes })
+    pub fn checked(parts: Parts, message_id: String, sender_id: &str) -> Result<Self> {
+        check_body(&parts.body)?;
+        check_attributes(&parts.attributes)?;
+        let trace_header = trace_header(parts.system_attributes)?;
+        let md5_of_system_attributes =
+            trace_header.as_ref().and_then(|value| md5_of_attributes([("AWSTraceHeader", value)]));
+        let size_bytes = size_bytes(&parts.body, &parts.attributes);
+        let pairs = parts.attributes.iter().map(|(name, value)| (name.as_str(), value));
+        let message = Message {
+            id: message_id,
+            md5_of_body: hex_md5(parts.body.as_bytes()),
+            md5_of_attributes: md5_of_attributes(pairs),
+            body: parts.body,
+            attributes: parts.attributes,
+            trace_header: trace_header.and_then(|value| value.string),
+            sender_id: sender_id.to_owned(),
+            group_id: parts.group_id,
+            ..Message::default()
+        };
+        Ok(Outgoing {
+            message,
+            delay_secs: parts.delay_secs,
+            deduplication_id: parts.deduplication_id,
+            md5_of_system_attributes,
+            size_bytes,
+        })
+    }
+
+    /// What the sender is told, once the queue has taken it.
+    fn answer(self, sent: Sent) -> api::SendMessageOutput {
+        api::SendMessageOutput {
+            md5_of_message_body: Some(self.message.md5_of_body),
+            md5_of_message_attributes: self.message.md5_of_attributes,
+            md5_of_message_system_attributes: self.md5_of_system_attributes,
+            message_id: Some(sent.repeated_id.unwrap_or(self.message.id)),
+            sequence_number: sent.sequence_number,
+        }
     }
 }
 
@@ -67,80 +101,44 @@ fn trace_header(mut system_attributes: IndexMap<String, AttributeValue>) -> Resu
     }
 }
 
-/// What the sender is told.
-#[derive(Clone, Debug)]
+/// What a queue made of a message.
+#[derive(Clone, Debug, Default)]
 pub struct Sent {
-    pub message_id: String,
-    pub md5_of_body: String,
-    pub md5_of_attributes: Option<String>,
-    pub md5_of_system_attributes: Option<String>,
+    /// The id of the message that this one repeats, by its deduplication id.
+    pub repeated_id: Option<String>,
     pub sequence_number: Option<String>,
     /// Whether it may be received at once, and so wakes a waiting receiver.
     pub wakes: bool,
 }
 
-/// Who sends, and when.
-#[derive(Clone, Copy, Debug)]
-pub struct Sending<'a> {
-    pub sender_id: &'a str,
-    pub now: Timestamp,
-}
-
 /// Puts one message into a queue, by the queue's own rules.
 pub fn put(
     tx: &mut Transaction<'_>,
-    target: &Target,
+    scope: &Scope,
     queue: &Queue,
-    outgoing: &Outgoing,
-    message_id: &str,
-    sending: Sending<'_>,
+    counts: &mut Counters,
+    outgoing: &mut Outgoing,
+    now: Timestamp,
 ) -> Result<Sent> {
     check_size(outgoing.size_bytes, queue.attributes.max_message_bytes)?;
     let delay_secs = delay_secs(queue, outgoing.delay_secs)?;
     let deduplication_id = fifo_ids(queue, outgoing)?;
-    let md5_of_attributes = md5_of_attributes(outgoing.attributes.iter().map(|(name, value)| (name.as_str(), value)));
-    let mut sent = Sent {
-        message_id: message_id.to_owned(),
-        md5_of_body: hex_md5(outgoing.body.as_bytes()),
-        md5_of_attributes,
-        md5_of_system_attributes: outgoing
-            .trace_header
-            .as_ref()
-            .and_then(|value| crate::model::message::md5_of_attributes([("AWSTraceHeader", value)])),
-        sequence_number: None,
-        wakes: delay_secs == 0,
-    };
-    let group = outgoing.group_id.as_deref().unwrap_or_default();
-    if let Some(id) = &deduplication_id
-        && let Some(before) = fifo::accepted_before(tx, &target.scope, queue, group, id)?
-    {
-        sent.message_id = before.message_id;
-        sent.sequence_number = Some(before.sequence_number);
-        sent.wakes = false;
-        return Ok(sent);
+    let message = &mut outgoing.message;
+    if let Some(id) = &deduplication_id {
+        let group = fifo::group_of(message);
+        if let Some(before) = fifo::accepted_before(tx, scope, queue, group, id)? {
+            let Accepted { message_id, sequence_number } = before;
+            return Ok(Sent { repeated_id: Some(message_id), sequence_number: Some(sequence_number), wakes: false });
+        }
     }
-    let new = NewMessage {
-        id: sent.message_id.clone(),
-        body: outgoing.body.clone(),
-        md5_of_body: sent.md5_of_body.clone(),
-        attributes: outgoing.attributes.clone(),
-        md5_of_attributes: sent.md5_of_attributes.clone(),
-        trace_header: outgoing.trace_header.as_ref().and_then(|value| value.string.clone()),
-        sender_id: sending.sender_id.to_owned(),
-        group_id: outgoing.group_id.clone(),
-        deduplication_id: deduplication_id.clone(),
-        dead_letter_source_arn: None,
-        receive_count: 0,
-        first_received_at: None,
-    };
+    message.deduplication_id = deduplication_id;
     let delay = Duration::from_secs(u64::from(delay_secs));
-    let (_, sequence_number) = messages::insert(tx, &target.scope, queue, new, sending.now, sending.now, delay)?;
-    if let (Some(id), Some(sequence_number)) = (&deduplication_id, &sequence_number) {
-        let accepted = Accepted { message_id: sent.message_id.clone(), sequence_number: sequence_number.clone() };
-        fifo::remember_accepted(tx, &target.scope, queue, group, id, &accepted, sending.now)?;
+    messages::insert(tx, scope, queue, counts, message, History::default(), now, now, delay)?;
+    if let (Some(id), Some(sequence_number)) = (&message.deduplication_id, &message.sequence_number) {
+        let accepted = Accepted { message_id: message.id.clone(), sequence_number: sequence_number.clone() };
+        fifo::remember_accepted(tx, scope, queue, fifo::group_of(message), id, &accepted, now)?;
     }
-    sent.sequence_number = sequence_number;
-    Ok(sent)
+    Ok(Sent { repeated_id: None, sequence_number: message.sequence_number.clone(), wakes: delay_secs == 0 })
 }
 
 /// A FIFO queue delays all its messages alike, so a message cannot ask for a delay of its own.
@@ -162,7 +160,7 @@ fn delay_secs(queue: &Queue, asked: Option<i32>) -> Result<u32> {
 
 /// Checks group and deduplication ids against the kind of queue; gives the id a FIFO message is known by.
 fn fifo_ids(queue: &Queue, outgoing: &Outgoing) -> Result<Option<String>> {
-    if let Some(group) = &outgoing.group_id {
+    if let Some(group) = &outgoing.message.group_id {
         check_fifo_id("MessageGroupId", group)?;
     }
     if let Some(id) = &outgoing.deduplication_id {
@@ -179,13 +177,13 @@ fn fifo_ids(queue: &Queue, outgoing: &Outgoing) -> Result<Option<String>> {
             None => Ok(None),
         };
     }
-    if outgoing.group_id.is_none() {
+    if outgoing.message.group_id.is_none() {
         return Err(Error::MissingParameter { name: "MessageGroupId".into() });
     }
     match &outgoing.deduplication_id {
         Some(id) => Ok(Some(id.clone())),
         None if queue.attributes.content_based_deduplication => {
-            Ok(Some(fifo::content_deduplication_id(&outgoing.body)))
+            Ok(Some(fifo::content_deduplication_id(&outgoing.message.body)))
         }
         None => Err(Error::invalid_parameter(
             "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",
@@ -196,86 +194,79 @@ fn fifo_ids(queue: &Queue, outgoing: &Outgoing) -> Result<Option<String>> {
 /// SendMessage.
 pub async fn one(sqs: &Sqs, cx: &Context, input: api::SendMessageInput) -> Result<api::SendMessageOutput> {
     let target = Target::of_url(cx, &input.queue_url)?;
-    let outgoing = Outgoing::checked(
-        input.message_body,
-        input.delay_seconds,
-        attributes(input.message_attributes)?,
-        system_attributes(input.message_system_attributes)?,
-        input.message_group_id,
-        input.message_deduplication_id,
-    )?;
-    let message_id = cx.random().uuid();
-    let sending = Sending { sender_id: &cx.caller.principal_id, now: cx.now() };
+    let parts = Parts {
+        body: input.message_body,
+        delay_secs: input.delay_seconds,
+        attributes: attributes(input.message_attributes)?,
+        system_attributes: system_attributes(input.message_system_attributes)?,
+        group_id: input.message_group_id,
+        deduplication_id: input.message_deduplication_id,
+    };
+    let mut outgoing = Outgoing::checked(parts, cx.random().uuid(), &cx.caller.principal_id)?;
+    let now = cx.now();
     let sent = sqs
         .store
         .write(|tx| {
             let queue = target.queue(tx)?;
-            put(tx, &target, &queue, &outgoing, &message_id, sending)
+            messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                put(tx, &target.scope, &queue, counts, &mut outgoing, now)
+            })
         })
         .await?;
     if sent.wakes {
         sqs.waiters.wake(&target.scope, &target.name, 1);
     }
-    Ok(api::SendMessageOutput {
-        md5_of_message_body: Some(sent.md5_of_body),
-        md5_of_message_attributes: sent.md5_of_attributes,
-        md5_of_message_system_attributes: sent.md5_of_system_attributes,
-        message_id: Some(sent.message_id),
-        sequence_number: sent.sequence_number,
-    })
+    Ok(outgoing.answer(sent))
 }
 
 /// SendMessageBatch: each entry stands or falls alone, all in one transaction.
 pub async fn batch(sqs: &Sqs, cx: &Context, input: api::SendMessageBatchInput) -> Result<api::SendMessageBatchOutput> {
     let target = Target::of_url(cx, &input.queue_url)?;
     batch::check_ids(input.entries.iter().map(|entry| entry.id.as_str()), "SendMessageBatchRequestEntry")?;
-    let entries: Vec<(String, String, Result<Outgoing>)> = input
+    let mut entries: Vec<(String, Result<Outgoing>)> = input
         .entries
         .into_iter()
-        .map(|entry| {
-            let outgoing = outgoing_of_entry(entry.clone());
-            (entry.id, cx.random().uuid(), outgoing)
+        .map(|mut entry| {
+            let id = std::mem::take(&mut entry.id);
+            (id, outgoing_of_entry(cx, entry))
         })
         .collect();
-    let bytes: usize = entries.iter().filter_map(|(_, _, outgoing)| Some(outgoing.as_ref().ok()?.size_bytes)).sum();
+    let bytes: usize = entries.iter().filter_map(|(_, outgoing)| Some(outgoing.as_ref().ok()?.size_bytes)).sum();
     if bytes > MAX_BATCH_BYTES {
         return Err(Error::BatchRequestTooLong { bytes });
     }
-    let sending = Sending { sender_id: &cx.caller.principal_id, now: cx.now() };
+    let now = cx.now();
+    // An answer for each entry that was well-formed, in order.
     let outcomes: Vec<Result<Sent>> = sqs
         .store
         .write(|tx| {
             let queue = target.queue(tx)?;
-            let mut outcomes = Vec::with_capacity(entries.len());
-            for (_, message_id, outgoing) in &entries {
-                let Ok(outgoing) = outgoing else {
-                    outcomes.push(Err(Error::InvalidBatchEntryId));
-                    continue;
-                };
-                match put(tx, &target, &queue, outgoing, message_id, sending) {
-                    // A refused entry changed nothing; a failing store fails the whole batch.
-                    Err(Error::Store(error)) => return Err(Error::Store(error)),
-                    outcome => outcomes.push(outcome),
+            messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                let mut outcomes = Vec::with_capacity(entries.len());
+                for outgoing in entries.iter_mut().filter_map(|(_, outgoing)| outgoing.as_mut().ok()) {
+                    match put(tx, &target.scope, &queue, counts, outgoing, now) {
+                        // A refused entry changed nothing; a failing store fails the whole batch.
+                        Err(Error::Store(error)) => return Err(Error::Store(error)),
+                        outcome => outcomes.push(outcome),
+                    }
                 }
-            }
-            Ok(outcomes)
+                Ok(outcomes)
+            })
         })
         .await?;
     let mut output = api::SendMessageBatchOutput::default();
     let mut wakes = 0;
-    for ((id, _, outgoing), outcome) in entries.into_iter().zip(outcomes) {
-        match (outgoing, outcome) {
-            (Err(error), _) | (Ok(_), Err(error)) => output.failed.push(batch::failed(id, &error)),
-            (Ok(_), Ok(sent)) => {
+    let mut outcomes = outcomes.into_iter();
+    for (id, outgoing) in entries {
+        let outcome = outgoing.and_then(|outgoing| match outcomes.next() {
+            Some(outcome) => outcome.map(|sent| (outgoing, sent)),
+            None => Err(Error::InvalidBatchEntryId),
+        });
+        match outcome {
+            Err(error) => output.failed.push(batch::failed(id, &error)),
+            Ok((outgoing, sent)) => {
                 wakes += usize::from(sent.wakes);
-                output.successful.push(api::SendMessageBatchResultEntry {
-                    id,
-                    message_id: sent.message_id,
-                    md5_of_message_body: sent.md5_of_body,
-                    md5_of_message_attributes: sent.md5_of_attributes,
-                    md5_of_message_system_attributes: sent.md5_of_system_attributes,
-                    sequence_number: sent.sequence_number,
-                });
+                output.successful.push(successful(id, outgoing.answer(sent)));
             }
         }
     }
@@ -283,15 +274,27 @@ pub async fn batch(sqs: &Sqs, cx: &Context, input: api::SendMessageBatchInput) -
     Ok(output)
 }
 
-fn outgoing_of_entry(entry: api::SendMessageBatchRequestEntry) -> Result<Outgoing> {
-    Outgoing::checked(
-        entry.message_body,
-        entry.delay_seconds,
-        attributes(entry.message_attributes)?,
-        system_attributes(entry.message_system_attributes)?,
-        entry.message_group_id,
-        entry.message_deduplication_id,
-    )
+fn successful(id: String, answer: api::SendMessageOutput) -> api::SendMessageBatchResultEntry {
+    api::SendMessageBatchResultEntry {
+        id,
+        message_id: answer.message_id.unwrap_or_default(),
+        md5_of_message_body: answer.md5_of_message_body.unwrap_or_default(),
+        md5_of_message_attributes: answer.md5_of_message_attributes,
+        md5_of_message_system_attributes: answer.md5_of_message_system_attributes,
+        sequence_number: answer.sequence_number,
+    }
+}
+
+fn outgoing_of_entry(cx: &Context, entry: api::SendMessageBatchRequestEntry) -> Result<Outgoing> {
+    let parts = Parts {
+        body: entry.message_body,
+        delay_secs: entry.delay_seconds,
+        attributes: attributes(entry.message_attributes)?,
+        system_attributes: system_attributes(entry.message_system_attributes)?,
+        group_id: entry.message_group_id,
+        deduplication_id: entry.message_deduplication_id,
+    };
+    Outgoing::checked(parts, cx.random().uuid(), &cx.caller.principal_id)
 }
 
 fn attributes(given: Option<IndexMap<String, api::MessageAttributeValue>>) -> Result<IndexMap<String, AttributeValue>> {

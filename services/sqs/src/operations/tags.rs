@@ -30,7 +30,7 @@ pub fn check(tags: &BTreeMap<String, String>) -> Result<()> {
 async fn change(sqs: &Sqs, target: &Target, change: impl Fn(&mut BTreeMap<String, String>)) -> Result<()> {
     sqs.store
         .write(|tx| {
-            let mut queue = target.queue(tx)?;
+            let mut queue = target.queue_to_change(tx)?;
             change(&mut queue.tags);
             check(&queue.tags)?;
             Ok(tx.put(&QUEUES, &target.scope, &(target.name.as_str(),), &queue)?)
@@ -53,12 +53,7 @@ pub async fn untag(sqs: &Sqs, cx: &Context, input: api::UntagQueueInput) -> Resu
 
 pub async fn list(sqs: &Sqs, cx: &Context, input: api::ListQueueTagsInput) -> Result<api::ListQueueTagsOutput> {
     let target = Target::of_url(cx, &input.queue_url)?;
-    let queue = sqs
-        .store
-        .read(|snapshot| {
-            snapshot.get(&QUEUES, &target.scope, &(target.name.as_str(),))?.ok_or(Error::QueueDoesNotExist)
-        })
-        .await?;
-    let tags = queue.tags.into_iter().collect();
+    let queue = sqs.store.read(|snapshot| target.queue(snapshot)).await?;
+    let tags = queue.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     Ok(api::ListQueueTagsOutput { tags: Some(tags) })
 }

@@ -28,7 +28,9 @@ pub async fn one(
     sqs.store
         .write(|tx| {
             let queue = target.queue(tx)?;
-            messages::change_visibility(tx, &target.scope, &queue, &input.receipt_handle, timeout, now)
+            messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                messages::change_visibility(tx, &target.scope, &queue, counts, &input.receipt_handle, timeout, now)
+            })
         })
         .await?;
     // A waiting receiver takes it now, or learns of an earlier moment to look again.
@@ -49,16 +51,20 @@ pub async fn batch(
         .write(|tx| {
             let queue = target.queue(tx)?;
             let mut outcomes = Vec::with_capacity(input.entries.len());
-            for entry in &input.entries {
-                let outcome = timeout(entry.visibility_timeout.unwrap_or(0)).and_then(|timeout| {
-                    messages::change_visibility(tx, &target.scope, &queue, &entry.receipt_handle, timeout, now)
-                });
-                match outcome {
-                    Err(Error::Store(error)) => return Err(Error::Store(error)),
-                    outcome => outcomes.push(outcome),
+            messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
+                for entry in &input.entries {
+                    let outcome = timeout(entry.visibility_timeout.unwrap_or(0)).and_then(|timeout| {
+                        let handle = &entry.receipt_handle;
+                        messages::change_visibility(tx, &target.scope, &queue, counts, handle, timeout, now)
+                    });
+                    match outcome {
+                        Err(Error::Store(error)) => return Err(Error::Store(error)),
+                        outcome => outcomes.push(outcome),
+                    }
                 }
-            }
-            Ok(outcomes)
+                Ok(())
+            })?;
+            Ok::<_, Error>(outcomes)
         })
         .await?;
     let mut output = api::ChangeMessageVisibilityBatchOutput::default();
