@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::configurations::{self, Kind};
 use crate::error::Result;
 use crate::model::acl::{Acl, Given, On};
+use crate::model::archive::Restore;
 use crate::model::encryption::{self, Asked, Encryption, KeyHome};
 use crate::model::lock::{self, Retention};
 use crate::operations::acls::not_supported;
@@ -29,6 +30,8 @@ pub struct Extras {
     /// Absent where nobody has ever said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legal_hold: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
 }
 
 impl Extras {
@@ -131,6 +134,7 @@ impl Wanted {
             encryption: self.resolve_encryption(snapshot, scope, bucket, cx)?,
             retention,
             legal_hold: self.legal_hold,
+            restore: None,
         };
         Ok(extras.boxed())
     }

@@ -52,6 +52,10 @@ impl Lifecycle {
         self.due.lock().get(lane).is_none_or(|due| now >= *due || midnight_after(now) < *due)
     }
 
+    fn due_of(&self, lane: &Lane) -> Option<Timestamp> {
+        self.due.lock().get(lane).copied()
+    }
+
     fn done(&self, lane: Lane, now: Timestamp) -> Timestamp {
         let next = midnight_after(now);
         self.due.lock().insert(lane, next);
@@ -76,8 +80,7 @@ pub fn start(s3: &S3) {
                 }
                 return Some(next);
             }
-            let due = s3.lifecycle.due.lock().get(&lane).copied();
-            due
+            s3.lifecycle.due_of(&lane)
         }
     });
     *s3.lifecycle.waker.lock() = Some(waker);

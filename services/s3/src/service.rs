@@ -16,8 +16,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
 use crate::operations::{
-    acls, attributes, buckets, copy, cors, delete, encryption, form, get, lifecycle, list, locks, multipart,
-    notifications, parts, policy, public_access, put, series, settings, tagging, uploads, versions,
+    acls, archive, attributes, buckets, copy, cors, delete, encryption, form, get, legacy, lifecycle, list, locks,
+    multipart, notifications, parts, policy, public_access, put, series, settings, tagging, uploads, versions,
     website as website_configuration,
 };
 use crate::readers::Readers;
@@ -175,6 +175,20 @@ fn protections(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetBucketLifecycleConfiguration, on_bucket!("s3:GetLifecycleConfiguration"))
         .on(api::DeleteBucketLifecycle, lifecycle::delete)
         .access(api::DeleteBucketLifecycle, on_bucket!("s3:PutLifecycleConfiguration"))
+        .on(api::PutBucketLifecycle, legacy::put_lifecycle)
+        .access(api::PutBucketLifecycle, on_bucket!("s3:PutLifecycleConfiguration"))
+        .on(api::GetBucketLifecycle, legacy::get_lifecycle)
+        .access(api::GetBucketLifecycle, on_bucket!("s3:GetLifecycleConfiguration"))
+        .on(api::PutBucketNotification, legacy::put_notification)
+        .access(api::PutBucketNotification, on_bucket!("s3:PutBucketNotification"))
+        .on(api::GetBucketNotification, legacy::get_notification)
+        .access(api::GetBucketNotification, on_bucket!("s3:GetBucketNotification"))
+        .on(api::RestoreObject, archive::restore)
+        .access(api::RestoreObject, on_object!("s3:RestoreObject"))
+        .on(api::UpdateObjectEncryption, archive::update_encryption)
+        .access(api::UpdateObjectEncryption, on_object!("s3:UpdateObjectEncryption"))
+        .on(api::GetObjectTorrent, archive::torrent)
+        .access(api::GetObjectTorrent, on_object!("s3:GetObjectTorrent"))
 }
 
 /// What can be configured on a bucket.
@@ -346,6 +360,12 @@ impl Service for S3 {
     fn finish<'a>(&'a self, cx: &'a Context, response: &'a mut Response<ByteStream>) -> Option<BoxFuture<'a, ()>> {
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        let path = response.headers().get("x-amz-restore-output-path");
+        if path.is_some_and(|path| path == archive::ACCEPTED) {
+            // A restore that has begun is accepted, one that was there already is done.
+            response.headers_mut().remove("x-amz-restore-output-path");
+            *response.status_mut() = StatusCode::ACCEPTED;
         }
         let asks = cx.headers().contains_key(http::header::ORIGIN) && !web::is_preflight(cx.method());
         asks.then(|| Box::pin(web::add_headers(self, cx, response)) as BoxFuture<'a, ()>)

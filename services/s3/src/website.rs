@@ -11,6 +11,7 @@ use http::{Method, Response, header};
 use crate::access;
 use crate::configurations::{self, Kind, Of};
 use crate::error::{Error, Result};
+use crate::model::archive;
 use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{GivenKey, check_read};
 use crate::model::website;
@@ -93,6 +94,7 @@ impl Visit<'_> {
                 let bucket = objects::bucket(snapshot, &scope, &self.bucket, None)?;
                 let object = objects::object(snapshot, &scope, &bucket, key)?;
                 check_read(object.encryption(), GivenKey::default())?;
+                archive::check_readable(&object, self.cx.now())?;
                 let readable = objects::readable(snapshot, &scope, &object.content)?;
                 Ok::<_, Error>((object, readable))
             })

@@ -309,7 +309,7 @@ fn check_others(rule: &api::LifecycleRule) -> Result<()> {
         }
     }
     let Some(abort) = &rule.abort_incomplete_multipart_upload else { return Ok(()) };
-    if !abort.days_after_initiation.is_some_and(|days| days > 0) {
+    if abort.days_after_initiation.is_none_or(|days| days <= 0) {
         return Err(argument(
             "'DaysAfterInitiation' for AbortIncompleteMultipartUpload action must be a positive integer",
         ));

@@ -1,6 +1,7 @@
 //! The rules of S3: plain, synchronous, given the time and the state.
 
 pub mod acl;
+pub mod archive;
 pub mod checksum;
 pub mod conditions;
 pub mod cors;

@@ -9,6 +9,7 @@ use fractus_store::Snapshot;
 use crate::access;
 use crate::error::{Error, Result};
 use crate::lifecycle::expiration_header;
+use crate::model::archive;
 use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{check_read, given_key, show_encryption};
 use crate::model::range::{self, ByteRange};
@@ -125,6 +126,7 @@ macro_rules! described {
             tag_count: (!$object.tags.is_empty()).then_some($object.tags.len() as i32),
             version_id: $seen.version_id,
             expiration: $seen.expiration,
+            restore: extras.restore.and_then(|restore| restore.shown($seen.now)),
             object_lock_mode: extras.retention.map(|retention| retention.mode.as_str().into()),
             object_lock_retain_until_date: extras.retention.map(|retention| retention.until),
             object_lock_legal_hold_status: extras.legal_hold.map(|on| if on { "ON".into() } else { "OFF".into() }),
@@ -157,6 +159,7 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
     })
     .await?;
     let selected = selected!(input, object);
+    archive::check_readable(&object, cx.now())?;
     let body = readable.into_body(s3, selected.from, selected.to);
     Ok(api::GetObjectOutput { body, ..described!(GetObjectOutput, input, object, selected, seen) })
 }
@@ -187,6 +190,7 @@ pub struct Target<'a> {
 struct Seen {
     version_id: Option<String>,
     expiration: Option<String>,
+    now: fractus_clock::Timestamp,
 }
 
 impl Seen {
@@ -194,6 +198,7 @@ impl Seen {
         Ok(Seen {
             version_id: versions::shown_id(bucket, object),
             expiration: expiration_header(snapshot, &scope(cx), bucket, key, object)?,
+            now: cx.now(),
         })
     }
 }
@@ -224,5 +229,8 @@ async fn look<T: Send>(
 
 /// An object's whole bytes and record.
 pub async fn source(s3: &S3, cx: &Context, target: Target<'_>) -> Result<(Object, Readable)> {
-    look(s3, cx, target, |snapshot, _, object| objects::readable(snapshot, &scope(cx), &object.content)).await
+    let found =
+        look(s3, cx, target, |snapshot, _, object| objects::readable(snapshot, &scope(cx), &object.content)).await?;
+    archive::check_readable(&found.0, cx.now())?;
+    Ok(found)
 }

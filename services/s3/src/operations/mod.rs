@@ -1,6 +1,7 @@
 //! The operations, a file a family.
 
 pub mod acls;
+pub mod archive;
 pub mod attributes;
 pub mod buckets;
 pub mod checksums;
@@ -10,6 +11,7 @@ pub mod delete;
 pub mod encryption;
 pub mod form;
 pub mod get;
+pub mod legacy;
 pub mod lifecycle;
 pub mod list;
 pub mod locks;

@@ -1,0 +1,96 @@
+//! Operations on objects as they lie: restoring them from an archive, encrypting them anew, and torrents, of which S3 has
+//! none any more.
+
+use fractus_host::Context;
+use fractus_s3_api as api;
+
+use crate::configurations::{self, of};
+use crate::error::{Error, Result};
+use crate::extras::Extras;
+use crate::model::archive::{self, Requested};
+use crate::model::encryption::Encryption;
+use crate::notify::{Happening, announce};
+use crate::objects::sequencer_of_change;
+use crate::service::S3;
+use crate::versions;
+
+/// In the header that only restores with a query have, until the answer's status is set by it.
+pub const ACCEPTED: &str = "accepted";
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreObject.html>
+pub async fn restore(s3: &S3, cx: &Context, input: api::RestoreObjectInput) -> Result<api::RestoreObjectOutput> {
+    let request = input.restore_request.as_ref().ok_or(Error::MalformedXml)?;
+    if request.r#type.is_some() || request.select_parameters.is_some() {
+        // Queries as a part of a restore were ended by AWS for everybody.
+        return Err(Error::MethodNotAllowed { method: "POST".into(), resource: "OBJECT" });
+    }
+    let tier = request.glacier_job_parameters.as_ref().map(|job| &job.tier).or(request.tier.as_ref());
+    let tier = tier.map_or("Standard", api::Tier::as_str);
+    let now = cx.now();
+    let (begun, _sent) = configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
+        let mut begun = false;
+        let object = versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
+            let requested = archive::request(object, request.days, tier, now)?;
+            begun = matches!(requested, Requested::Begun(_));
+            let (Requested::Begun(restore) | Requested::Extended(restore)) = requested;
+            let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
+            extras.restore = Some(restore);
+            object.extras = extras.boxed();
+            Ok(())
+        })?;
+        if !begun {
+            return Ok((false, Vec::new()));
+        }
+        let happening = Happening::new(cx, "s3:ObjectRestore:Post", now);
+        let sequencer = sequencer_of_change(&object, now);
+        Ok((true, announce(tx, s3, bucket, &input.key, Some(&object), sequencer, &happening)?))
+    })
+    .await?;
+    Ok(api::RestoreObjectOutput { restore_output_path: begun.then(|| ACCEPTED.to_owned()), request_charged: None })
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html>
+pub async fn update_encryption(
+    s3: &S3,
+    cx: &Context,
+    input: api::UpdateObjectEncryptionInput,
+) -> Result<api::UpdateObjectEncryptionOutput> {
+    let api::ObjectEncryption::Ssekms(wanted) = &input.object_encryption else { return Err(Error::MalformedXml) };
+    if !wanted.kms_key_arn.starts_with("arn:") || !wanted.kms_key_arn.contains(":kms:") {
+        let message = "The KMS key must be named by its ARN";
+        return Err(Error::invalid_argument("KMSKeyArn", wanted.kms_key_arn.clone(), message));
+    }
+    configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
+        versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
+            let asked = match object.encryption() {
+                Some(Encryption::Customer { .. }) => None,
+                Some(Encryption::Kms { algorithm, .. }) if algorithm == "aws:kms:dsse" => None,
+                _ => Some(Encryption::Kms {
+                    algorithm: "aws:kms".to_owned(),
+                    key: wanted.kms_key_arn.clone(),
+                    bucket_key: wanted.bucket_key_enabled.unwrap_or(false),
+                    context: None,
+                }),
+            };
+            let encryption =
+                asked.ok_or_else(|| Error::invalid_request("The encryption type of the object cannot be updated."))?;
+            let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
+            extras.encryption = Some(encryption);
+            object.extras = extras.boxed();
+            Ok(())
+        })
+    })
+    .await?;
+    Ok(api::UpdateObjectEncryptionOutput::default())
+}
+
+/// S3 has no torrents since 2022.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTorrent.html>
+pub async fn torrent(s3: &S3, cx: &Context, input: api::GetObjectTorrentInput) -> Result<api::GetObjectTorrentOutput> {
+    configurations::look(s3, cx, of!(input), |snapshot, scope, bucket| {
+        versions::object(snapshot, scope, bucket, &input.key, None).map(drop)
+    })
+    .await?;
+    Err(Error::MethodNotAllowed { method: "GET".into(), resource: "TORRENT" })
+}
