@@ -82,8 +82,8 @@ def free_port():
 class OwnStack:
     """A stack of a test's own, so that its processes may be ended."""
 
-    def __init__(self, *arguments, services=("sqs", "s3"), log=None):
-        self.port = free_port()
+    def __init__(self, *arguments, services=("sqs", "s3"), log=None, port=None):
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = open(log, "wb") if log else subprocess.DEVNULL
         self.process = subprocess.Popen(
