@@ -1,0 +1,55 @@
+//! What a Query or a Scan does with the items it reads, one page of it.
+
+use crate::expression::{Attributes, Bound, Condition, Projection};
+use crate::key::KeyRange;
+use crate::size::item_bytes;
+use crate::value::Item;
+
+/// A page ends with the item that brings it to this size.
+pub const MAX_PAGE_BYTES: usize = 1_024 * 1_024;
+
+/// Everything but the items.
+#[derive(Debug, Clone)]
+pub struct ReadPlan {
+    pub range: KeyRange,
+    pub is_forward: bool,
+    /// How many items are looked at, before the filter.
+    pub limit: Option<usize>,
+    pub filter: Option<Bound<Condition>>,
+    pub projection: Option<Bound<Projection>>,
+    /// Items are counted, not given back.
+    pub counts_only: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    pub items: Vec<Item>,
+    pub count: usize,
+    pub scanned_count: usize,
+    /// What was read, before the filter and the projection: what it costs.
+    pub read_bytes: usize,
+}
+
+impl Page {
+    /// Whether another item may be looked at. When not, the last one's key is where the next page starts.
+    pub fn is_full(&self, plan: &ReadPlan) -> bool {
+        plan.limit.is_some_and(|limit| self.scanned_count >= limit) || self.read_bytes >= MAX_PAGE_BYTES
+    }
+
+    /// Looks at the next item of the range.
+    pub fn read(&mut self, plan: &ReadPlan, attributes: &Attributes, item: Item) {
+        self.scanned_count += 1;
+        self.read_bytes += item_bytes(&item);
+        if plan.filter.as_ref().is_some_and(|filter| !filter.holds(attributes, &item)) {
+            return;
+        }
+        self.count += 1;
+        if plan.counts_only {
+            return;
+        }
+        self.items.push(match &plan.projection {
+            Some(projection) => projection.apply(attributes, &item),
+            None => item,
+        });
+    }
+}
