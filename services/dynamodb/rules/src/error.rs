@@ -34,10 +34,7 @@ impl RuleError {
     /// Whether it is found by looking at the request alone. PutItem, UpdateItem and DeleteItem put "1 validation error
     /// detected: " before such a text, other operations do not.
     pub const fn is_of_request(&self) -> bool {
-        matches!(
-            self,
-            RuleError::Value(_) | RuleError::Expression(_) | RuleError::Attributes(_) | RuleError::Legacy(_)
-        )
+        matches!(self, RuleError::Value(_) | RuleError::Expression(_) | RuleError::Attributes(_) | RuleError::Legacy(_))
     }
 
     /// The text as those three operations answer it.

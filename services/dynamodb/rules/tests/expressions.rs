@@ -313,7 +313,7 @@ fn projections_merge_what_is_nested() {
                "s": {"S": "s"}, "t": {"S": "t"}})
     };
     assert_eq!(projected("s", json!({}), of()), json!({"s": {"S": "s"}}));
-    assert_eq!(projected("absent, a.absent, s.x, a[0]", json!({}), of()), json!({}));
+    assert_eq!(projected("absent, a.absent, s.x, t[0]", json!({}), of()), json!({}));
     assert_eq!(
         projected("a.b[2], a.c, t, a.b[0], a.b[3].x, a.b[9]", json!({}), of()),
         json!({"a": {"M": {"b": {"L": [{"N": "0"}, {"N": "2"}, {"M": {"x": {"S": "y"}}}]}, "c": {"S": "c"}}}, "t": {"S": "t"}})

@@ -19,6 +19,7 @@ mod reserved;
 pub use ast::{Action, Comparator, Condition, DocumentPath, Element, Operand, Projection, SetOperand, SetTerm, Update};
 pub use attributes::{Attributes, Used};
 pub use bind::{Bound, Context, Form};
+pub(crate) use bind::{check_condition, check_paths};
 pub use cache::Cache;
 pub use error::{AttributesError, ExpressionError, ExpressionKind, Problem};
 pub use lower::Expression;

@@ -10,6 +10,7 @@ use fractus_dynamodb_rules::json::{item_from_json, item_to_json, value_from_json
 use fractus_dynamodb_rules::{Item, Value};
 use serde_json::Value as Json;
 
+#[allow(unused_imports)]
 pub use serde_json::json;
 
 pub fn item(json: Json) -> Item {

@@ -1,0 +1,97 @@
+//! The conditions DynamoDB can meet, and their one mapping to AWS's errors.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+
+use fractus_dynamodb_api as api;
+use fractus_dynamodb_rules::codec::CodecError;
+use fractus_dynamodb_rules::{Item, RuleError};
+use fractus_store::StoreError;
+use fractus_wire::Failure;
+
+use crate::values::item_to_api;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Rule(RuleError),
+    /// As PutItem, UpdateItem and DeleteItem tell what is wrong with a request.
+    #[error("{}", .0.in_envelope())]
+    Enveloped(RuleError),
+    #[error("{0}")]
+    Validation(String),
+    #[error("Requested resource not found")]
+    NoResource,
+    #[error("Requested resource not found: Table: {0} not found")]
+    NoTable(String),
+    #[error("Table already exists: {0}")]
+    TableExists(String),
+    #[error("{0}")]
+    InUse(String),
+    #[error("The conditional request failed")]
+    ConditionFailed(Option<Box<Item>>),
+    #[error("{0} is not built")]
+    NotBuilt(&'static str),
+    #[error("a stored item cannot be read")]
+    Codec(#[from] CodecError),
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+}
+
+macro_rules! rules {
+    ($($rule:ty),+ $(,)?) => {$(
+        impl From<$rule> for Error {
+            fn from(error: $rule) -> Self {
+                Error::Rule(error.into())
+            }
+        }
+    )+};
+}
+
+rules! {
+    RuleError,
+    fractus_dynamodb_rules::ValueError,
+    fractus_dynamodb_rules::expression::ExpressionError,
+    fractus_dynamodb_rules::expression::AttributesError,
+    fractus_dynamodb_rules::legacy::LegacyError,
+    fractus_dynamodb_rules::key::KeyError,
+    fractus_dynamodb_rules::key_condition::KeyConditionError,
+    fractus_dynamodb_rules::update::UpdateError,
+}
+
+impl Error {
+    pub fn validation(message: impl Into<String>) -> Self {
+        Error::Validation(message.into())
+    }
+
+    /// In the words of the operations that write one item.
+    #[must_use]
+    pub fn enveloped(self) -> Self {
+        match self {
+            Error::Rule(error) => Error::Enveloped(error),
+            other => other,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let message = error.to_string();
+        match error {
+            Error::Rule(_) | Error::Enveloped(_) | Error::Validation(_) => {
+                Failure::new("ValidationException", 400, message)
+            }
+            Error::NoResource | Error::NoTable(_) => api::ResourceNotFoundException { message: Some(message) }.into(),
+            Error::TableExists(_) | Error::InUse(_) => api::ResourceInUseException { message: Some(message) }.into(),
+            Error::ConditionFailed(item) => {
+                let item = item.map(|item| item_to_api(*item));
+                api::ConditionalCheckFailedException { message: Some(message), item }.into()
+            }
+            Error::NotBuilt(_) => Failure::new("UnknownOperationException", 501, message),
+            Error::Codec(_) | Error::Store(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+                Failure::new("InternalServerError", 500, "Internal server error")
+            }
+        }
+    }
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
