@@ -82,8 +82,7 @@ pub fn conditional_operator(operator: Option<api::ConditionalOperator>) -> Optio
 
 fn comparison(operator: &api::ComparisonOperator) -> Result<ComparisonOperator> {
     let name = operator.as_str();
-    ComparisonOperator::named(name)
-        .ok_or_else(|| Error::validation(format!("{name} is no comparison operator")))
+    ComparisonOperator::named(name).ok_or_else(|| Error::validation(format!("{name} is no comparison operator")))
 }
 
 fn values(list: Option<Vec<api::AttributeValue>>) -> Result<Vec<fractus_dynamodb_rules::Value>> {

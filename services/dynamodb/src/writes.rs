@@ -125,3 +125,15 @@ fn count(
     }
     Ok(tx.put(&COUNTERS, scope, &(table.id,), &counters)?)
 }
+
+impl Cost {
+    pub fn add(&mut self, other: Cost) {
+        self.table = self.table + other.table;
+        for (name, is_global, units) in other.indexes {
+            match self.indexes.iter_mut().find(|(own, ..)| *own == name) {
+                Some((_, _, own)) => *own = *own + units,
+                None => self.indexes.push((name, is_global, units)),
+            }
+        }
+    }
+}

@@ -38,9 +38,15 @@ impl Page {
 
     /// Looks at the next item of the range.
     pub fn read(&mut self, plan: &ReadPlan, attributes: &Attributes, item: Item) {
+        self.read_with(plan, (attributes, attributes), item);
+    }
+
+    /// The same where the filter and the projection have values of their own: those of one may be written as an
+    /// expression, the other's not.
+    pub fn read_with(&mut self, plan: &ReadPlan, (filter_by, project_by): (&Attributes, &Attributes), item: Item) {
         self.scanned_count += 1;
         self.read_bytes += item_bytes(&item);
-        if plan.filter.as_ref().is_some_and(|filter| !filter.holds(attributes, &item)) {
+        if plan.filter.as_ref().is_some_and(|filter| !filter.holds(filter_by, &item)) {
             return;
         }
         self.count += 1;
@@ -48,7 +54,7 @@ impl Page {
             return;
         }
         self.items.push(match &plan.projection {
-            Some(projection) => projection.apply(attributes, &item),
+            Some(projection) => projection.apply(project_by, &item),
             None => item,
         });
     }

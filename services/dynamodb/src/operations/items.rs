@@ -1,0 +1,343 @@
+//! One item: got, put, updated, deleted.
+
+use std::sync::Arc;
+
+use fractus_dynamodb_api as api;
+use fractus_dynamodb_rules::capacity::{self as units, ReadMode};
+use fractus_dynamodb_rules::expression::{Bound, Condition, ExpressionKind, Update};
+use fractus_dynamodb_rules::legacy::{self, AttributeUpdate, UpdateAction};
+use fractus_dynamodb_rules::size::item_bytes;
+use fractus_dynamodb_rules::{Item, check};
+use fractus_host::Context;
+use fractus_store::{Scope, Transaction};
+use indexmap::IndexMap;
+
+use super::capacity::consumed;
+use crate::error::{Error, Result};
+use crate::forms::{Forms, With, conditional_operator, expected, present};
+use crate::service::{DynamoDb, active_table, scope, table_name};
+use crate::store::Table;
+use crate::values::{ApiItem, item_from_api, item_to_api, value_from_api};
+use crate::writes::{self, Cost};
+
+/// The projection of a read, from either kind of parameter.
+pub(super) fn projection(
+    forms: Forms<'_>,
+    bound: Option<Bound<fractus_dynamodb_rules::expression::Projection>>,
+    names: Option<Vec<String>>,
+) -> Result<Option<With<fractus_dynamodb_rules::expression::Projection>>> {
+    let attributes = forms.finish()?;
+    if let Some(bound) = bound {
+        return Ok(Some((bound, attributes)));
+    }
+    let Some(names) = names else { return Ok(None) };
+    let (bound, attributes) = legacy::attributes_to_get(&names)?;
+    Ok(Some((bound, Arc::new(attributes))))
+}
+
+pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) -> Result<api::GetItemOutput> {
+    let legacy_parameters = present(&[("AttributesToGet", input.attributes_to_get.is_some())]);
+    let expressions = present(&[("ProjectionExpression", input.projection_expression.is_some())]);
+    legacy::check_mixing(&legacy_parameters, &expressions)?;
+    let key = item_from_api(input.key)?;
+    let mut forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, None)?;
+    let bound = forms.projection(input.projection_expression.as_deref())?;
+    let projection = projection(forms, bound, input.attributes_to_get)?;
+    let scope = scope(cx);
+    let (table, item) = dynamodb
+        .store
+        .read(|snapshot| {
+            let table = active_table(snapshot, &scope, &input.table_name)?;
+            let schema = table.schema();
+            schema.check_key(&key)?;
+            let item = writes::read(snapshot, &scope, &table, &schema.table_bytes(&key))?;
+            Ok::<_, Error>((table.name, item))
+        })
+        .await?;
+    let mode = if input.consistent_read == Some(true) { ReadMode::Consistent } else { ReadMode::Eventual };
+    let cost = Cost { table: units::read(item.as_ref().map_or(0, item_bytes), mode), indexes: Vec::new() };
+    let item = item.map(|item| match &projection {
+        Some((projection, attributes)) => projection.apply(attributes, &item),
+        None => item,
+    });
+    Ok(api::GetItemOutput {
+        item: item.map(item_to_api),
+        consumed_capacity: consumed(&input.return_consumed_capacity, &table, &cost),
+    })
+}
+
+/// The parameters that the three writes of one item have in common.
+pub(super) struct Guarded {
+    pub condition: Option<With<Condition>>,
+    pub tells_old: bool,
+}
+
+impl Guarded {
+    fn check(&self, item: Option<&Item>) -> Result<()> {
+        let Some((condition, attributes)) = &self.condition else { return Ok(()) };
+        let holds = match item {
+            Some(item) => condition.holds(attributes, item),
+            None => condition.holds(attributes, &Item::new()),
+        };
+        if holds {
+            return Ok(());
+        }
+        Err(Error::ConditionFailed(item.filter(|_| self.tells_old).cloned().map(Box::new)))
+    }
+}
+
+struct Conditions {
+    expected: Option<IndexMap<String, api::ExpectedAttributeValue>>,
+    operator: Option<api::ConditionalOperator>,
+    on_failure: Option<api::ReturnValuesOnConditionCheckFailure>,
+}
+
+fn guarded(
+    conditions: Conditions,
+    forms: Forms<'_>,
+    bound: Option<Bound<Condition>>,
+) -> Result<(Guarded, Arc<fractus_dynamodb_rules::expression::Attributes>)> {
+    let attributes = forms.finish()?;
+    let tells_old = matches!(conditions.on_failure, Some(api::ReturnValuesOnConditionCheckFailure::AllOld));
+    let operator = conditional_operator(conditions.operator);
+    let condition = match (bound, conditions.expected) {
+        (Some(bound), _) => Some((bound, Arc::clone(&attributes))),
+        (None, Some(entries)) if !entries.is_empty() => {
+            let (bound, own) = legacy::expected(expected(entries)?, operator)?;
+            Some((bound, Arc::new(own)))
+        }
+        _ if operator.is_some() => return Err(legacy::LegacyError::OperatorAlone.into()),
+        _ => None,
+    };
+    Ok((Guarded { condition, tells_old }, attributes))
+}
+
+fn only_old(return_values: &Option<api::ReturnValue>) -> Result<bool> {
+    match return_values {
+        None | Some(api::ReturnValue::None) => Ok(false),
+        Some(api::ReturnValue::AllOld) => Ok(true),
+        _ => Err(Error::validation("ReturnValues can only be ALL_OLD or NONE")),
+    }
+}
+
+/// What a write found and what it did.
+struct Written {
+    table: Table,
+    old: Option<Item>,
+    new: Option<Item>,
+    cost: Cost,
+}
+
+/// Finds the item, checks the condition, and replaces the item by what `make` makes of it.
+fn write(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    name: &str,
+    guarded: &Guarded,
+    key: impl Fn(&Table) -> Result<fractus_dynamodb_rules::key::KeyBytes>,
+    make: impl Fn(&Table, Option<&Item>) -> Result<Option<Item>>,
+) -> Result<Written> {
+    let table = active_table(tx, scope, name)?;
+    let schema = table.schema();
+    let key = key(&table)?;
+    let old = writes::read(tx, scope, &table, &key)?;
+    guarded.check(old.as_ref())?;
+    let new = make(&table, old.as_ref())?;
+    let cost = writes::change(tx, scope, (&table, &schema), &key, (old.as_ref(), new.as_ref()))?;
+    Ok(Written { table, old, new, cost })
+}
+
+pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: api::PutItemInput) -> Result<api::PutItemOutput> {
+    let tells_old = only_old(&input.return_values)?;
+    let wanted = input.return_consumed_capacity.clone();
+    let name = input.table_name.clone();
+    let (item, guarded) = prepare_put(dynamodb, input).map_err(Error::enveloped)?;
+    let scope = scope(cx);
+    let written = dynamodb.store.write(|tx| {
+        write(
+            tx,
+            &scope,
+            &name,
+            &guarded,
+            |table| {
+                let schema = table.schema();
+                schema.check_item(&item)?;
+                Ok(schema.table_bytes(&item))
+            },
+            |_, _| Ok(Some(item.clone())),
+        )
+    });
+    let written = written.await?;
+    Ok(api::PutItemOutput {
+        attributes: written.old.filter(|_| tells_old).map(item_to_api),
+        consumed_capacity: consumed(&wanted, &written.table.name, &written.cost),
+        item_collection_metrics: None,
+    })
+}
+
+fn prepare_put(dynamodb: &DynamoDb, input: api::PutItemInput) -> Result<(Item, Guarded)> {
+    let legacy_parameters = present(&[
+        ("Expected", input.expected.is_some()),
+        ("ConditionalOperator", input.conditional_operator.is_some()),
+    ]);
+    let expressions = present(&[("ConditionExpression", input.condition_expression.is_some())]);
+    legacy::check_mixing(&legacy_parameters, &expressions)?;
+    let item = item_from_api(input.item)?;
+    check::item(&item)?;
+    let mut forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
+    let bound = forms.condition(ExpressionKind::Condition, input.condition_expression.as_deref())?;
+    let conditions = Conditions {
+        expected: input.expected,
+        operator: input.conditional_operator,
+        on_failure: input.return_values_on_condition_check_failure,
+    };
+    let (guarded, _) = guarded(conditions, forms, bound)?;
+    Ok((item, guarded))
+}
+
+pub async fn delete(dynamodb: &DynamoDb, cx: &Context, input: api::DeleteItemInput) -> Result<api::DeleteItemOutput> {
+    let tells_old = only_old(&input.return_values)?;
+    let wanted = input.return_consumed_capacity.clone();
+    let name = input.table_name.clone();
+    let (key, guarded) = prepare_delete(dynamodb, input).map_err(Error::enveloped)?;
+    let scope = scope(cx);
+    let written =
+        dynamodb.store.write(|tx| write(tx, &scope, &name, &guarded, |table| key_of(table, &key), |_, _| Ok(None)));
+    let written = written.await?;
+    Ok(api::DeleteItemOutput {
+        attributes: written.old.filter(|_| tells_old).map(item_to_api),
+        consumed_capacity: consumed(&wanted, &written.table.name, &written.cost),
+        item_collection_metrics: None,
+    })
+}
+
+fn key_of(table: &Table, key: &Item) -> Result<fractus_dynamodb_rules::key::KeyBytes> {
+    let schema = table.schema();
+    schema.check_key(key)?;
+    Ok(schema.table_bytes(key))
+}
+
+fn prepare_delete(dynamodb: &DynamoDb, input: api::DeleteItemInput) -> Result<(Item, Guarded)> {
+    let legacy_parameters = present(&[
+        ("Expected", input.expected.is_some()),
+        ("ConditionalOperator", input.conditional_operator.is_some()),
+    ]);
+    let expressions = present(&[("ConditionExpression", input.condition_expression.is_some())]);
+    legacy::check_mixing(&legacy_parameters, &expressions)?;
+    let key = item_from_api(input.key)?;
+    let mut forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
+    let bound = forms.condition(ExpressionKind::Condition, input.condition_expression.as_deref())?;
+    let conditions = Conditions {
+        expected: input.expected,
+        operator: input.conditional_operator,
+        on_failure: input.return_values_on_condition_check_failure,
+    };
+    let (guarded, _) = guarded(conditions, forms, bound)?;
+    Ok((key, guarded))
+}
+
+/// An update and how its errors are worded.
+struct PreparedUpdate {
+    key: Item,
+    update: Option<With<Update>>,
+    is_legacy: bool,
+    guarded: Guarded,
+}
+
+fn attribute_updates(updates: IndexMap<String, api::AttributeValueUpdate>) -> Result<With<Update>> {
+    let one = |(attribute, update): (String, api::AttributeValueUpdate)| {
+        let action = match update.action {
+            Some(api::AttributeAction::Add) => UpdateAction::Add,
+            Some(api::AttributeAction::Delete) => UpdateAction::Delete,
+            _ => UpdateAction::Put,
+        };
+        Ok(AttributeUpdate { attribute, action, value: update.value.map(value_from_api).transpose()? })
+    };
+    let updates = updates.into_iter().map(one).collect::<Result<_>>()?;
+    let (bound, attributes) = legacy::updates(updates)?;
+    Ok((bound, Arc::new(attributes)))
+}
+
+fn prepare_update(dynamodb: &DynamoDb, input: api::UpdateItemInput) -> Result<PreparedUpdate> {
+    let legacy_parameters = present(&[
+        ("AttributeUpdates", input.attribute_updates.is_some()),
+        ("Expected", input.expected.is_some()),
+        ("ConditionalOperator", input.conditional_operator.is_some()),
+    ]);
+    let expressions = present(&[
+        ("UpdateExpression", input.update_expression.is_some()),
+        ("ConditionExpression", input.condition_expression.is_some()),
+    ]);
+    legacy::check_mixing(&legacy_parameters, &expressions)?;
+    let key = item_from_api(input.key)?;
+    let mut forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
+    let update = forms.update(input.update_expression.as_deref())?;
+    let bound = forms.condition(ExpressionKind::Condition, input.condition_expression.as_deref())?;
+    let conditions = Conditions {
+        expected: input.expected,
+        operator: input.conditional_operator,
+        on_failure: input.return_values_on_condition_check_failure,
+    };
+    let (guarded, attributes) = guarded(conditions, forms, bound)?;
+    let is_legacy = input.attribute_updates.is_some();
+    let update = match (update, input.attribute_updates) {
+        (Some(update), _) => Some((update, attributes)),
+        (None, Some(updates)) => Some(attribute_updates(updates)?),
+        (None, None) => None,
+    };
+    Ok(PreparedUpdate { key, update, is_legacy, guarded })
+}
+
+fn updated(prepared: &PreparedUpdate, old: Option<&Item>) -> Result<Option<Item>> {
+    let before = old.unwrap_or(&prepared.key);
+    let Some((update, attributes)) = &prepared.update else { return Ok(Some(before.clone())) };
+    let after = update.apply(attributes, before);
+    Ok(Some(
+        after.map_err(
+            |error| {
+                if prepared.is_legacy { Error::validation(error.in_legacy_words()) } else { error.into() }
+            },
+        )?,
+    ))
+}
+
+pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateItemInput) -> Result<api::UpdateItemOutput> {
+    let (wanted, returns) = (input.return_consumed_capacity.clone(), input.return_values.clone());
+    let name = table_name(&input.table_name).to_owned();
+    let prepared = prepare_update(dynamodb, input).map_err(Error::enveloped)?;
+    let scope = scope(cx);
+    let written = dynamodb.store.write(|tx| {
+        write(
+            tx,
+            &scope,
+            &name,
+            &prepared.guarded,
+            |table| {
+                let key = key_of(table, &prepared.key)?;
+                if let Some((update, attributes)) = &prepared.update {
+                    update.check_key(attributes, &table.schema())?;
+                }
+                Ok(key)
+            },
+            |_, old| updated(&prepared, old),
+        )
+    });
+    let written = written.await?;
+    let touched = |item: Option<Item>| -> Option<ApiItem> {
+        let (update, attributes) = prepared.update.as_ref()?;
+        let touched = update.touched(attributes, &item?);
+        (!touched.is_empty()).then(|| item_to_api(touched))
+    };
+    let attributes = match returns {
+        Some(api::ReturnValue::AllOld) => written.old.map(item_to_api),
+        Some(api::ReturnValue::AllNew) => written.new.map(item_to_api),
+        Some(api::ReturnValue::UpdatedOld) => touched(written.old),
+        Some(api::ReturnValue::UpdatedNew) => touched(written.new),
+        _ => None,
+    };
+    Ok(api::UpdateItemOutput {
+        attributes,
+        consumed_capacity: consumed(&wanted, &written.table.name, &written.cost),
+        item_collection_metrics: None,
+    })
+}
