@@ -28,12 +28,54 @@ pub enum Error {
     InUse(String),
     #[error("The conditional request failed")]
     ConditionFailed(Option<Box<Item>>),
+    #[error("Transaction cancelled, please refer cancellation reasons for specific reasons [{}]", codes(.0))]
+    Cancelled(Vec<Reason>),
+    /// Inside a transaction; the request is refused for it.
+    #[error("two actions on one item")]
+    TwiceInTransaction,
+    #[error("The client request token was used with other parameters")]
+    OtherRequest,
     #[error("{0} is not built")]
     NotBuilt(&'static str),
     #[error("a stored item cannot be read")]
     Codec(#[from] CodecError),
     #[error("the store failed")]
     Store(#[from] StoreError),
+}
+
+/// Why one action of a transaction did not go through; or that it would have.
+#[derive(Debug)]
+pub enum Reason {
+    None,
+    ConditionFailed(Option<Box<Item>>),
+    Invalid(String),
+}
+
+impl Reason {
+    const fn code(&self) -> &'static str {
+        match self {
+            Reason::None => "None",
+            Reason::ConditionFailed(_) => "ConditionalCheckFailed",
+            Reason::Invalid(_) => "ValidationError",
+        }
+    }
+
+    fn into_api(self) -> api::CancellationReason {
+        let code = Some(self.code().to_owned());
+        match self {
+            Reason::None => api::CancellationReason { code, ..Default::default() },
+            Reason::ConditionFailed(item) => api::CancellationReason {
+                code,
+                message: Some("The conditional request failed".to_owned()),
+                item: item.map(|item| item_to_api(*item)),
+            },
+            Reason::Invalid(message) => api::CancellationReason { code, message: Some(message), item: None },
+        }
+    }
+}
+
+fn codes(reasons: &[Reason]) -> String {
+    reasons.iter().map(Reason::code).collect::<Vec<_>>().join(", ")
 }
 
 macro_rules! rules {
@@ -85,6 +127,12 @@ impl From<Error> for Failure {
                 let item = item.map(|item| item_to_api(*item));
                 api::ConditionalCheckFailedException { message: Some(message), item }.into()
             }
+            Error::Cancelled(reasons) => {
+                let reasons = reasons.into_iter().map(Reason::into_api).collect();
+                api::TransactionCanceledException { message: Some(message), cancellation_reasons: Some(reasons) }.into()
+            }
+            Error::OtherRequest => api::IdempotentParameterMismatchException { message: Some(message) }.into(),
+            Error::TwiceInTransaction => Failure::new("ValidationException", 400, message),
             Error::NotBuilt(_) => Failure::new("UnknownOperationException", 501, message),
             Error::Codec(_) | Error::Store(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store failed");

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::operations::{batch, items, reads, tables};
+use crate::operations::{batch, items, reads, tables, transact};
 use crate::store::{TABLES, Table};
 
 /// What every handler works on; clones share it.
@@ -73,6 +73,8 @@ pub fn operations() -> Operations<DynamoDb> {
         .on(api::Scan, reads::scan)
         .on(api::BatchGetItem, batch::get)
         .on(api::BatchWriteItem, batch::write)
+        .on(api::TransactGetItems, transact::get)
+        .on(api::TransactWriteItems, transact::write)
         // Twenty-five items of 400 KB, and JSON around them.
         .body_limit_bytes(17 * 1024 * 1024)
 }

@@ -21,6 +21,9 @@ pub const COUNTERS: Collection<(u64,), Counters> = Collection::new("counters");
 /// Tables nobody reads any more.
 pub const DISCARDED: Collection<(u64,), ()> = Collection::new("discarded-tables");
 
+/// What a transaction's token was first used for; records expire by themselves.
+pub const TOKENS: Collection<(String,), Bytes> = Collection::new("tokens");
+
 /// A key as the rules encode it. It is always a key's last part, so it needs no end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey(pub Vec<u8>);

@@ -127,6 +127,16 @@ fn count(
 }
 
 impl Cost {
+    /// A transaction writes everything twice.
+    #[must_use]
+    pub fn doubled(mut self) -> Self {
+        self.table = self.table + self.table;
+        for (_, _, units) in &mut self.indexes {
+            *units = *units + *units;
+        }
+        self
+    }
+
     pub fn add(&mut self, other: Cost) {
         self.table = self.table + other.table;
         for (name, is_global, units) in other.indexes {

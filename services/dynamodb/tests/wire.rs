@@ -352,6 +352,59 @@ async fn scans_share_a_table_and_batches_take_many() {
 }
 
 #[tokio::test]
+async fn transactions_are_all_or_nothing() {
+    let (_stack, client) = started().await;
+    table(&client).await;
+    put(&client, vec![("pk", s("a")), ("sk", n(1)), ("n", n(10))]).await.unwrap();
+    put(&client, vec![("pk", s("b")), ("sk", n(1)), ("n", n(0))]).await.unwrap();
+    let change = |pk: &str, by: i32| api::TransactWriteItem {
+        update: Some(api::Update {
+            table_name: "t".into(),
+            key: item(vec![("pk", s(pk)), ("sk", n(1))]),
+            update_expression: "ADD n :by".into(),
+            condition_expression: Some("n >= :least".into()),
+            expression_attribute_values: values(vec![(":by", n(by)), (":least", n(-by))]),
+            return_values_on_condition_check_failure: Some(api::ReturnValuesOnConditionCheckFailure::AllOld),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let transfer = |amount: i32, token: Option<&str>| api::TransactWriteItemsInput {
+        transact_items: vec![change("b", amount), change("a", -amount)],
+        client_request_token: token.map(str::to_owned),
+        return_consumed_capacity: Some(api::ReturnConsumedCapacity::Total),
+        ..Default::default()
+    };
+    let done = client.call(api::TransactWriteItems, transfer(7, Some("once"))).await.unwrap();
+    assert_eq!(done.consumed_capacity.unwrap()[0].capacity_units, Some(4.0));
+    client.call(api::TransactWriteItems, transfer(7, Some("once"))).await.unwrap();
+    assert_eq!((&get(&client, "a", 1).await.unwrap()["n"], &get(&client, "b", 1).await.unwrap()["n"]), (&n(3), &n(7)));
+    let other = client.call(api::TransactWriteItems, transfer(1, Some("once"))).await.unwrap_err();
+    assert_eq!(other.code, "IdempotentParameterMismatchException");
+    let failure = client.call(api::TransactWriteItems, transfer(7, None)).await.unwrap_err();
+    assert_eq!(
+        failure.message,
+        "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed]"
+    );
+    let api::Error::TransactionCanceledException(cancelled) = api::Error::from(failure) else { panic!("the error") };
+    let reasons = cancelled.cancellation_reasons.unwrap();
+    assert_eq!(reasons[1].item.as_ref().unwrap()["n"], n(3));
+    assert_eq!(get(&client, "b", 1).await.unwrap()["n"], n(7));
+    let twice =
+        api::TransactWriteItemsInput { transact_items: vec![change("a", 0), change("a", 1)], ..Default::default() };
+    assert_eq!(
+        client.call(api::TransactWriteItems, twice).await.unwrap_err().message,
+        "Transaction request cannot include multiple operations on one item"
+    );
+    let wanted = |pk: &str| api::TransactGetItem {
+        get: api::Get { table_name: "t".into(), key: item(vec![("pk", s(pk)), ("sk", n(1))]), ..Default::default() },
+    };
+    let input = api::TransactGetItemsInput { transact_items: vec![wanted("a"), wanted("gone")], ..Default::default() };
+    let got = client.call(api::TransactGetItems, input).await.unwrap().responses.unwrap();
+    assert_eq!((&got[0].item.as_ref().unwrap()["n"], &got[1].item), (&n(3), &None));
+}
+
+#[tokio::test]
 async fn requests_are_refused_in_aws_s_words() {
     let (_stack, client) = started().await;
     table(&client).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_rules::capacity::{self as units, ReadMode};
 use fractus_dynamodb_rules::expression::{Bound, Condition, ExpressionKind, Update};
+use fractus_dynamodb_rules::key::{KeyBytes, KeySchema};
 use fractus_dynamodb_rules::legacy::{self, AttributeUpdate, UpdateAction};
 use fractus_dynamodb_rules::size::item_bytes;
 use fractus_dynamodb_rules::{Item, check};
@@ -67,13 +68,14 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) ->
 }
 
 /// The parameters that the three writes of one item have in common.
+#[derive(Debug)]
 pub(super) struct Guarded {
     pub condition: Option<With<Condition>>,
     pub tells_old: bool,
 }
 
 impl Guarded {
-    fn check(&self, item: Option<&Item>) -> Result<()> {
+    pub(super) fn check(&self, item: Option<&Item>) -> Result<()> {
         let Some((condition, attributes)) = &self.condition else { return Ok(()) };
         let holds = match item {
             Some(item) => condition.holds(attributes, item),
@@ -134,7 +136,7 @@ fn write(
     scope: &Scope,
     name: &str,
     guarded: &Guarded,
-    key: impl Fn(&Table) -> Result<fractus_dynamodb_rules::key::KeyBytes>,
+    key: impl Fn(&Table) -> Result<KeyBytes>,
     make: impl Fn(&Table, Option<&Item>) -> Result<Option<Item>>,
 ) -> Result<Written> {
     let table = active_table(tx, scope, name)?;
@@ -175,7 +177,7 @@ pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: api::PutItemInput) ->
     })
 }
 
-fn prepare_put(dynamodb: &DynamoDb, input: api::PutItemInput) -> Result<(Item, Guarded)> {
+pub(super) fn prepare_put(dynamodb: &DynamoDb, input: api::PutItemInput) -> Result<(Item, Guarded)> {
     let legacy_parameters = present(&[
         ("Expected", input.expected.is_some()),
         ("ConditionalOperator", input.conditional_operator.is_some()),
@@ -211,13 +213,13 @@ pub async fn delete(dynamodb: &DynamoDb, cx: &Context, input: api::DeleteItemInp
     })
 }
 
-fn key_of(table: &Table, key: &Item) -> Result<fractus_dynamodb_rules::key::KeyBytes> {
+fn key_of(table: &Table, key: &Item) -> Result<KeyBytes> {
     let schema = table.schema();
     schema.check_key(key)?;
     Ok(schema.table_bytes(key))
 }
 
-fn prepare_delete(dynamodb: &DynamoDb, input: api::DeleteItemInput) -> Result<(Item, Guarded)> {
+pub(super) fn prepare_delete(dynamodb: &DynamoDb, input: api::DeleteItemInput) -> Result<(Item, Guarded)> {
     let legacy_parameters = present(&[
         ("Expected", input.expected.is_some()),
         ("ConditionalOperator", input.conditional_operator.is_some()),
@@ -237,11 +239,21 @@ fn prepare_delete(dynamodb: &DynamoDb, input: api::DeleteItemInput) -> Result<(I
 }
 
 /// An update and how its errors are worded.
-struct PreparedUpdate {
-    key: Item,
+#[derive(Debug)]
+pub(super) struct PreparedUpdate {
+    pub key: Item,
     update: Option<With<Update>>,
     is_legacy: bool,
-    guarded: Guarded,
+    pub guarded: Guarded,
+}
+
+impl PreparedUpdate {
+    pub(super) fn check_key(&self, schema: &KeySchema) -> Result<()> {
+        match &self.update {
+            Some((update, attributes)) => Ok(update.check_key(attributes, schema)?),
+            None => Ok(()),
+        }
+    }
 }
 
 fn attribute_updates(updates: IndexMap<String, api::AttributeValueUpdate>) -> Result<With<Update>> {
@@ -258,7 +270,7 @@ fn attribute_updates(updates: IndexMap<String, api::AttributeValueUpdate>) -> Re
     Ok((bound, Arc::new(attributes)))
 }
 
-fn prepare_update(dynamodb: &DynamoDb, input: api::UpdateItemInput) -> Result<PreparedUpdate> {
+pub(super) fn prepare_update(dynamodb: &DynamoDb, input: api::UpdateItemInput) -> Result<PreparedUpdate> {
     let legacy_parameters = present(&[
         ("AttributeUpdates", input.attribute_updates.is_some()),
         ("Expected", input.expected.is_some()),
@@ -288,7 +300,7 @@ fn prepare_update(dynamodb: &DynamoDb, input: api::UpdateItemInput) -> Result<Pr
     Ok(PreparedUpdate { key, update, is_legacy, guarded })
 }
 
-fn updated(prepared: &PreparedUpdate, old: Option<&Item>) -> Result<Option<Item>> {
+pub(super) fn updated(prepared: &PreparedUpdate, old: Option<&Item>) -> Result<Option<Item>> {
     let before = old.unwrap_or(&prepared.key);
     let Some((update, attributes)) = &prepared.update else { return Ok(Some(before.clone())) };
     let after = update.apply(attributes, before);
@@ -314,9 +326,7 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateItemInp
             &prepared.guarded,
             |table| {
                 let key = key_of(table, &prepared.key)?;
-                if let Some((update, attributes)) = &prepared.update {
-                    update.check_key(attributes, &table.schema())?;
-                }
+                prepared.check_key(&table.schema())?;
                 Ok(key)
             },
             |_, old| updated(&prepared, old),

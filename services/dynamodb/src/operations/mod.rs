@@ -6,3 +6,4 @@ pub mod items;
 pub mod reads;
 pub mod table_shape;
 pub mod tables;
+pub mod transact;
