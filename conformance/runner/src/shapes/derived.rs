@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 
 use super::value::Value;
 
@@ -35,6 +35,10 @@ fn derived(text: &str, whole: &Value) -> Option<Value> {
         "md5" => base64(&Md5::digest(&bytes)),
         "sha1" => base64(&Sha1::digest(&bytes)),
         "sha256" => base64(&Sha256::digest(&bytes)),
+        "sha512" => base64(&Sha512::digest(&bytes)),
+        "xxhash64" => base64(&xxhash_rust::xxh64::xxh64(&bytes, 0).to_be_bytes()),
+        "xxhash3" => base64(&xxhash_rust::xxh3::xxh3_64(&bytes).to_be_bytes()),
+        "xxhash128" => base64(&xxhash_rust::xxh3::xxh3_128(&bytes).to_be_bytes()),
         "crc32" => base64(&checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &bytes).to_be_bytes()[4..]),
         "crc32c" => base64(&checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes).to_be_bytes()[4..]),
         "crc64nvme" => base64(&checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes).to_be_bytes()),

@@ -29,13 +29,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fractus_clock::{Random, Stopwatch};
+use fractus_clock::Stopwatch;
 use serde_json::json;
 
 use crate::endpoint::{Caller, Endpoint};
 use crate::models;
 use baseline::Baseline;
-use pattern::Patterns;
 use report::ApiReport;
 use run::Run;
 
@@ -119,22 +118,15 @@ fn prepare(arguments: &Arguments) -> Result<Run, Box<dyn std::error::Error>> {
     if arguments.seed != 1 {
         command.push_str(&format!(" --seed {}", arguments.seed));
     }
-    Ok(Run {
-        endpoint: Endpoint::new(&arguments.endpoint, ANSWER_WITHIN)?,
-        caller: Caller {
-            access_key: arguments.access_key.clone(),
-            secret: arguments.secret_key.clone(),
-            session_token: None,
-            region: arguments.region.clone(),
-        },
-        patterns: Patterns::default(),
-        protocols: setup::Protocols::load()?,
-        jobs: arguments.jobs,
-        seed: arguments.seed,
-        only: arguments.only.clone(),
-        nonce: Random::system().text(8, "abcdefghijklmnopqrstuvwxyz"),
-        command,
-    })
+    let mut run = Run::new(Endpoint::new(&arguments.endpoint, ANSWER_WITHIN)?, command)?;
+    run.caller = Caller {
+        access_key: arguments.access_key.clone(),
+        secret: arguments.secret_key.clone(),
+        session_token: None,
+        region: arguments.region.clone(),
+    };
+    (run.jobs, run.seed, run.only) = (arguments.jobs, arguments.seed, arguments.only.clone());
+    Ok(run)
 }
 
 /// The APIs asked for; an id names its own.

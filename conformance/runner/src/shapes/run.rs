@@ -1,11 +1,12 @@
 //! Running one API's variants against an endpoint.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fractus_models::Api;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
 use super::counts::Counts;
 use super::encode;
@@ -25,16 +26,16 @@ use crate::endpoint::{Answer, Caller, Endpoint, Outgoing};
 pub struct Run {
     pub endpoint: Endpoint,
     pub caller: Caller,
-    pub patterns: Patterns,
-    pub protocols: Protocols,
+    patterns: Patterns,
+    protocols: Protocols,
     pub jobs: usize,
     pub seed: u64,
     /// A glob of ids; others are not sent.
     pub only: Option<String>,
     /// Tells this run's names from those of others.
-    pub nonce: String,
+    nonce: String,
     /// How a single variant is sent again, but for its id.
-    pub command: String,
+    command: String,
 }
 
 /// One API, set up.
@@ -43,8 +44,8 @@ struct Service<'a> {
     api: &'a Api,
     setup: Setup,
     names: Names,
-    /// Operations that the service turned out not to have.
-    missing: Mutex<HashSet<String>>,
+    /// Whether the service has an operation, found out once for each.
+    has: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
     /// Nobody is there at all.
     is_absent: bool,
 }
@@ -55,6 +56,21 @@ enum Sent {
 }
 
 impl Run {
+    /// A run against an endpoint, with the usual settings.
+    pub fn new(endpoint: Endpoint, command: String) -> Result<Self, super::setup::SetupError> {
+        Ok(Run {
+            endpoint,
+            caller: Caller::default(),
+            patterns: Patterns::default(),
+            protocols: Protocols::load()?,
+            jobs: 16,
+            seed: 1,
+            only: None,
+            nonce: fractus_clock::Random::system().text(8, "abcdefghijklmnopqrstuvwxyz"),
+            command,
+        })
+    }
+
     /// Sends every variant of an API and judges the answers.
     pub async fn api(&self, api: &Api) -> Result<ApiReport, super::setup::SetupError> {
         let setup = Setup::load(&api.api)?;
@@ -63,7 +79,7 @@ impl Run {
 
     pub async fn api_with(&self, api: &Api, setup: Setup) -> ApiReport {
         let names = Names { captured: BTreeMap::new(), run: self.nonce.clone() };
-        let mut service = Service { run: self, api, setup, names, missing: Mutex::default(), is_absent: false };
+        let mut service = Service { run: self, api, setup, names, has: Mutex::default(), is_absent: false };
         let mut report = ApiReport { api: api.api.clone(), ..ApiReport::default() };
         service.is_absent = service.finds_nobody().await;
         if !service.is_absent {
@@ -219,7 +235,7 @@ impl<'a> Service<'a> {
     }
 
     async fn send(&self, variant: &Variant) -> Sent {
-        if self.is_absent || self.missing.lock().contains(&variant.operation) {
+        if self.is_absent || !self.has(&variant.operation).await {
             return Sent::Judged(Judgement::default(), None);
         }
         let id = self.id(variant);
@@ -236,13 +252,26 @@ impl<'a> Service<'a> {
                 return Sent::Judged(judgement, Some(Box::new(failure)));
             }
         };
-        if judge::is_unanswered(&answer) {
-            self.missing.lock().insert(variant.operation.clone());
-        }
         let judgement = self.judge(variant, &answer);
         let is_shown = !judgement.findings.is_empty() || self.run.only.is_some();
         let failure = is_shown.then(|| Box::new(self.failure(&id, &judgement, &request, Some(&answer), set_up)));
         Sent::Judged(judgement, failure)
+    }
+
+    /// Whether the service has an operation: asked with its minimal input, in the API's first protocol.
+    async fn has(&self, operation: &str) -> bool {
+        if !self.api.operations.contains_key(operation) {
+            return true;
+        }
+        let cell = self.has.lock().entry(operation.to_owned()).or_default().clone();
+        let ask = async {
+            let Some(protocol) = Protocol::of(self.api).first().copied() else { return false };
+            let minimal = Variant::minimal(operation, protocol);
+            let Some(request) = self.request(&minimal, &self.names, "probe") else { return true };
+            let answer = self.run.endpoint.send(&self.run.caller, request).await;
+            answer.map_or(true, |answer| !judge::is_unanswered(&answer))
+        };
+        *cell.get_or_init(|| ask).await
     }
 
     /// The calls that the operation needs before each of its variants; why one failed.

@@ -46,6 +46,17 @@ pub struct Variant {
 }
 
 impl Variant {
+    pub fn minimal(operation: &str, protocol: Protocol) -> Self {
+        Variant {
+            operation: operation.to_owned(),
+            protocol,
+            name: "minimal".to_owned(),
+            sending: Sending::Input { full: false, target: None },
+            negative: false,
+            broken: None,
+        }
+    }
+
     /// `SendMessage:json:optional/DelaySeconds`, as set-up tables know it.
     pub fn local_id(&self) -> String {
         format!("{}:{}:{}", self.operation, self.protocol.name(), self.name)

@@ -86,9 +86,6 @@ pub fn is_unanswered(answer: &Answer) -> bool {
 
 /// Judges an answer.
 pub fn judge(asked: &Asked<'_>, answer: &Answer) -> Judgement {
-    if is_unanswered(answer) {
-        return Judgement::default();
-    }
     let mut judgement = Judgement { answered: true, succeeded: answer.status.is_success(), ..Judgement::default() };
     let mut findings = Findings::default();
     request_id(asked, answer, &mut findings);
