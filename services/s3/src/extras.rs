@@ -16,6 +16,7 @@ use crate::model::lock::{self, Retention};
 use crate::operations::acls::not_supported;
 use crate::operations::policy::blocked;
 use crate::permissions::canonical_user;
+use crate::replication::Status;
 use crate::store::Bucket;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub struct Extras {
     pub legal_hold: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replication: Option<Status>,
 }
 
 impl Extras {
@@ -134,7 +137,7 @@ impl Wanted {
             encryption: self.resolve_encryption(snapshot, scope, bucket, cx)?,
             retention,
             legal_hold: self.legal_hold,
-            restore: None,
+            ..Extras::default()
         };
         Ok(extras.boxed())
     }

@@ -4,8 +4,11 @@
 //! bucket is named by a host, [`ingest`] how bytes come in, [`objects`] how they are put and removed, [`notify`] who is
 //! told, [`operations`] the API's handlers, [`service`] the operation table.
 //!
-//! This is the core: buckets, objects, listings, multipart uploads, notifications. Left out so far: versions, access
-//! control, lifecycle, replication, object lock, encryption, select; see the README.
+//! Around them: [`configurations`] is what hangs on a bucket, [`versions`] how objects are put over one another,
+//! [`extras`] what only some objects have, [`permissions`] what policies are told, [`lifecycle`] and [`replication`] the
+//! work that no request waits for, [`web`] and [`website`] what browsers ask.
+//!
+//! Left out so far: select, annotations, metadata tables, directory buckets, access points; see the README.
 
 pub mod access;
 pub mod addressing;
@@ -22,6 +25,7 @@ pub mod objects;
 pub mod operations;
 pub mod permissions;
 pub mod readers;
+pub mod replication;
 pub mod service;
 pub mod store;
 pub mod versions;
@@ -45,12 +49,14 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         config,
         readers: readers::Readers::default(),
         lifecycle: lifecycle::Lifecycle::default(),
+        replication: replication::Replication::default(),
         freed,
         host_id: host_id(&host).into(),
         host,
     };
     background::start(&s3, receiver);
     lifecycle::start(&s3);
+    replication::start(&s3);
     Ok(App::new(s3, operations()))
 }
 

@@ -16,6 +16,7 @@ use crate::extras::Wanted;
 use crate::model::conditions::WriteConditions;
 use crate::model::lock;
 use crate::notify::{Happening, announce};
+use crate::replication;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object, REPLACED, Replaced};
 use crate::versions;
@@ -196,6 +197,7 @@ pub fn put(
         let place = versions::make_room(tx, scope, bucket, &new.key, object.last_modified, random)?;
         object.content = new.content.keep(tx, scope, None)?.0;
         (object.sequencer, object.version_id) = (place.sequencer, place.version_id);
+        replication::enqueue(tx, scope, bucket, &new.key, object)?;
         place.freed
     } else {
         let (content, freed) = new.content.keep(tx, scope, before.as_ref().map(|before| &before.content))?;
@@ -243,6 +245,7 @@ pub fn delete(
         }
         let place = versions::put_marker(tx, scope, bucket, key, now, happening.cx.random())?;
         let version_id = place.version_id.unwrap_or_else(|| versions::NULL.to_owned());
+        replication::enqueue_marker(tx, scope, bucket, key, place.sequencer, &version_id)?;
         let event = "s3:ObjectRemoved:DeleteMarkerCreated";
         let happening = Happening { cx: happening.cx, event, now, version_id: Some(&version_id) };
         let sent = announce(tx, s3, bucket, key, None, place.sequencer, &happening)?;

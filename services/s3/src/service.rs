@@ -21,6 +21,8 @@ use crate::operations::{
     website as website_configuration,
 };
 use crate::readers::Readers;
+use crate::replication::Replication;
+use crate::store::Object;
 use crate::{access, addressing, permissions, web, website};
 
 /// What every handler works on; clones share it.
@@ -32,6 +34,7 @@ pub struct S3 {
     pub outbox: Outbox,
     pub readers: Readers,
     pub lifecycle: Lifecycle,
+    pub replication: Replication,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,
     /// `x-amz-id-2` of every answer.
@@ -39,6 +42,13 @@ pub struct S3 {
 }
 
 impl S3 {
+    /// Has done what follows an object that was put: its replication begins.
+    pub fn changed(&self, object: &Object) {
+        if object.extras.as_ref().is_some_and(|extras| extras.replication.is_some()) {
+            self.replication.wake();
+        }
+    }
+
     /// Gives back the room of blobs that a finished transaction released, when nobody reads them any more.
     pub fn free(&self, blobs: impl IntoIterator<Item = BlobRef>) {
         for blob in blobs {
@@ -248,11 +258,11 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::PutBucketLogging, on_bucket!("s3:PutBucketLogging"))
         .stored(api::GetBucketLogging, settings::get_logging)
         .access(api::GetBucketLogging, on_bucket!("s3:GetBucketLogging"))
-        .stored(api::PutBucketReplication, settings::put_replication)
+        .on(api::PutBucketReplication, settings::put_replication)
         .access(api::PutBucketReplication, on_bucket!("s3:PutReplicationConfiguration"))
-        .stored(api::GetBucketReplication, settings::get_replication)
+        .on(api::GetBucketReplication, settings::get_replication)
         .access(api::GetBucketReplication, on_bucket!("s3:GetReplicationConfiguration"))
-        .stored(api::DeleteBucketReplication, settings::delete_replication)
+        .on(api::DeleteBucketReplication, settings::delete_replication)
         .access(api::DeleteBucketReplication, on_bucket!("s3:PutReplicationConfiguration"))
         .stored(api::PutBucketAbac, settings::put_abac)
         .access(api::PutBucketAbac, on_bucket!("s3:PutBucketAbac"))

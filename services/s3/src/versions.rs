@@ -41,6 +41,15 @@ pub struct Version {
 }
 
 impl Version {
+    pub fn of(object: Object) -> Self {
+        Version {
+            id: object.version_id.clone(),
+            last_modified: object.last_modified,
+            replaced_at: None,
+            object: Some(Box::new(object)),
+        }
+    }
+
     pub fn shown_id(&self) -> &str {
         self.id.as_deref().unwrap_or(NULL)
     }
@@ -270,6 +279,38 @@ pub fn put_marker(
     let marker = Version { id: place.version_id.clone(), last_modified: now, replaced_at: None, object: None };
     tx.put(&VERSIONS, scope, &(bucket.id, key, rank), &marker)?;
     Ok(place)
+}
+
+/// Puts a version that was made elsewhere where its sequencer says: on top, or below what is newer. Says whether it was
+/// not there yet.
+pub fn insert(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    version: Version,
+    sequencer: u64,
+    now: Timestamp,
+) -> Result<bool> {
+    if find(tx, scope, bucket, key, version.shown_id())?.is_some() {
+        return Ok(false);
+    }
+    let current = tx.get(&OBJECTS, scope, &(bucket.id, key))?;
+    let top = newest(tx, scope, bucket, key)?.map(|(rank, _)| u64::MAX - rank);
+    let newer = current.as_ref().map(|object| object.sequencer).max(top).is_some_and(|newest| newest > sequencer);
+    if newer {
+        let version = Version { replaced_at: Some(now), ..version };
+        tx.put(&VERSIONS, scope, &(bucket.id, key, rank(sequencer)), &version)?;
+        return Ok(true);
+    }
+    if let Some(current) = current {
+        set_aside(tx, scope, bucket, key, current, now)?;
+    }
+    match &version.object {
+        Some(object) => tx.put(&OBJECTS, scope, &(bucket.id, key), &**object)?,
+        None => tx.put(&VERSIONS, scope, &(bucket.id, key, rank(sequencer)), &version)?,
+    }
+    Ok(true)
 }
 
 /// What removing a version came to.

@@ -141,6 +141,7 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
             Ok((put, stored, versions::shown_id(&source_bucket, &current)))
         })
         .await?;
+    s3.changed(&new.object);
     s3.free(put.freed);
     let mut result =
         api::CopyObjectResult { e_tag: Some(new.object.etag.clone()), last_modified: Some(now), ..Default::default() };

@@ -71,6 +71,9 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
             objects::delete(tx, s3, &scope, &bucket, target, &happening)
         })
         .await?;
+    if deleted.marker {
+        s3.replication.wake();
+    }
     s3.free(deleted.changed.freed);
     Ok(api::DeleteObjectOutput {
         delete_marker: deleted.marker.then_some(true),
@@ -117,6 +120,9 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
             Ok(outcomes)
         })
         .await?;
+    if outcomes.iter().flatten().any(|done| done.marker) {
+        s3.replication.wake();
+    }
     let quiet = input.delete.quiet.unwrap_or(false);
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for (identifier, outcome) in identifiers.into_iter().zip(outcomes) {

@@ -126,6 +126,7 @@ macro_rules! described {
             tag_count: (!$object.tags.is_empty()).then_some($object.tags.len() as i32),
             version_id: $seen.version_id,
             expiration: $seen.expiration,
+            replication_status: extras.replication.map(|status| status.as_str().into()),
             restore: extras.restore.and_then(|restore| restore.shown($seen.now)),
             object_lock_mode: extras.retention.map(|retention| retention.mode.as_str().into()),
             object_lock_retain_until_date: extras.retention.map(|retention| retention.until),

@@ -240,6 +240,7 @@ pub async fn complete(
             Ok((new.object, stored, freed, put.sent))
         })
         .await?;
+    s3.changed(&object);
     s3.free(freed);
     let location = format!("{}/{}/{}", cx.endpoint(), input.bucket, input.key);
     let mut output = api::CompleteMultipartUploadOutput {

@@ -175,6 +175,7 @@ pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: ByteStr
         .await;
     match put {
         Ok((put, stored)) => {
+            s3.changed(&new.object);
             s3.free(put.freed);
             Ok((new.object, stored))
         }

@@ -5,6 +5,7 @@ mod access;
 mod archive;
 mod lifecycle;
 mod protection;
+mod replication;
 mod settings;
 mod versions;
 mod web;

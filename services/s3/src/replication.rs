@@ -1,0 +1,307 @@
+//! Replication: every new version that a rule is about is copied to the rule's bucket, under its own version id.
+//!
+//! What is to be copied is written down in the transaction that makes the version, so that nothing is forgotten when the
+//! process ends; a background task works it off.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication.html>
+
+use std::sync::Arc;
+
+use fractus_aws::{AccountId, Lane, Partition, Region, World};
+use fractus_bus::contracts::Cause;
+use fractus_bus::outbox::Handoff;
+use fractus_clock::Timestamp;
+use fractus_host::{Context, Waker};
+use fractus_s3_api as api;
+use fractus_store::{Collection, Order, Range, Scope, Snapshot, Transaction};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::configurations::{self, Kind, Versioning};
+use crate::error::{Error, Result};
+use crate::extras::Extras;
+use crate::notify::{Happening, announce};
+use crate::objects::{NewContent, readable};
+use crate::service::S3;
+use crate::store::{BUCKETS, Bucket, Object};
+use crate::versions::{self, Found, Version};
+
+/// Versions to be copied: (bucket id, key, sequencer).
+pub const REPLICATIONS: Collection<(u64, String, u64), Pending> = Collection::new("replications");
+
+/// How many copies one look takes.
+const AT_ONCE: usize = 100;
+
+/// A version that is to be copied.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pending {
+    pub bucket: String,
+    pub version_id: String,
+}
+
+/// What `x-amz-replication-status` says of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    Pending,
+    Completed,
+    Failed,
+    Replica,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pending => "PENDING",
+            Status::Completed => "COMPLETED",
+            Status::Failed => "FAILED",
+            Status::Replica => "REPLICA",
+        }
+    }
+}
+
+/// Wakes the task that copies.
+#[derive(Clone, Default)]
+pub struct Replication {
+    waker: Arc<Mutex<Option<Waker>>>,
+}
+
+impl Replication {
+    pub fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock() {
+            waker.wake();
+        }
+    }
+}
+
+/// Where a rule copies to, and how.
+struct Goal {
+    bucket: String,
+    storage_class: Option<String>,
+}
+
+fn takes(rule: &api::ReplicationRule, key: &str, tags: &[(String, String)]) -> bool {
+    let has = |tag: &api::Tag| tags.iter().any(|(key, value)| *key == tag.key && *value == tag.value);
+    let filter = rule.filter.as_ref();
+    let and = filter.and_then(|filter| filter.and.as_ref());
+    let prefix = rule.prefix.as_ref().or(filter.and_then(|filter| filter.prefix.as_ref()));
+    let prefix = prefix.or(and.and_then(|and| and.prefix.as_ref()));
+    rule.status == api::ReplicationRuleStatus::Enabled
+        && prefix.is_none_or(|prefix| key.starts_with(prefix.as_str()))
+        && filter.and_then(|filter| filter.tag.as_ref()).is_none_or(has)
+        && and.and_then(|and| and.tags.as_ref()).is_none_or(|tags| tags.iter().all(has))
+}
+
+/// Whether a rule copies delete markers: the oldest form of rules, without a filter, always does.
+fn takes_markers(rule: &api::ReplicationRule) -> bool {
+    let status = rule.delete_marker_replication.as_ref().and_then(|markers| markers.status.as_ref());
+    match status {
+        Some(status) => *status == api::DeleteMarkerReplicationStatus::Enabled,
+        None => rule.filter.is_none(),
+    }
+}
+
+/// Where a version goes. `object` is absent for a delete marker. Of rules for one bucket the one of the highest priority
+/// decides.
+fn goals(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    object: Option<&Object>,
+) -> Result<Vec<Goal>> {
+    if !bucket.settings.has(Kind::Replication) {
+        return Ok(Vec::new());
+    }
+    let found = configurations::read::<api::ReplicationConfiguration>(snapshot, scope, bucket, Kind::Replication)?;
+    let mut rules = found.into_set().map(|configuration| configuration.rules).unwrap_or_default();
+    rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority.unwrap_or(0)));
+    let tags = object.map(|object| object.tags.as_slice()).unwrap_or_default();
+    let mut goals: Vec<Goal> = Vec::new();
+    for rule in rules.iter().filter(|rule| takes(rule, key, tags) && (object.is_some() || takes_markers(rule))) {
+        let name = rule.destination.bucket.rsplit(':').next().unwrap_or_default();
+        if goals.iter().all(|goal| goal.bucket != name) {
+            let storage_class = rule.destination.storage_class.as_ref().map(|class| class.as_str().to_owned());
+            goals.push(Goal { bucket: name.to_owned(), storage_class });
+        }
+    }
+    Ok(goals)
+}
+
+/// Writes down that a new version is to be copied, if a rule is about it; replicas are not copied on.
+pub fn enqueue(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket, key: &str, object: &mut Object) -> Result<()> {
+    let is_replica = object.extras.as_ref().is_some_and(|extras| extras.replication == Some(Status::Replica));
+    let Some(version_id) = object.version_id.clone().filter(|_| !is_replica) else { return Ok(()) };
+    if goals(tx, scope, bucket, key, Some(object))?.is_empty() {
+        return Ok(());
+    }
+    set_status(object, Status::Pending);
+    let pending = Pending { bucket: bucket.name.clone(), version_id };
+    Ok(tx.put(&REPLICATIONS, scope, &(bucket.id, key, object.sequencer), &pending)?)
+}
+
+/// The same for a delete marker.
+pub fn enqueue_marker(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    sequencer: u64,
+    version_id: &str,
+) -> Result<()> {
+    if version_id == versions::NULL || goals(tx, scope, bucket, key, None)?.is_empty() {
+        return Ok(());
+    }
+    let pending = Pending { bucket: bucket.name.clone(), version_id: version_id.to_owned() };
+    Ok(tx.put(&REPLICATIONS, scope, &(bucket.id, key, sequencer), &pending)?)
+}
+
+fn set_status(object: &mut Object, status: Status) {
+    let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
+    extras.replication = Some(status);
+    object.extras = extras.boxed();
+}
+
+/// Starts the task that copies.
+pub fn start(s3: &S3) {
+    let service = s3.clone();
+    let waker = s3.host.background("replication", move |lane| {
+        let s3 = service.clone();
+        async move {
+            if let Err(error) = work_off(&s3, &lane).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "replication stopped; it is taken up again");
+            }
+            None
+        }
+    });
+    *s3.replication.waker.lock() = Some(waker);
+}
+
+async fn work_off(s3: &S3, lane: &Lane) -> Result<()> {
+    let spaces = s3.store.collections(0).await?;
+    let here =
+        spaces.into_iter().filter(|space| space.collection == REPLICATIONS.name() && space.lane == lane.as_str());
+    for space in here {
+        let Some(partition) = Partition::parse(&space.partition) else { continue };
+        let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
+        let scope = Scope::partition(&world);
+        loop {
+            let page = s3.store.read(|snapshot| {
+                let found = snapshot.range(&REPLICATIONS, &scope, Range::all(), Order::Ascending)?.take(AT_ONCE);
+                found.map(|entry| entry.map_err(Error::from)).collect::<Result<Vec<_>>>()
+            });
+            let page = page.await?;
+            if page.is_empty() {
+                break;
+            }
+            for ((bucket_id, key, sequencer), pending) in page {
+                let item = Item { s3, world: &world, scope: &scope, bucket_id, key, sequencer, pending };
+                item.copy().await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One version on its way.
+struct Item<'a> {
+    s3: &'a S3,
+    world: &'a World,
+    scope: &'a Scope,
+    bucket_id: u64,
+    key: String,
+    sequencer: u64,
+    pending: Pending,
+}
+
+impl Item<'_> {
+    async fn copy(&self) -> Result<()> {
+        let now = self.s3.host.clocks().lane(self.world.lane.as_str()).now();
+        let fresh_id = self.s3.host.random().u64();
+        let _sent = self
+            .s3
+            .store
+            .write(|tx| {
+                let sent = self.copy_in(tx, now, fresh_id)?;
+                tx.delete(&REPLICATIONS, self.scope, &(self.bucket_id, self.key.as_str(), self.sequencer))?;
+                Ok::<_, Error>(sent)
+            })
+            .await?;
+        Ok(())
+    }
+
+    fn copy_in(&self, tx: &mut Transaction<'_>, now: Timestamp, fresh_id: u64) -> Result<Vec<Handoff>> {
+        let (scope, key, id) = (self.scope, self.key.as_str(), self.pending.version_id.as_str());
+        let source = tx.get(&BUCKETS, scope, &(self.pending.bucket.as_str(),))?;
+        // A bucket or version that has gone in the meantime is not copied.
+        let Some(source) = source.filter(|bucket| bucket.id == self.bucket_id) else { return Ok(Vec::new()) };
+        let object = match versions::find(tx, scope, &source, key, id)? {
+            None => return Ok(Vec::new()),
+            Some(Found::Current(object)) => Some(object),
+            Some(Found::Older(_, version)) => version.object.map(|object| *object),
+        };
+        let (mut sent, mut status) = (Vec::new(), Status::Completed);
+        for (index, goal) in goals(tx, scope, &source, key, object.as_ref())?.into_iter().enumerate() {
+            let target = tx.get(&BUCKETS, scope, &(goal.bucket.as_str(),))?;
+            let Some(target) = target.filter(|bucket| bucket.settings.versioning == Some(Versioning::Enabled)) else {
+                status = Status::Failed;
+                continue;
+            };
+            let copied = match &object {
+                Some(object) => self.put(tx, &target, object, &goal, fresh_id.wrapping_add(index as u64), now)?,
+                None => self.mark(tx, &target, now)?,
+            };
+            sent.extend(copied);
+        }
+        if object.is_some() {
+            versions::rewrite(tx, scope, &source, key, Some(id), |object| {
+                set_status(object, status);
+                Ok(())
+            })?;
+        }
+        Ok(sent)
+    }
+
+    /// The service acts for itself in the target's account and region.
+    fn context(&self, target: &Bucket) -> Context {
+        let account = AccountId::new(&target.account).unwrap_or_else(|_| AccountId::default_account());
+        let region = Region::new(&target.region).unwrap_or_else(|_| Region::us_east_1());
+        let cause = Cause::root("replication".to_owned(), "s3.amazonaws.com".to_owned());
+        Context::internal(&self.s3.host, World { account, ..self.world.clone() }, region, cause)
+    }
+
+    fn put(
+        &self,
+        tx: &mut Transaction<'_>,
+        target: &Bucket,
+        object: &Object,
+        goal: &Goal,
+        fresh_id: u64,
+        now: Timestamp,
+    ) -> Result<Vec<Handoff>> {
+        let mut replica = object.clone();
+        let blob = readable(tx, self.scope, &object.content)?.into_blob();
+        replica.content = NewContent::of_blob(blob, fresh_id).keep(tx, self.scope, None)?.0;
+        if goal.storage_class.is_some() {
+            replica.storage_class = goal.storage_class.clone();
+        }
+        if let Some(extras) = &mut replica.extras {
+            // The replica is its bucket's owner's.
+            extras.acl = None;
+        }
+        set_status(&mut replica, Status::Replica);
+        if !versions::insert(tx, self.scope, target, &self.key, Version::of(replica.clone()), self.sequencer, now)? {
+            crate::objects::release(tx, self.scope, &replica.content)?;
+            return Ok(Vec::new());
+        }
+        let cx = self.context(target);
+        let happening = Happening::new(&cx, "s3:ObjectCreated:Put", now);
+        announce(tx, self.s3, target, &self.key, Some(&replica), replica.sequencer, &happening)
+    }
+
+    fn mark(&self, tx: &mut Transaction<'_>, target: &Bucket, now: Timestamp) -> Result<Vec<Handoff>> {
+        let id = Some(self.pending.version_id.clone());
+        let marker = Version { id, last_modified: now, replaced_at: None, object: None };
+        versions::insert(tx, self.scope, target, &self.key, marker, self.sequencer, now)?;
+        Ok(Vec::new())
+    }
+}
