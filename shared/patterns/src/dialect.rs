@@ -29,14 +29,14 @@ impl Dialect {
         self == Dialect::EventBridge
     }
 
-    /// Which operators `anything-but` may hold. Event buses take all; SNS takes [`prefix` and `suffix`]; pipes and
-    /// event source mappings take plain values only.
+    /// Which operators `anything-but` may hold. Event buses take all; SNS takes [`prefix`]; pipes and event source
+    /// mappings take plain values only.
     ///
-    /// [`prefix` and `suffix`]: https://docs.aws.amazon.com/sns/latest/dg/string-value-matching.html
+    /// [`prefix`]: https://docs.aws.amazon.com/sns/latest/dg/string-value-matching.html
     pub(crate) fn has_anything_but(self, operator: &str) -> bool {
         match self {
             Dialect::EventBridge => matches!(operator, "prefix" | "suffix" | "equals-ignore-case" | "wildcard"),
-            Dialect::SnsAttributes | Dialect::SnsBody => matches!(operator, "prefix" | "suffix"),
+            Dialect::SnsAttributes | Dialect::SnsBody => operator == "prefix",
             Dialect::Pipes | Dialect::Lambda => false,
         }
     }

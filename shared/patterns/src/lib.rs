@@ -31,8 +31,8 @@
 //! | | EventBridge | Pipes, Lambda | SNS attributes | SNS body |
 //! |---|---|---|---|---|
 //! | `wildcard` | yes, of limited complexity | no | no | no |
-//! | `anything-but` of `prefix`, `suffix` | yes | no | yes | yes |
-//! | `anything-but` of `equals-ignore-case`, `wildcard` | yes | no | no | no |
+//! | `anything-but` of `prefix` | yes | no | yes | yes |
+//! | `anything-but` of `suffix`, `equals-ignore-case`, `wildcard` | yes | no | no | no |
 //! | bounds of `numeric` | ±5·10⁹ | ±5·10⁹ | ±10⁹ | ±10⁹ |
 //! | nested fields | yes | yes | no | yes |
 //! | keys | any | any | 5 | 5 at the top |

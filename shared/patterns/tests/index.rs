@@ -189,3 +189,12 @@ fn large_arrays_are_answered() {
         assert_eq!(!index.matches(&event).is_empty(), expected, "{pattern:?}");
     }
 }
+
+/// Handlers share an index behind a lock and match in any thread.
+#[test]
+fn an_index_crosses_threads() {
+    fn crosses<T: Send + Sync + Clone>() {}
+    crosses::<Index<String>>();
+    crosses::<Pattern>();
+    crosses::<Event<'static>>();
+}

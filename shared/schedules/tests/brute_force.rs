@@ -103,7 +103,7 @@ fn zone() -> impl Strategy<Value = &'static str> {
 const MINUTES_OF_TWO_YEARS: i64 = 2 * 366 * 24 * 60;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 20, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     #[test]
     fn every_minute_of_two_years_agrees(
