@@ -19,6 +19,8 @@ enum Command {
     Shapes(shapes::Arguments),
     /// Scenarios: did an operation do something that another call shows?
     Effects(effects::Arguments),
+    /// A server that answers nonsense of the right shape to everything: what no scenario may pass against.
+    Stub(effects::StubArguments),
 }
 
 /// 0: all well. 1: the endpoint fell short. 2: the run itself could not be made.
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let ended = match arguments.command {
         Command::Shapes(arguments) => runtime.block_on(shapes::run(arguments)),
         Command::Effects(arguments) => runtime.block_on(effects::run(arguments)),
+        Command::Stub(arguments) => runtime.block_on(effects::run_stub(arguments)),
     };
     ended.unwrap_or_else(|error| fail(&*error))
 }

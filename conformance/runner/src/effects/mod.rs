@@ -103,6 +103,24 @@ pub struct Arguments {
     pub verbose: bool,
 }
 
+#[derive(clap::Args, Clone, Debug)]
+pub struct StubArguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: String,
+    /// The same seed makes the same nonsense.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Serves nonsense until it is ended.
+pub async fn run_stub(arguments: StubArguments) -> Result<ExitCode, Error> {
+    let url = stub::serve(tokio::net::TcpListener::bind(&arguments.listen).await?, arguments.seed).await?;
+    say(&url);
+    std::future::pending::<()>().await;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// A run that cannot be made.
 #[derive(Debug, thiserror::Error)]
 enum UsageError {
