@@ -68,7 +68,11 @@ async fn answer(State(queue): State<Arc<Queue>>, request: Request) -> Response {
         Some(operation) => match queue.operation(operation, &input) {
             Ok(output) => (StatusCode::OK, output),
             Err(code) => (
-                if queue.fault == Fault::WrongStatus { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::BAD_REQUEST },
+                if queue.fault == Fault::WrongStatus {
+                    StatusCode::INTERNAL_SERVER_ERROR
+                } else {
+                    StatusCode::BAD_REQUEST
+                },
                 json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "refused"}),
             ),
         },

@@ -150,8 +150,12 @@ impl Expectation {
         self.nodes().flat_map(literals_of).collect()
     }
 
-    /// Whether it is about how much there is, or that something is not there (any more).
+    /// Whether it is about how much there is, whether something is so, or that something is not there (any more).
     pub fn is_about_presence(&self) -> bool {
+        // Every answer has a status and takes its time.
+        if matches!(self.path.root(), Some("$status" | "$ms")) {
+            return false;
+        }
         self.matchers.iter().any(|matcher| {
             matches!(
                 matcher,
@@ -167,10 +171,10 @@ impl Expectation {
     }
 }
 
-/// A number, also as text, or an empty list.
+/// A number, also as text, a yes or no, or an empty list.
 fn is_a_count(node: &Node) -> bool {
     match &node.value {
-        Value::Integer(_) => true,
+        Value::Integer(_) | Value::Boolean(_) => true,
         Value::Text(text) => text.parse::<i64>().is_ok(),
         Value::List(list) => list.is_empty(),
         _ => false,

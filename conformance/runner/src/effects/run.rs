@@ -237,26 +237,33 @@ impl World<'_> {
     }
 
     async fn clock(&self, step: &ClockStep, state: &mut State) -> Result<(), Failed> {
-        let mut change = match step {
-            ClockStep::Freeze => json!({"action": "freeze"}),
-            ClockStep::Resume => json!({"action": "resume"}),
+        let scope = &state.scope;
+        let changes = match step {
+            ClockStep::Freeze => vec![json!({"action": "freeze"})],
+            ClockStep::Resume => vec![json!({"action": "resume"})],
             ClockStep::Advance(by) => {
-                let seconds = value::number(&state.scope.value(by)?);
-                json!({"action": "advance", "seconds": seconds})
+                vec![json!({"action": "advance", "seconds": value::number(&scope.value(by)?)})]
             }
-            ClockStep::Set(to) => json!({"action": "freeze", "to": state.scope.value(to)?}),
+            // Frozen first, so that it stands at the time and not a moment later.
+            ClockStep::Set(to) => vec![json!({"action": "freeze"}), json!({"action": "set", "to": scope.value(to)?})],
         };
+        for change in changes {
+            state.time = self.moved_clock(change).await.map_err(|why| Failed { line: 0, why })?;
+        }
+        Ok(())
+    }
+
+    async fn moved_clock(&self, mut change: Json) -> Result<Time, String> {
         if let Some(lane) = &self.lane {
             change["lane"] = json!(lane);
         }
-        let failed = |why: String| Failed { line: 0, why: format!("the clock cannot be moved: {why}") };
-        let request = send::clock_request(&change).map_err(|error| failed(error.to_string()))?;
+        let failed = |why: &str| format!("the clock cannot be moved: {why}");
+        let request = send::clock_request(&change).map_err(|error| failed(&error.to_string()))?;
         let answer = self.runner.endpoint.send(&Caller::default(), request).await;
-        let answer = answer.map_err(|error| failed(error.to_string()))?;
+        let answer = answer.map_err(|error| failed(&error.to_string()))?;
         let told: Json = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let now = find_clock(&told).ok_or_else(|| failed(String::from_utf8_lossy(&answer.body).into_owned()))?;
-        state.time = if now.1 { Time::Frozen(now.0) } else { Time::Running(now.0, Stopwatch::start()) };
-        Ok(())
+        let (now, is_frozen) = find_clock(&told).ok_or_else(|| failed(&String::from_utf8_lossy(&answer.body)))?;
+        Ok(if is_frozen { Time::Frozen(now) } else { Time::Running(now, Stopwatch::start()) })
     }
 }
 

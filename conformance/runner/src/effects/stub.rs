@@ -13,6 +13,7 @@ use fractus_wire::document_io::{DocumentReader, to_document};
 use fractus_wire::protocol::{self, Answer};
 use fractus_wire::{ByteStream, DynamicShape};
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use tokio::net::TcpListener;
 
@@ -67,7 +68,9 @@ async fn answer(State(stub): State<Arc<Stub>>, request: Request) -> Response {
     let apis = stub.by_signing_name.iter().find(|(name, _)| *name == signing);
     for api in apis.into_iter().flat_map(|(_, apis)| apis) {
         if let Some(response) = answer_as(&stub, api, &parts, &body) {
-            let (head, body) = response.into_parts();
+            let (mut head, body) = response.into_parts();
+            // The length is HTTP's here, whatever the member of that name says.
+            head.headers.remove(CONTENT_LENGTH);
             let whole = body.collect(MAX_BODY_BYTES as u64).await.unwrap_or_default();
             return Response::from_parts(head, Body::from(whole));
         }
