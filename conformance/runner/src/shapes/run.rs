@@ -267,7 +267,9 @@ impl<'a> Service<'a> {
         let ask = async {
             let Some(protocol) = Protocol::of(self.api).first().copied() else { return false };
             let minimal = Variant::minimal(operation, protocol);
-            let Some(request) = self.request(&minimal, &self.names, "probe") else { return true };
+            let (about, mut names) = (format!("probe/{operation}"), self.names.clone());
+            self.before(&minimal, &mut names, &about).await;
+            let Some(request) = self.request(&minimal, &names, &about) else { return true };
             let answer = self.run.endpoint.send(&self.run.caller, request).await;
             answer.map_or(true, |answer| !judge::is_unanswered(&answer))
         };

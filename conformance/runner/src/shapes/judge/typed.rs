@@ -207,6 +207,8 @@ pub fn of_text(
         }
         ShapeType::Timestamp => time_text(text, facts::timestamp_format(Some(member), shape, time_format)),
         ShapeType::Blob => blob(text),
+        // An empty element is no value: us-east-1 is the location without a name.
+        _ if text.is_empty() => Ok(Value::text("")),
         _ => enum_value(text, shape).map(|()| Value::text(text)),
     }
 }
