@@ -30,6 +30,8 @@ pub enum Error {
     ConditionFailed(Option<Box<Item>>),
     #[error("Transaction cancelled, please refer cancellation reasons for specific reasons [{}]", codes(.0))]
     Cancelled(Vec<Reason>),
+    #[error("Duplicate primary key exists in table")]
+    Duplicate,
     /// Inside a transaction; the request is refused for it.
     #[error("two actions on one item")]
     TwiceInTransaction,
@@ -97,6 +99,7 @@ rules! {
     fractus_dynamodb_rules::key::KeyError,
     fractus_dynamodb_rules::key_condition::KeyConditionError,
     fractus_dynamodb_rules::update::UpdateError,
+    fractus_dynamodb_rules::partiql::PartiqlError,
 }
 
 impl Error {
@@ -131,6 +134,7 @@ impl From<Error> for Failure {
                 let reasons = reasons.into_iter().map(Reason::into_api).collect();
                 api::TransactionCanceledException { message: Some(message), cancellation_reasons: Some(reasons) }.into()
             }
+            Error::Duplicate => api::DuplicateItemException { message: Some(message) }.into(),
             Error::OtherRequest => api::IdempotentParameterMismatchException { message: Some(message) }.into(),
             Error::TwiceInTransaction => Failure::new("ValidationException", 400, message),
             Error::NotBuilt(_) => Failure::new("UnknownOperationException", 501, message),

@@ -4,7 +4,7 @@
 //! [`forms`] bring requests to it, [`writes`] changes an item with its indexes, [`operations`] are the API's handlers, [`background`]
 //! clears what deleted tables leave, [`service`] is the operation table.
 //!
-//! Not there yet: PartiQL's operations (its rules are there), streams, time to live, updating tables,
+//! Not there yet: PartiQL in batches and transactions, streams, time to live, updating tables,
 //! back-ups, global tables. Their operations answer that they are not built.
 
 pub mod background;

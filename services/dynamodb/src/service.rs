@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::operations::{batch, items, reads, tables, transact};
+use crate::operations::{batch, items, reads, statements, tables, transact};
 use crate::store::{TABLES, Table};
 
 /// What every handler works on; clones share it.
@@ -51,8 +51,8 @@ pub fn table_name(name: &str) -> &str {
 }
 
 /// The table whose items a request is for: one that is there and no longer CREATING.
-pub fn active_table(snapshot: &Snapshot<'_>, scope: &Scope, name: &str) -> Result<Table> {
-    let table = snapshot.get(&TABLES, scope, &(table_name(name),))?.ok_or(Error::NoResource)?;
+pub fn active_table(snapshot: &Snapshot<'_>, scope: &Scope, name: &str) -> Result<Arc<Table>> {
+    let table = snapshot.get_shared(&TABLES, scope, &(table_name(name),))?.ok_or(Error::NoResource)?;
     let now = snapshot.now(scope);
     let is_there = table.active_at <= now && table.deleted_at.is_none_or(|deleted_at| deleted_at > now);
     if is_there { Ok(table) } else { Err(Error::NoResource) }
@@ -75,6 +75,7 @@ pub fn operations() -> Operations<DynamoDb> {
         .on(api::BatchWriteItem, batch::write)
         .on(api::TransactGetItems, transact::get)
         .on(api::TransactWriteItems, transact::write)
+        .on(api::ExecuteStatement, statements::execute)
         // Twenty-five items of 400 KB, and JSON around them.
         .body_limit_bytes(17 * 1024 * 1024)
 }

@@ -405,6 +405,64 @@ async fn transactions_are_all_or_nothing() {
 }
 
 #[tokio::test]
+async fn statements_read_and_write() {
+    let (_stack, client) = started().await;
+    table(&client).await;
+    let run = |text: &str, parameters: Vec<api::AttributeValue>| {
+        let parameters = (!parameters.is_empty()).then_some(parameters);
+        client.call(
+            api::ExecuteStatement,
+            api::ExecuteStatementInput { statement: text.into(), parameters, ..Default::default() },
+        )
+    };
+    for number in 1..6 {
+        let text = format!("INSERT INTO t VALUE {{'pk': ?, 'sk': {number}, 'g': 'G'}}");
+        assert_eq!(run(&text, vec![s("a")]).await.unwrap().items, Some(vec![]));
+    }
+    let again = run("INSERT INTO t VALUE {'pk': 'a', 'sk': 1}", vec![]).await.unwrap_err();
+    assert_eq!(
+        (again.code.as_ref(), again.message.as_str()),
+        ("DuplicateItemException", "Duplicate primary key exists in table")
+    );
+    let updated =
+        run("UPDATE t SET n = 1 WHERE pk = 'a' AND sk = 2 AND g = 'G' RETURNING MODIFIED NEW *", vec![]).await.unwrap();
+    assert_eq!(updated.items, Some(vec![item(vec![("n", n(1))])]));
+    for refused in
+        ["UPDATE t SET n = 1 WHERE pk = 'gone' AND sk = 2", "DELETE FROM t WHERE pk = 'a' AND sk = 2 AND n = 7"]
+    {
+        assert_eq!(run(refused, vec![]).await.unwrap_err().code, "ConditionalCheckFailedException");
+    }
+    run("DELETE FROM t WHERE pk = 'a' AND sk = 5", vec![]).await.unwrap();
+    run("DELETE FROM t WHERE pk = 'a' AND sk = 5", vec![]).await.unwrap();
+    let found = run("SELECT sk FROM t WHERE pk = 'a' AND sk > 1 ORDER BY sk DESC", vec![]).await.unwrap();
+    assert_eq!(sort_keys(&found.items), ["4", "3", "2"]);
+    let (mut seen, mut next_token) = (Vec::new(), None);
+    loop {
+        let input = api::ExecuteStatementInput {
+            statement: "SELECT * FROM t.gsi WHERE g IN ['F', 'G']".into(),
+            limit: Some(3),
+            next_token,
+            ..Default::default()
+        };
+        let page = client.call(api::ExecuteStatement, input).await.unwrap();
+        seen.extend(sort_keys(&page.items).iter().map(|key| (*key).to_owned()));
+        next_token = page.next_token;
+        if next_token.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["1", "2", "3", "4"]);
+    assert_eq!(
+        run("UPDATE t SET n = 1 WHERE pk = 'a'", vec![]).await.unwrap_err().message,
+        "Where clause does not contain a mandatory equality on all key attributes"
+    );
+    assert_eq!(
+        run("SELECT * FROM t.nope", vec![]).await.unwrap_err().message,
+        "The table does not have the specified index"
+    );
+}
+
+#[tokio::test]
 async fn requests_are_refused_in_aws_s_words() {
     let (_stack, client) = started().await;
     table(&client).await;

@@ -223,7 +223,7 @@ fn segments_part_a_table_without_gap_or_overlap() {
         for number in 0..200 {
             let key = key(number);
             let hash = u64::from_be_bytes(key[..8].try_into().unwrap());
-            let near = (u128::from(hash) * u128::from(of) >> 64) as u32;
+            let near = ((u128::from(hash) * u128::from(of)) >> 64) as u32;
             let range = near.saturating_sub(2)..(near + 3).min(of);
             let holders: Vec<u32> = range.filter(|segment| KeyRange::segment(*segment, of).contains(&key)).collect();
             assert_eq!(holders.len(), 1, "{number} of {of}");

@@ -198,8 +198,8 @@ fn answer(plain: &Plain, item: &Item, values: &[Value]) -> bool {
         Plain::Contains(of, part) => match (get(of), get(part)) {
             (Some(Value::S(text)), Some(Value::S(part))) => text.contains(&part),
             (Some(Value::B(bytes)), Some(Value::B(part))) => (0..=bytes.len()).any(|at| bytes[at..].starts_with(&part)),
-            (Some(Value::SS(set)), Some(Value::S(member))) => set.iter().any(|own| *own == member),
-            (Some(Value::L(list)), Some(element)) => list.iter().any(|own| *own == element),
+            (Some(Value::SS(set)), Some(Value::S(member))) => set.contains(&member),
+            (Some(Value::L(list)), Some(element)) => list.contains(&element),
             _ => false,
         },
         Plain::BeginsWith(of, prefix) => match (get(of), get(prefix)) {
@@ -416,10 +416,9 @@ fn everything_with(text: &str) {
     }
     if let Ok(form) = Expression::update(text)
         && let Ok(bound) = Bound::new(&Arc::new(form), &attributes, &mut Used::default())
+        && let Ok(after) = bound.apply(&attributes, &of)
     {
-        if let Ok(after) = bound.apply(&attributes, &of) {
-            let _ = bound.touched(&attributes, &after);
-        }
+        let _ = bound.touched(&attributes, &after);
     }
     if let Ok(form) = Expression::projection(text)
         && let Ok(bound) = Bound::new(&Arc::new(form), &attributes, &mut Used::default())

@@ -145,7 +145,7 @@ pub async fn write(
                 cost.add(writes::change(tx, &scope, (&table, &schema), &key, (old.as_ref(), new))?);
                 seen.push(key);
             }
-            costs.push((table.name, cost));
+            costs.push((table.name.clone(), cost));
         }
         Ok(costs)
     });

@@ -52,7 +52,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) ->
             let schema = table.schema();
             schema.check_key(&key)?;
             let item = writes::read(snapshot, &scope, &table, &schema.table_bytes(&key))?;
-            Ok::<_, Error>((table.name, item))
+            Ok::<_, Error>((table.name.clone(), item))
         })
         .await?;
     let mode = if input.consistent_read == Some(true) { ReadMode::Consistent } else { ReadMode::Eventual };
@@ -124,7 +124,7 @@ fn only_old(return_values: &Option<api::ReturnValue>) -> Result<bool> {
 
 /// What a write found and what it did.
 struct Written {
-    table: Table,
+    table: Arc<Table>,
     old: Option<Item>,
     new: Option<Item>,
     cost: Cost,

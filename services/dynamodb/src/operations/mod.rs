@@ -4,6 +4,7 @@ pub mod batch;
 pub mod capacity;
 pub mod items;
 pub mod reads;
+pub mod statements;
 pub mod table_shape;
 pub mod tables;
 pub mod transact;

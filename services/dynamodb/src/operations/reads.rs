@@ -24,24 +24,25 @@ use crate::values::{item_from_api, item_to_api};
 use crate::writes::{self, Cost};
 
 /// What a Query and a Scan have in common.
-struct Read {
-    table_name: String,
-    index_name: Option<String>,
-    start: Option<Item>,
-    limit: Option<i32>,
-    is_consistent: bool,
-    is_forward: bool,
-    select: Option<api::Select>,
-    filter: Option<With<Condition>>,
-    projection: Option<With<Projection>>,
+pub(super) struct Read {
+    pub table_name: String,
+    pub index_name: Option<String>,
+    pub start: Option<Item>,
+    pub limit: Option<i32>,
+    pub is_consistent: bool,
+    pub select: Option<api::Select>,
+    pub filter: Option<With<Condition>>,
+    pub projection: Option<With<Projection>>,
+    /// A PartiQL statement, whose errors have words of their own.
+    pub is_statement: bool,
 }
 
 /// What has been read, and the key to go on from.
-struct Found {
-    table: String,
-    page: Page,
-    last: Option<Item>,
-    cost: Cost,
+pub(super) struct Found {
+    pub table: String,
+    pub page: Page,
+    pub last: Option<Item>,
+    pub cost: Cost,
 }
 
 fn check_select(read: &Read, index: Option<&Index>) -> Result<()> {
@@ -107,34 +108,40 @@ fn start_bytes(start: &Item, table: &KeySchema, index: Option<&KeySchema>) -> Re
     })
 }
 
-fn run(
+/// Reads one page; `range` says which keys of the table or index, and whether forward.
+pub(super) fn run(
     snapshot: &Snapshot<'_>,
     scope: &Scope,
     read: &Read,
-    range: impl FnOnce(&KeySchema) -> Result<KeyRange>,
+    range: impl FnOnce(&KeySchema) -> Result<(KeyRange, bool)>,
 ) -> Result<Found> {
     let table = active_table(snapshot, scope, &read.table_name)?;
     let schema = table.schema();
     let index = match &read.index_name {
         Some(name) => {
-            let no_index = || Error::validation(format!("The table does not have the specified index: {name}"));
+            let named = if read.is_statement { String::new() } else { format!(": {name}") };
+            let no_index = || Error::validation(format!("The table does not have the specified index{named}"));
             Some(table.index(name).ok_or_else(no_index)?)
         }
         None => None,
     };
     if read.is_consistent && index.is_some_and(|index| index.is_global) {
-        return Err(Error::validation("Consistent reads are not supported on global secondary indexes"));
+        return Err(Error::validation(if read.is_statement {
+            "Strongly consistent read is not supported on Global Secondary Indexes"
+        } else {
+            "Consistent reads are not supported on global secondary indexes"
+        }));
     }
     check_select(read, index)?;
     let fetches = index.map(|index| reaches_beyond(read, &table, index)).transpose()?.unwrap_or(false);
     let index_schema = index.map(|index| table.index_schema(index));
-    let mut range = range(index_schema.as_ref().unwrap_or(&schema))?;
+    let (mut range, is_forward) = range(index_schema.as_ref().unwrap_or(&schema))?;
     if let Some(start) = &read.start {
-        range = range.after(&start_bytes(start, &schema, index_schema.as_ref())?, read.is_forward)?;
+        range = range.after(&start_bytes(start, &schema, index_schema.as_ref())?, is_forward)?;
     }
     let plan = ReadPlan {
         range,
-        is_forward: read.is_forward,
+        is_forward,
         limit: read.limit.and_then(|limit| usize::try_from(limit).ok()),
         filter: read.filter.as_ref().map(|(filter, _)| filter.clone()),
         projection: read.projection.as_ref().map(|(projection, _)| projection.clone()),
@@ -158,7 +165,7 @@ fn run(
         };
         Ok(is_last)
     };
-    let order = if read.is_forward { Order::Ascending } else { Order::Descending };
+    let order = if is_forward { Order::Ascending } else { Order::Descending };
     match index {
         None => {
             for record in snapshot.range(&ITEMS, scope, item_range(table.id, &plan.range), order)? {
@@ -253,10 +260,10 @@ pub async fn query(dynamodb: &DynamoDb, cx: &Context, input: api::QueryInput) ->
         start,
         limit: input.limit,
         is_consistent: input.consistent_read == Some(true),
-        is_forward: input.scan_index_forward != Some(false),
         select: input.select,
         filter,
         projection,
+        is_statement: false,
     };
     let scope = scope(cx);
     let range = |schema: &KeySchema| {
@@ -264,7 +271,7 @@ pub async fn query(dynamodb: &DynamoDb, cx: &Context, input: api::QueryInput) ->
         if let Some(filter) = &read.filter {
             check_filter(filter, schema, parameter)?;
         }
-        Ok(condition.range())
+        Ok((condition.range(), input.scan_index_forward != Some(false)))
     };
     let found = dynamodb.store.read(|snapshot| run(snapshot, &scope, &read, range)).await?;
     let has_items = !matches!(read.select, Some(api::Select::Count));
@@ -344,13 +351,13 @@ pub async fn scan(dynamodb: &DynamoDb, cx: &Context, input: api::ScanInput) -> R
         start,
         limit: input.limit,
         is_consistent: input.consistent_read == Some(true),
-        is_forward: true,
         select: input.select,
         filter,
         projection,
+        is_statement: false,
     };
     let scope = scope(cx);
-    let found = dynamodb.store.read(|snapshot| run(snapshot, &scope, &read, |_| Ok(segment.clone()))).await?;
+    let found = dynamodb.store.read(|snapshot| run(snapshot, &scope, &read, |_| Ok((segment.clone(), true)))).await?;
     let has_items = !matches!(read.select, Some(api::Select::Count));
     Ok(api::ScanOutput {
         count: i32::try_from(found.page.count).ok(),

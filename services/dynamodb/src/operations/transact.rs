@@ -202,7 +202,7 @@ fn carry_out(tx: &mut Transaction<'_>, scope: &Scope, plan: &[Planned]) -> Resul
                 reasons.push(Reason::None);
                 match costs.iter_mut().find(|(name, _)| *name == table.name) {
                     Some((_, own)) => own.add(cost),
-                    None => costs.push((table.name, cost)),
+                    None => costs.push((table.name.clone(), cost)),
                 }
             }
             Err(Error::TwiceInTransaction) => return Err(Error::validation(TWICE)),

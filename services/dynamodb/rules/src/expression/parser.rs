@@ -56,6 +56,9 @@ pub struct Parser<'t> {
 
 type Parsed<T> = Result<T, Problem>;
 
+/// Placeholders, by slot.
+type Keys = Box<[Box<str>]>;
+
 fn slot_of<'t>(known: &mut Vec<&'t str>, key: &'t str) -> u16 {
     let at = known.iter().position(|own| *own == key).unwrap_or_else(|| {
         known.push(key);
@@ -91,7 +94,7 @@ impl<'t> Parser<'t> {
     }
 
     /// The placeholders found, if nothing else was wrong.
-    pub fn finish(mut self) -> Parsed<(Box<[Box<str>]>, Box<[Box<str>]>)> {
+    pub fn finish(mut self) -> Parsed<(Keys, Keys)> {
         if self.operators > MAX_OPERATORS {
             self.defer(Problem::TooManyOperators(self.operators));
         }

@@ -266,7 +266,7 @@ impl Parser {
     }
 
     /// `FROM table WHERE ... SET ...`: an update with its clauses turned.
-    fn from_first(&mut self) -> Parsed<(String, Action)> {
+    fn update_from(&mut self) -> Parsed<(String, Action)> {
         let (table, _) = self.table()?;
         self.refuse_alias()?;
         let condition = self.condition_clause()?;
@@ -304,7 +304,7 @@ impl Parser {
         if self.take_word("DELETE") {
             return self.delete();
         }
-        if self.take_word("FROM") { self.from_first() } else { Err(UNEXPECTED) }
+        if self.take_word("FROM") { self.update_from() } else { Err(UNEXPECTED) }
     }
 }
 

@@ -1,0 +1,212 @@
+//! ExecuteStatement: one PartiQL statement.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.html>
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fractus_dynamodb_api as api;
+use fractus_dynamodb_rules::expression::{Bound, Condition, Update};
+use fractus_dynamodb_rules::key::{KeyRange, KeySchema};
+use fractus_dynamodb_rules::partiql::{Action, PartiqlError, Reads, Returning, Select, Statement, reads, write_key};
+use fractus_dynamodb_rules::{Item, check, codec};
+use fractus_host::Context;
+use fractus_store::{Scope, Transaction};
+
+use super::capacity::consumed;
+use super::reads::{Read, run};
+use crate::error::{Error, Result};
+use crate::service::{DynamoDb, active_table, scope, table_name};
+use crate::values::{item_to_api, value_from_api};
+use crate::writes::{self, Cost};
+
+/// What a statement gave back.
+#[derive(Default)]
+struct Done {
+    items: Vec<Item>,
+    table: String,
+    cost: Cost,
+    /// How many items a SELECT has looked at.
+    looked_at: i32,
+    /// Where to go on: which of a SELECT's queries, after which key.
+    next: Option<(usize, Item)>,
+}
+
+/// A place in a SELECT as a token: the query's number, then the key in its stored form, in hexadecimal digits.
+fn token_of((query, key): &(usize, Item)) -> String {
+    let mut bytes = (*query as u32).to_be_bytes().to_vec();
+    codec::encode(key, &mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn place_of(token: &str) -> Result<(usize, Item)> {
+    let invalid = || Error::validation("Invalid NextToken");
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = token.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+        _ => None,
+    });
+    let bytes = pairs.collect::<Option<Vec<u8>>>().ok_or_else(invalid)?;
+    let (query, key) = bytes.split_first_chunk::<4>().ok_or_else(invalid)?;
+    Ok((u32::from_be_bytes(*query) as usize, codec::decode(key).map_err(|_| invalid())?))
+}
+
+/// Whether a SELECT's order is the keys' own, or it turned; any other cannot be had.
+fn is_forward(select: &Select, schema: &KeySchema, is_query: bool) -> Result<bool> {
+    // Unconfirmed words.
+    if !select.order.is_empty() && !is_query {
+        return Err(Error::validation("Must have WHERE clause in the statement when using ORDER BY clause."));
+    }
+    if let Some((name, _)) = select.order.iter().find(|(name, _)| !schema.names(name)) {
+        return Err(Error::validation(format!(
+            "Variable reference {name} in ORDER BY clause must be part of the primary key"
+        )));
+    }
+    Ok(!select
+        .order
+        .iter()
+        .any(|(name, is_descending)| *is_descending && schema.sort.iter().any(|attribute| attribute.name == *name)))
+}
+
+async fn select(
+    dynamodb: &DynamoDb,
+    scope: &Scope,
+    (statement, select): (&Statement, &Select),
+    input: &api::ExecuteStatementInput,
+) -> Result<Done> {
+    let attributes = Arc::new(statement.attributes.clone());
+    let filter = select.condition.clone().map(|condition| (statement.bound(condition), Arc::clone(&attributes)));
+    let projection = select.projection.clone().map(|paths| (paths, Arc::clone(&attributes)));
+    let (mut query, mut start) = match &input.next_token {
+        Some(token) => {
+            let (query, key) = place_of(token)?;
+            (query, Some(key))
+        }
+        None => (0, None),
+    };
+    let count = AtomicUsize::new(1);
+    let mut done = Done::default();
+    loop {
+        let looked_at = done.looked_at;
+        let read = Read {
+            table_name: table_name(&statement.table).to_owned(),
+            index_name: select.index.clone(),
+            start: start.take(),
+            limit: input.limit.map(|limit| limit.saturating_sub(looked_at)),
+            is_consistent: input.consistent_read == Some(true),
+            select: None,
+            filter: filter.clone(),
+            projection: projection.clone(),
+            is_statement: true,
+        };
+        let range = |schema: &KeySchema| {
+            let found = reads(statement, select.condition.as_ref(), schema);
+            let forward = is_forward(select, schema, matches!(found, Reads::Queries(_)))?;
+            let Reads::Queries(queries) = found else { return Ok((KeyRange::everything(), forward)) };
+            count.store(queries.len(), Ordering::Relaxed);
+            let query = queries.get(query).ok_or_else(|| Error::validation("Invalid NextToken"))?;
+            Ok((query.range(), forward))
+        };
+        let found = dynamodb.store.read(|snapshot| run(snapshot, scope, &read, range)).await?;
+        done.table = found.table;
+        done.cost.add(found.cost);
+        done.looked_at += i32::try_from(found.page.scanned_count).unwrap_or(i32::MAX);
+        done.items.extend(found.page.items);
+        if let Some(last) = found.last {
+            done.next = Some((query, last));
+            return Ok(done);
+        }
+        query += 1;
+        if query >= count.load(Ordering::Relaxed) {
+            return Ok(done);
+        }
+    }
+}
+
+fn insert(tx: &mut Transaction<'_>, scope: &Scope, name: &str, item: &Item) -> Result<Done> {
+    let table = active_table(tx, scope, name)?;
+    let schema = table.schema();
+    schema.check_item(item)?;
+    let key = schema.table_bytes(item);
+    if writes::read(tx, scope, &table, &key)?.is_some() {
+        return Err(Error::Duplicate);
+    }
+    let cost = writes::change(tx, scope, (&table, &schema), &key, (None, Some(item)))?;
+    Ok(Done { table: table.name.clone(), cost, ..Done::default() })
+}
+
+/// The item an UPDATE or DELETE is for: an update must find it, and what else the WHERE asks must hold.
+fn change(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    statement: &Statement,
+    (condition, update): (Option<&Condition>, Option<&Bound<Update>>),
+    returning: Option<Returning>,
+) -> Result<Done> {
+    let table = active_table(tx, scope, table_name(&statement.table))?;
+    let schema = table.schema();
+    let wanted = write_key(statement, condition, &schema)?;
+    schema.check_key(&wanted.key)?;
+    let key = schema.table_bytes(&wanted.key);
+    let old = writes::read(tx, scope, &table, &key)?;
+    let empty = Item::new();
+    let holds = |rest: Condition| statement.bound(rest).holds(&statement.attributes, old.as_ref().unwrap_or(&empty));
+    if (update.is_some() && old.is_none()) || !wanted.rest.is_none_or(holds) {
+        return Err(Error::ConditionFailed(None));
+    }
+    let new = match (update, &old) {
+        (Some(update), Some(old)) => {
+            update.check_key(&statement.attributes, &schema)?;
+            Some(update.apply(&statement.attributes, old)?)
+        }
+        _ => None,
+    };
+    let cost = writes::change(tx, scope, (&table, &schema), &key, (old.as_ref(), new.as_ref()))?;
+    let touched = |item: Item| update.map(|update| update.touched(&statement.attributes, &item));
+    let items = match returning {
+        Some(Returning::AllOld) => old,
+        Some(Returning::AllNew) => new,
+        Some(Returning::ModifiedOld) => old.and_then(touched),
+        Some(Returning::ModifiedNew) => new.and_then(touched),
+        None => None,
+    };
+    Ok(Done { table: table.name.clone(), cost, items: items.into_iter().collect(), ..Done::default() })
+}
+
+pub async fn execute(
+    dynamodb: &DynamoDb,
+    cx: &Context,
+    input: api::ExecuteStatementInput,
+) -> Result<api::ExecuteStatementOutput> {
+    let mut input = input;
+    let parameters = input.parameters.take().unwrap_or_default();
+    let parameters = parameters
+        .into_iter()
+        .map(value_from_api)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::from(PartiqlError::Value(error)))?;
+    let statement = Statement::parse(&input.statement, parameters)?;
+    let scope = scope(cx);
+    let done = match &statement.action {
+        Action::Select(wanted) => select(dynamodb, &scope, (&statement, wanted), &input).await?,
+        // Unconfirmed words.
+        Action::Exists(_) => return Err(Error::validation("EXISTS is only supported in ExecuteTransaction")),
+        Action::Insert(item) => {
+            check::item(item)?;
+            dynamodb.store.write(|tx| insert(tx, &scope, table_name(&statement.table), item)).await?
+        }
+        Action::Update { update, condition, returning } => {
+            let what = (condition.as_ref(), Some(update));
+            dynamodb.store.write(|tx| change(tx, &scope, &statement, what, *returning)).await?
+        }
+        Action::Delete { condition, returning } => {
+            let what = (condition.as_ref(), None);
+            dynamodb.store.write(|tx| change(tx, &scope, &statement, what, *returning)).await?
+        }
+    };
+    Ok(api::ExecuteStatementOutput {
+        next_token: done.next.as_ref().map(token_of),
+        last_evaluated_key: done.next.map(|(_, key)| item_to_api(key)),
+        consumed_capacity: consumed(&input.return_consumed_capacity, &done.table, &done.cost),
+        items: Some(done.items.into_iter().map(item_to_api).collect()),
+    })
+}
