@@ -9,6 +9,8 @@ use super::counts::Counts;
 use super::judge::Finding;
 use crate::endpoint::{Answer, Outgoing};
 
+/// Further failures of an API are kept without request and answer; their commands bring them back.
+const MAX_TOLD: usize = 2_000;
 /// More of a body is not shown.
 const SHOWN_BYTES: usize = 2_000;
 
@@ -37,6 +39,15 @@ pub struct Failure {
 }
 
 impl ApiReport {
+    /// Keeps a failure; of an API that fails everywhere only the first are kept with their requests and answers.
+    pub fn fail(&mut self, failure: Option<Failure>) {
+        let is_told = self.failures.len() < MAX_TOLD;
+        self.failures.extend(failure.map(|failure| match is_told {
+            true => failure,
+            false => Failure { request: String::new(), answer: String::new(), ..failure },
+        }));
+    }
+
     pub fn add(&mut self, operation: &str, counts: Counts) {
         self.counts += counts;
         *self.operations.entry(operation.to_owned()).or_default() += counts;

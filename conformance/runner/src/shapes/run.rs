@@ -99,7 +99,7 @@ impl Run {
                 Sent::Unmade => report.unmade += 1,
                 Sent::Judged(judgement, failure) => {
                     report.add(&variant.operation, Counts::of(&judgement, variant.negative));
-                    report.failures.extend(failure.map(|failure| *failure));
+                    report.fail(failure.map(|failure| *failure));
                 }
             }
         }
