@@ -1,11 +1,12 @@
 //! The conditions SQS can meet, and their one mapping to AWS's errors.
 //!
-//! SQS answers JSON callers with the shape's name and Query callers (and the `x-amzn-query-error` header) with its
-//! older codes, most of them under `AWS.SimpleQueueService`.
+//! The API's own errors know their names, the older codes of the Query protocol and these codes' statuses. What the model
+//! does not name has one code for both protocols.
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>
 
+use fractus_sqs_api as api;
 use fractus_store::StoreError;
-use fractus_wire::Failure;
+use fractus_wire::{Failure, Protocol};
 
 /// Why SQS refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -56,29 +57,14 @@ pub enum Error {
     OverLimit { message: String },
     #[error("{message}")]
     ResourceNotFound { message: String },
-    #[error("Access to the resource {resource} is denied.")]
-    AccessDenied { resource: String },
+    #[error("{message}")]
+    AccessDenied { message: String },
     #[error("{message}")]
     InvalidAddress { message: String },
+    #[error("Rate exceeded")]
+    RequestThrottled,
     #[error("the store failed")]
     Store(#[from] StoreError),
-}
-
-/// JSON code, Query code and status of one condition.
-struct Codes {
-    json: &'static str,
-    query: &'static str,
-    status: u16,
-}
-
-impl Codes {
-    const fn same(code: &'static str) -> Self {
-        Codes { json: code, query: code, status: 400 }
-    }
-
-    const fn older(json: &'static str, query: &'static str) -> Self {
-        Codes { json, query, status: 400 }
-    }
 }
 
 impl Error {
@@ -95,77 +81,121 @@ impl Error {
         Error::InvalidAttributeValue { name: name.into(), reason: String::new() }
     }
 
-    fn codes(&self) -> Codes {
+    /// As the API answers it.
+    pub fn to_failure(&self) -> Failure {
         use Error::*;
+        let message = self.to_string();
         match self {
-            QueueDoesNotExist => Codes::older("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"),
-            QueueNameExists { .. } => Codes::older("QueueNameExists", "QueueAlreadyExists"),
-            QueueDeletedRecently => Codes::older("QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently"),
-            PurgeQueueInProgress { .. } => Codes {
-                json: "PurgeQueueInProgress",
-                query: "AWS.SimpleQueueService.PurgeQueueInProgress",
-                status: 403,
-            },
-            InvalidAttributeName { .. } => Codes::same("InvalidAttributeName"),
-            InvalidAttributeValue { .. } => Codes::same("InvalidAttributeValue"),
+            QueueDoesNotExist => api::QueueDoesNotExist::new(message).into(),
+            QueueNameExists { .. } => api::QueueNameExists::new(message).into(),
+            QueueDeletedRecently => api::QueueDeletedRecently::new(message).into(),
+            PurgeQueueInProgress { .. } => api::PurgeQueueInProgress::new(message).into(),
+            InvalidAttributeName { .. } => api::InvalidAttributeName::new(message).into(),
+            InvalidAttributeValue { .. } => api::InvalidAttributeValue::new(message).into(),
             InvalidParameterValue { .. } | ReceiptHandleExpired { .. } | MessageNotAvailable { .. } => {
-                Codes::same("InvalidParameterValue")
+                Failure::new("InvalidParameterValue", 400, message)
             }
-            MissingParameter { .. } => Codes::same("MissingParameter"),
-            ReceiptHandleIsInvalid { .. } => {
-                Codes { json: "ReceiptHandleIsInvalid", query: "ReceiptHandleIsInvalid", status: 404 }
+            MissingParameter { .. } => Failure::new("MissingParameter", 400, message),
+            ReceiptHandleIsInvalid { .. } => api::ReceiptHandleIsInvalid::new(message).into(),
+            MessageNotInflight => api::MessageNotInflight::new(message).into(),
+            InvalidMessageContents { .. } => api::InvalidMessageContents::new(message).into(),
+            TooManyEntriesInBatchRequest { .. } => api::TooManyEntriesInBatchRequest::new(message).into(),
+            EmptyBatchRequest { .. } => api::EmptyBatchRequest::new(message).into(),
+            BatchEntryIdsNotDistinct { .. } => api::BatchEntryIdsNotDistinct::new(message).into(),
+            InvalidBatchEntryId => api::InvalidBatchEntryId::new(message).into(),
+            BatchRequestTooLong { .. } => api::BatchRequestTooLong::new(message).into(),
+            UnsupportedOperation { .. } => api::UnsupportedOperation::new(message).into(),
+            OverLimit { .. } => api::OverLimit::new(message).into(),
+            ResourceNotFound { .. } => api::ResourceNotFoundException::new(message).into(),
+            InvalidAddress { .. } => api::InvalidAddress::new(message).into(),
+            RequestThrottled => api::RequestThrottled::new(message).into(),
+            AccessDenied { .. } => Failure::new("AccessDenied", 403, message),
+            Store(_) => {
+                let said = "The request processing has failed because of an unknown error, exception or failure.";
+                Failure::new("InternalFailure", 500, said)
             }
-            MessageNotInflight => Codes::older("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"),
-            InvalidMessageContents { .. } => Codes::same("InvalidMessageContents"),
-            TooManyEntriesInBatchRequest { .. } => {
-                Codes::older("TooManyEntriesInBatchRequest", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest")
-            }
-            EmptyBatchRequest { .. } => Codes::older("EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest"),
-            BatchEntryIdsNotDistinct { .. } => {
-                Codes::older("BatchEntryIdsNotDistinct", "AWS.SimpleQueueService.BatchEntryIdsNotDistinct")
-            }
-            InvalidBatchEntryId => Codes::older("InvalidBatchEntryId", "AWS.SimpleQueueService.InvalidBatchEntryId"),
-            BatchRequestTooLong { .. } => {
-                Codes::older("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong")
-            }
-            UnsupportedOperation { .. } => {
-                Codes::older("UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation")
-            }
-            OverLimit { .. } => Codes { json: "OverLimit", query: "OverLimit", status: 403 },
-            ResourceNotFound { .. } => {
-                Codes { json: "ResourceNotFoundException", query: "ResourceNotFoundException", status: 404 }
-            }
-            AccessDenied { .. } => Codes { json: "AccessDeniedException", query: "AccessDenied", status: 403 },
-            InvalidAddress { .. } => Codes { json: "InvalidAddress", query: "InvalidAddress", status: 404 },
-            Store(_) => Codes { json: "InternalFailure", query: "InternalFailure", status: 500 },
         }
     }
 
-    /// The code a failed batch entry carries: the Query code without its prefix for JSON callers is the shape's name.
-    pub fn batch_entry_code(&self) -> &'static str {
-        self.codes().json
+    /// The code that a failed batch entry carries: the name as JSON callers know it.
+    pub fn code(&self) -> String {
+        self.to_failure().code.into_owned()
     }
 
     /// Whether the caller is to blame, as a failed batch entry says.
     pub fn is_sender_fault(&self) -> bool {
-        self.codes().status < 500
+        !matches!(self, Error::Store(_))
     }
+}
+
+/// A failure as the caller's protocol has it. Over JSON every refusal has the status 400; the statuses that the older
+/// protocol had (403 for what is too much, 404 for an invalid handle) stay with it. Denials are called by their older name in
+/// the header that SDKs look at.
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html#API_PurgeQueue_Errors>
+pub fn in_protocol(protocol: Option<Protocol>, failure: Failure) -> Failure {
+    if protocol == Some(Protocol::AwsQuery) || !(400..500).contains(&failure.status) {
+        return failure;
+    }
+    let denied = failure.code == "AccessDeniedException" && failure.query_code.is_none();
+    let failure = Failure { status: 400, ..failure };
+    if denied { failure.with_query_code("AccessDenied") } else { failure }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let codes = error.codes();
-        let message = match &error {
-            Error::Store(source) => {
-                tracing::error!(error = source as &dyn std::error::Error, "the store failed");
-                "The request processing has failed because of an unknown error, exception or failure.".to_owned()
-            }
-            other => other.to_string(),
-        };
-        let failure = Failure::new(codes.json, codes.status, message);
-        if codes.query == codes.json { failure } else { failure.with_query_code(codes.query) }
+        if let Error::Store(source) = &error {
+            tracing::error!(error = source as &dyn std::error::Error, "the store failed");
+        }
+        error.to_failure()
     }
 }
 
 /// A store transaction's closure fails with [`Error`]; everything else in the crate does too.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Name, older code, older status.
+    #[test]
+    fn errors_have_both_protocols_codes() {
+        let codes = |error: Error| {
+            let failure = error.to_failure();
+            let older = failure.query_code.clone().unwrap_or(failure.code.clone()).into_owned();
+            (failure.code.into_owned(), older, failure.status)
+        };
+        let expected = |name: &str, older: &str, status| (name.to_owned(), older.to_owned(), status);
+        let in_progress = Error::PurgeQueueInProgress { queue_name: "q".into() };
+        assert_eq!(
+            codes(in_progress),
+            expected("PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403)
+        );
+        assert_eq!(
+            codes(Error::QueueDoesNotExist),
+            expected("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", 400)
+        );
+        assert_eq!(codes(Error::OverLimit { message: String::new() }), expected("OverLimit", "OverLimit", 403));
+        let handle = Error::ReceiptHandleIsInvalid { handle: "h".into() };
+        assert_eq!(codes(handle), expected("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404));
+        assert_eq!(
+            codes(Error::MessageNotInflight),
+            expected("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", 400)
+        );
+        assert_eq!(codes(Error::RequestThrottled), expected("RequestThrottled", "RequestThrottled", 403));
+        let existing = Error::QueueNameExists { attribute: "a".into() };
+        assert_eq!(codes(existing), expected("QueueNameExists", "QueueAlreadyExists", 400));
+    }
+
+    #[test]
+    fn over_json_refusals_are_400_and_faults_stay_what_they_are() {
+        let status = |protocol, failure| in_protocol(Some(protocol), failure).status;
+        let over_limit = || Error::OverLimit { message: String::new() }.to_failure();
+        assert_eq!(status(Protocol::AwsJson10, over_limit()), 400);
+        assert_eq!(status(Protocol::AwsQuery, over_limit()), 403);
+        assert_eq!(status(Protocol::AwsJson10, Failure::new("InternalFailure", 500, "")), 500);
+        let denied = in_protocol(Some(Protocol::AwsJson10), Failure::new("AccessDeniedException", 400, "no"));
+        assert_eq!(denied.query_code.as_deref(), Some("AccessDenied"));
+    }
+}

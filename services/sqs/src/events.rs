@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fractus_aws::{Partition, World};
-use fractus_bus::contracts::{Attribute, Delivery};
+use fractus_aws::{Partition, Region, World};
+use fractus_bus::contracts::{Attribute, Delivery, Source};
 use fractus_bus::{ConsumeConfig, Outcome};
+use fractus_clock::Timestamp;
+use fractus_host::config::AuthMode;
 use fractus_store::Scope;
 use indexmap::IndexMap;
 
+use crate::access::{self, Destination};
 use crate::error::{Error, Result};
-use crate::model::messages;
+use crate::model::{messages, names};
 use crate::operations::send::{self, Outgoing, Parts};
 use crate::service::{Sqs, Target};
-use crate::store::{AttributeValue, DELIVERED};
+use crate::store::{AttributeValue, DELIVERED, Queue};
 
 /// How long a delivery's id is remembered, so that one that comes twice is one message.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -33,11 +36,12 @@ fn outcome(result: Result<()>) -> Outcome {
     match result {
         Ok(()) => Outcome::Done,
         Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
-        Err(error) => Outcome::Refused { code: error.batch_entry_code().to_owned(), message: error.to_string() },
+        Err(error) => Outcome::Refused { code: error.code(), message: error.to_string() },
     }
 }
 
-async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
+/// Makes a message of a delivery, unless it was taken before.
+pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
     let partition = Partition::parse(&delivery.target.partition).unwrap_or(Partition::Aws);
     let world = World { lane: delivery.lane, partition, account: delivery.account };
     let scope = Scope::regional(&world, &delivery.region);
@@ -64,6 +68,7 @@ async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
                 return Ok(false);
             }
             let queue = target.queue(tx)?;
+            check_access(sqs, &delivery.source, &delivery.region, &target, &queue, now)?;
             let sent = messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 send::put(tx, &target.scope, &queue, counts, &mut outgoing, now)
             })?;
@@ -75,6 +80,31 @@ async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
         sqs.waiters.wake(&target.scope, &target.name, 1);
     }
     Ok(())
+}
+
+/// Asks the queue's policy, where policies are enforced.
+fn check_access(
+    sqs: &Sqs,
+    source: &Source,
+    region: &Region,
+    target: &Target,
+    queue: &Queue,
+    now: Timestamp,
+) -> Result<()> {
+    let config = sqs.host.config();
+    if config.auth != AuthMode::Enforced {
+        return Ok(());
+    }
+    let arn = names::queue_arn(&target.world, region, &target.name);
+    let policy = queue.attributes.policy.as_deref();
+    let to = Destination { arn: &arn, account: &target.world.account, region, policy };
+    match access::check_delivery(source, to, now) {
+        Err(error) if config.auth_soft => {
+            tracing::warn!(queue = arn, source = source.principal, %error, "a delivery would be denied");
+            Ok(())
+        }
+        checked => checked,
+    }
 }
 
 fn attributes(given: impl IntoIterator<Item = (String, Attribute)>) -> IndexMap<String, AttributeValue> {

@@ -12,8 +12,9 @@ use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::model::names::{self, QueueAddress};
+use crate::model::quota::Quotas;
 use crate::operations::{attributes, delete, move_tasks, permissions, purge, queues, receive, send, tags, visibility};
 use crate::store::{QUEUES, Queue};
 use crate::waiters::Waiters;
@@ -25,6 +26,7 @@ pub struct Sqs {
     pub host: Host,
     pub config: Config,
     pub waiters: Arc<Waiters>,
+    pub quotas: Arc<Quotas>,
     /// Tells the janitor that a space was discarded.
     pub discarded: Arc<Notify>,
 }
@@ -34,8 +36,9 @@ impl Sqs {
         Sqs {
             store: host.store().clone(),
             host: host.clone(),
-            config,
             waiters: Arc::default(),
+            quotas: Arc::new(Quotas::new(config.fifo_quota)),
+            config,
             discarded: Arc::default(),
         }
     }
@@ -145,6 +148,14 @@ pub fn operations() -> Operations<Sqs> {
 }
 
 impl Service for Sqs {
+    fn error_namespace(&self) -> Option<&'static str> {
+        Some("com.amazonaws.sqs")
+    }
+
+    fn failure(&self, cx: &Context, failure: Failure) -> Failure {
+        error::in_protocol(cx.operation().map(|operation| operation.protocol), failure)
+    }
+
     /// SQS names what is missing, and judges values itself. Over the older protocol the queue may be named by the path.
     fn invalid(&self, cx: &Context, violations: &[Violation]) -> Result<(), Failure> {
         let named_by_path = |violation: &Violation| violation.member == "QueueUrl" && cx.uri().path().len() > 1;

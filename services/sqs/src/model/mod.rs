@@ -8,6 +8,7 @@ pub mod message;
 pub mod messages;
 pub mod move_task;
 pub mod names;
+pub mod quota;
 pub mod receipt;
 pub mod redrive;
 pub mod standard;

@@ -35,7 +35,7 @@ pub fn failed(id: String, error: &Error) -> api::BatchResultErrorEntry {
     api::BatchResultErrorEntry {
         id,
         sender_fault: error.is_sender_fault(),
-        code: error.batch_entry_code().to_owned(),
+        code: error.code(),
         message: Some(error.to_string()),
     }
 }

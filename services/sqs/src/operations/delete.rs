@@ -5,6 +5,7 @@ use fractus_sqs_api as api;
 
 use crate::error::{Error, Result};
 use crate::model::messages;
+use crate::model::quota::Kind;
 use crate::operations::batch;
 use crate::service::{Sqs, Target};
 
@@ -15,6 +16,7 @@ pub async fn one(sqs: &Sqs, cx: &Context, input: api::DeleteMessageInput) -> Res
         .store
         .write(|tx| {
             let queue = target.queue(tx)?;
+            sqs.quotas.take(&queue, Kind::Delete, None, now)?;
             messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 messages::delete(tx, &target.scope, &queue, counts, &input.receipt_handle, now)
             })?;
@@ -40,6 +42,7 @@ pub async fn batch(
         .store
         .write(|tx| {
             let queue = target.queue(tx)?;
+            sqs.quotas.take(&queue, Kind::Delete, None, now)?;
             let mut outcomes = Vec::with_capacity(input.entries.len());
             messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 for entry in &input.entries {

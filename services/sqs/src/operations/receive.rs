@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use crate::error::{Error, Result};
 use crate::model::message::md5_of_attributes;
 use crate::model::messages::{self, Received};
+use crate::model::quota::Kind;
 use crate::model::{dead_letter, fifo, standard};
 use crate::service::{Sqs, Target};
 use crate::store::AttributeValue;
@@ -123,6 +124,7 @@ async fn look(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked) -> Result
                     "The request include parameter that is not valid for this queue type.",
                 ));
             }
+            sqs.quotas.take(&queue, Kind::Receive, None, now)?;
             let dead_letter = dead_letter::of_queue(tx, &target.scope, &queue, || target.arn(cx))?;
             let dead_letter = dead_letter.as_ref();
             let visibility_secs = asked.visibility_secs.unwrap_or(queue.attributes.visibility_timeout_secs);

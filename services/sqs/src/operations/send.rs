@@ -14,6 +14,7 @@ use crate::model::message::{
     check_attributes, check_body, check_fifo_id, check_size, hex_md5, md5_of_attributes, size_bytes,
 };
 use crate::model::messages::{self, History};
+use crate::model::quota::Kind;
 use crate::operations::batch;
 use crate::service::{Sqs, Target};
 use crate::store::{Accepted, AttributeValue, Counters, Message, Queue};
@@ -208,6 +209,7 @@ pub async fn one(sqs: &Sqs, cx: &Context, input: api::SendMessageInput) -> Resul
         .store
         .write(|tx| {
             let queue = target.queue(tx)?;
+            sqs.quotas.take(&queue, Kind::Send, outgoing.message.group_id.as_deref(), now)?;
             messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 put(tx, &target.scope, &queue, counts, &mut outgoing, now)
             })
@@ -241,6 +243,9 @@ pub async fn batch(sqs: &Sqs, cx: &Context, input: api::SendMessageBatchInput) -
         .store
         .write(|tx| {
             let queue = target.queue(tx)?;
+            let well_formed = entries.iter().filter_map(|(_, outgoing)| outgoing.as_ref().ok());
+            let groups = well_formed.filter_map(|outgoing| outgoing.message.group_id.as_deref());
+            sqs.quotas.take(&queue, Kind::Send, groups, now)?;
             messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 let mut outcomes = Vec::with_capacity(entries.len());
                 for outgoing in entries.iter_mut().filter_map(|(_, outgoing)| outgoing.as_mut().ok()) {

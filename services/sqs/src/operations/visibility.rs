@@ -7,6 +7,7 @@ use fractus_sqs_api as api;
 
 use crate::error::{Error, Result};
 use crate::model::messages;
+use crate::model::quota::Kind;
 use crate::operations::batch;
 use crate::service::{Sqs, Target};
 
@@ -28,6 +29,7 @@ pub async fn one(
     sqs.store
         .write(|tx| {
             let queue = target.queue(tx)?;
+            sqs.quotas.take(&queue, Kind::ChangeVisibility, None, now)?;
             messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 messages::change_visibility(tx, &target.scope, &queue, counts, &input.receipt_handle, timeout, now)
             })
@@ -50,6 +52,7 @@ pub async fn batch(
         .store
         .write(|tx| {
             let queue = target.queue(tx)?;
+            sqs.quotas.take(&queue, Kind::ChangeVisibility, None, now)?;
             let mut outcomes = Vec::with_capacity(input.entries.len());
             messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 for entry in &input.entries {
