@@ -147,6 +147,19 @@ pub struct Standing {
     pub received_at: Option<Timestamp>,
 }
 
+impl Standing {
+    /// After one more receive.
+    #[must_use]
+    pub fn received(self, now: Timestamp) -> Self {
+        Standing {
+            receive_count: self.receive_count.saturating_add(1),
+            first_received_at: self.first_received_at.or(Some(now)),
+            received_at: Some(now),
+            ..self
+        }
+    }
+}
+
 /// A group of messages on a standard queue: a tenant of a fair queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {

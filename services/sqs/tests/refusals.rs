@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
 use bytes::Bytes;
+use fractus_aws::{AccountId, Lane};
+use fractus_bus::contracts::{Delivery, Source};
 use fractus_host::config::AuthMode;
 use fractus_sqs::error::Error;
 use fractus_sqs::{Config, Sqs, events};
@@ -124,14 +126,16 @@ async fn a_delivery_that_the_policy_does_not_allow_is_refused() {
     }
     let sqs = Sqs::new(stack.host("sqs"), Config::default());
     let deliver = async |queue: &str, bucket: &str| {
-        let delivery = json!({
-            "id": format!("{queue}-{bucket}"), "lane": "main", "target": format!("arn:aws:sqs:us-east-1:000000000000:{queue}"),
-            "service": "sqs", "account": "000000000000", "region": "us-east-1", "body": "event",
-            "source": {
-                "principal": "s3.amazonaws.com", "arn": format!("arn:aws:s3:::{bucket}"), "account": "000000000000",
-            },
-        });
-        events::deliver(&sqs, serde_json::from_value(delivery).unwrap()).await
+        let source = Source {
+            principal: "s3.amazonaws.com".into(),
+            arn: Some(format!("arn:aws:s3:::{bucket}").parse().unwrap()),
+            account: AccountId::new("000000000000").unwrap(),
+            role: None,
+        };
+        let target = format!("arn:aws:sqs:us-east-1:000000000000:{queue}").parse().unwrap();
+        let id = format!("{queue}-{bucket}");
+        events::deliver(&sqs, Delivery::new(id, Lane::main(), target, "event".into(), source, stack.clock().now()))
+            .await
     };
     deliver("open", "bucket").await.unwrap();
     for (queue, bucket) in [("open", "other"), ("closed", "bucket")] {

@@ -365,6 +365,32 @@ fn a_receive_attempt_repeats_until_its_messages_are_touched() {
 }
 
 #[test]
+fn a_receive_for_no_time_counts_and_leaves_the_message_where_it_is() {
+    let mut world = World1::new("q");
+    for _ in 0..3 {
+        world.send(None, 0);
+    }
+    let look = |world: &World1, max| {
+        let how = standard::Receive { max, visibility: Duration::ZERO, now: world.now };
+        world.look(|tx, counts| standard::receive(tx, &world.scope, &world.queue, counts, None, how)).unwrap()
+    };
+    let ids = |received: &[Received]| received.iter().map(|one| one.message.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&look(&world, 10)), ["m1", "m2", "m3"]);
+    let first_received_at = world.now;
+    world.now = world.now.plus(Duration::from_secs(5));
+    let again = look(&world, 2);
+    assert_eq!(ids(&again), ["m1", "m2"]);
+    assert_eq!(again[0].standing.receive_count, 2);
+    assert_eq!(again[0].standing.first_received_at, Some(first_received_at));
+    assert!(matches!(world.give_back(&again[0].receipt), Err(Error::MessageNotInflight)));
+    world.delete(&again[0].receipt).unwrap();
+    assert_eq!(ids(&world.receive(10, None)), ["m2", "m3"]);
+    let (kept, counted) = world.counts();
+    assert_eq!(kept, counted);
+    assert_eq!((kept.visible, kept.in_flight), (0, 2));
+}
+
+#[test]
 fn nothing_stays_in_flight_for_more_than_twelve_hours() {
     let mut world = World1::new("q");
     world.send(None, 0);

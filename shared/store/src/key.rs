@@ -180,8 +180,9 @@ macro_rules! numbers {
         impl KeyOf<$number> for $number {
             fn encode(&self, out: &mut KeyBytes) {
                 let $value = *self;
-                out.push($tag);
-                out.extend_from_slice(&$encode);
+                let mut part = [$tag; 9];
+                part[1..].copy_from_slice(&$encode);
+                out.extend_from_slice(&part);
             }
         }
     )+};

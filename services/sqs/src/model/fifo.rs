@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::model::attributes::DeduplicationScope;
 use crate::model::dead_letter::{self, DeadLetter};
 use crate::model::messages::{self, InFlight, Place, Received};
-use crate::model::receipt::Receipt;
 use crate::store::{
     ATTEMPTS, AVAILABLE, Accepted, Attempt, Counters, DEDUPLICATION, GROUP_MESSAGES, GROUPS, Group, MESSAGES, Message,
     PENDING, Queue, STANDINGS, Standing, State,
@@ -312,13 +311,7 @@ fn repeat_attempt(
         let standing = Standing { visible_at: Some(visible_at), ..before };
         tx.put(&PENDING, scope, &(queue.space, visible_at, place.number), &place.sent)?;
         tx.put(&STANDINGS, scope, &place.key(queue), &standing)?;
-        let receipt = Receipt {
-            queue_id: queue.id,
-            space: queue.space,
-            sent: place.sent,
-            number: place.number,
-            receive_count: standing.receive_count,
-        };
+        let receipt = messages::receipt(queue, place, &standing);
         again.push(Received { receipt, message, standing });
     }
     Ok(Some(again))

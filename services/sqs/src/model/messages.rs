@@ -202,25 +202,38 @@ pub fn take_in_flight(
     before: Standing,
     period: InFlight,
 ) -> Result<Received> {
-    let standing = Standing {
-        state: State::InFlight,
-        visible_at: Some(period.until),
-        receive_count: before.receive_count.saturating_add(1),
-        first_received_at: before.first_received_at.or(Some(period.from)),
-        received_at: Some(period.from),
-    };
+    let standing = Standing { state: State::InFlight, visible_at: Some(period.until), ..before.received(period.from) };
     counts.visible = counts.visible.saturating_sub(1);
     counts.in_flight += 1;
     tx.put(&STANDINGS, scope, &place.key(queue), &standing)?;
     tx.put(&PENDING, scope, &(queue.space, period.until, place.number), &place.sent)?;
-    let receipt = Receipt {
+    Ok(Received { receipt: receipt(queue, place, &standing), message, standing })
+}
+
+/// Counts a receive of a message that stays visible.
+pub fn note_received(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    queue: &Queue,
+    place: Place,
+    message: Message,
+    before: Standing,
+    now: Timestamp,
+) -> Result<Received> {
+    let standing = before.received(now);
+    tx.put(&STANDINGS, scope, &place.key(queue), &standing)?;
+    Ok(Received { receipt: receipt(queue, place, &standing), message, standing })
+}
+
+/// The handle of a message's latest receive.
+pub fn receipt(queue: &Queue, place: Place, standing: &Standing) -> Receipt {
+    Receipt {
         queue_id: queue.id,
         space: queue.space,
         sent: place.sent,
         number: place.number,
         receive_count: standing.receive_count,
-    };
-    Ok(Received { receipt, message, standing })
+    }
 }
 
 /// Removes a message from every index it is in, and adjusts the counts.

@@ -77,10 +77,16 @@ pub fn next(
     counts: &Counters,
     now: Timestamp,
 ) -> Result<Option<Place>> {
-    if counts.grouped > 0 {
-        return fair::next(tx, scope, queue, counts, now);
+    if counts.grouped > 0 { fair::next(tx, scope, queue, counts, now) } else { next_after(tx, scope, queue, None) }
+}
+
+/// The first message in the order of sending, behind `after`.
+fn next_after(tx: &Transaction<'_>, scope: &Scope, queue: &Queue, after: Option<Place>) -> Result<Option<Place>> {
+    let mut range = Range::prefix(&(queue.space,));
+    if let Some(place) = after {
+        range = range.after(&place.key(queue));
     }
-    let first = tx.keys(&READY, scope, Range::prefix(&(queue.space,)), Order::Ascending)?.next().transpose()?;
+    let first = tx.keys(&READY, scope, range, Order::Ascending)?.next().transpose()?;
     Ok(first.map(|(_, sent, number)| Place { sent, number }))
 }
 
@@ -113,9 +119,13 @@ pub fn receive(
     }
     let period = InFlight { from: now, until: now.plus(visibility) };
     let mut received = Vec::with_capacity(max.min(counts.visible as usize));
-    let mut put_aside = 0;
+    // Received for no time at all, a message stays where it is. (With groups the order may change while it is away.)
+    let stays = visibility.is_zero() && counts.grouped == 0;
+    let (mut put_aside, mut after) = (0, None);
     while received.len() < max && put_aside < PUT_ASIDE_AT_ONCE {
-        let Some(place) = next(tx, scope, queue, counts, now)? else { break };
+        let place = if stays { next_after(tx, scope, queue, after)? } else { next(tx, scope, queue, counts, now)? };
+        let Some(place) = place else { break };
+        after = Some(place);
         let Some(message) = tx.get(&MESSAGES, scope, &place.key(queue))? else {
             tx.delete(&READY, scope, &place.key(queue))?;
             continue;
@@ -129,6 +139,8 @@ pub fn receive(
             put_aside += 1;
             messages::remove(tx, scope, queue, counts, place, &message, &standing, now)?;
             dead_letter::take_over(tx, scope, target, place, message, &standing, now)?;
+        } else if stays {
+            received.push(messages::note_received(tx, scope, queue, place, message, standing, now)?);
         } else {
             match &message.group_id {
                 None => tx.delete(&READY, scope, &place.key(queue))?,

@@ -144,12 +144,11 @@ async fn look(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked) -> Result
                     true => Some(now),
                     false => promoted.next_due,
                 };
-                Ok(Look {
-                    left_visible: promoted.count.saturating_sub(received.len()),
-                    next_due,
-                    queue_wait_secs: queue.attributes.receive_wait_secs,
-                    received,
-                })
+                let left_visible = match visibility.is_zero() {
+                    true => received.len(),
+                    false => promoted.count.saturating_sub(received.len()),
+                };
+                Ok(Look { left_visible, next_due, queue_wait_secs: queue.attributes.receive_wait_secs, received })
             })
         })
         .await
