@@ -328,7 +328,12 @@ fn unshown(arguments: &Arguments, scenarios: &[Scenario]) -> Result<ExitCode, Er
     }
     now.iter().for_each(|operation| say(operation));
     let new: Vec<_> = now.difference(&listed).collect();
-    let gone: Vec<_> = listed.difference(&now).collect();
+    // What no service answers (any more) may stay on the list until somebody writes it anew.
+    let shown = |line: &&String| {
+        let is = |(api, operation): &(String, String)| **line == format!("{api} {operation}");
+        scenarios.iter().filter(|scenario| scenario.broken.is_none()).any(|scenario| scenario.shows.iter().any(is))
+    };
+    let gone: Vec<_> = listed.difference(&now).filter(shown).collect();
     new.iter().for_each(|operation| say(&format!("NEW     {operation} has no scenario that shows an effect of it")));
     gone.iter().for_each(|operation| say(&format!("GONE    {operation} is shown now: --update takes it off the list")));
     Ok(if new.is_empty() && gone.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
