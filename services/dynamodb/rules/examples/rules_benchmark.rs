@@ -39,16 +39,16 @@ fn attributes() -> Attributes {
 
 fn of() -> Item {
     item_from_json(json!({
-        "pk": {"S": "customer#123456"}, "sk": {"N": "20260101"}, "status": {"S": "open"}, "total": {"N": "59.90"}, "count": {"N": "3"},
-        "lines": {"L": [{"M": {"sku": {"S": "a-1"}, "n": {"N": "2"}}}, {"M": {"sku": {"S": "b-2"}, "n": {"N": "1"}}}]},
+        "pk": {"S": "customer#123456"}, "sk": {"N": "20260101"}, "status": {"S": "open"}, "price": {"N": "59.90"}, "count": {"N": "3"},
+        "parts": {"L": [{"M": {"sku": {"S": "a-1"}, "n": {"N": "2"}}}, {"M": {"sku": {"S": "b-2"}, "n": {"N": "1"}}}]},
         "tags": {"SS": ["gift", "fragile"]}, "note": {"S": "x".repeat(700)}
     }))
     .unwrap()
 }
 
 fn main() {
-    const CONDITION: &str = "#s = :v AND total BETWEEN :low AND :high AND NOT contains(tags, :v)";
-    const UPDATE: &str = "SET #s = :v, lines[0].n = lines[0].n + :one ADD total :low";
+    const CONDITION: &str = "#s = :v AND price BETWEEN :low AND :high AND NOT contains(tags, :v)";
+    const UPDATE: &str = "SET #s = :v, parts[0].n = parts[0].n + :one ADD price :low";
     let (item, given, cache) = (of(), attributes(), Cache::new());
     let schema = KeySchema::of_table(("pk", Kind::S), Some(("sk", Kind::N)));
     measured("compile a condition", || {
