@@ -66,7 +66,6 @@ def test_configuration_comes_back(s3, bucket, queue, queue_arn):
     assert "QueueConfigurations" not in s3.get_bucket_notification_configuration(Bucket=bucket)
 
 
-@pytest.mark.xfail(strict=True, reason="destinations are not looked up when a configuration is put")
 def test_a_queue_that_is_not_there_is_refused(s3, bucket, queue, queue_arn):
     with pytest.raises(ClientError) as failure:
         configure(s3, bucket, queue_arn(queue) + "-missing", ["s3:ObjectCreated:*"])

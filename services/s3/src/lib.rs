@@ -15,6 +15,7 @@ pub mod addressing;
 pub mod background;
 pub mod config;
 pub mod configurations;
+pub mod destinations;
 pub mod error;
 pub mod extras;
 pub mod ingest;
@@ -52,6 +53,7 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         replication: replication::Replication::default(),
         freed,
         host_id: host_id(&host).into(),
+        destinations: destinations::Destinations::new(&host),
         host,
     };
     background::start(&s3, receiver);

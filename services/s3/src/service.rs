@@ -13,6 +13,7 @@ use http::{Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
 use crate::operations::{
@@ -35,6 +36,7 @@ pub struct S3 {
     pub readers: Readers,
     pub lifecycle: Lifecycle,
     pub replication: Replication,
+    pub destinations: Destinations,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,
     /// `x-amz-id-2` of every answer.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fractus_wire::protocol::{ResponseError, read_response, streams_output};
-use fractus_wire::{BodyError, ByteStream, Shape};
-use http::{Request, Response};
+use fractus_wire::{BodyError, ByteStream, OperationSchema, ServiceSchema, Shape};
+use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HyperClient;
@@ -105,7 +105,7 @@ pub(crate) async fn exchange(calls: &Calls, mut prepared: Prepared, output: &mut
 
 async fn once(calls: &Calls, prepared: &mut Prepared, output: &mut dyn Shape) -> Result<(), CallError> {
     let request = prepared.attempt(calls)?;
-    let response = send(calls, prepared, request).await?;
+    let response = send(calls, prepared.service, prepared.operation, &prepared.endpoint, request).await?;
     let read = read_response(prepared.protocol, prepared.service, prepared.operation, response, output);
     read.map_err(|error| match error {
         ResponseError::Failure(failure) => CallError::Failure(failure),
@@ -113,17 +113,21 @@ async fn once(calls: &Calls, prepared: &mut Prepared, output: &mut dyn Shape) ->
     })
 }
 
+/// Takes the parts of what was prepared, not the whole: a body that flows may not be looked at from two threads, and a
+/// call must be able to move between them.
 async fn send(
     calls: &Calls,
-    prepared: &Prepared,
+    service: &'static ServiceSchema,
+    operation: &'static OperationSchema,
+    endpoint: &Uri,
     request: Request<ByteStream>,
 ) -> Result<Response<ByteStream>, CallError> {
     let inner = &calls.client.inner;
     let limits = inner.limits;
-    let service = prepared.service.service_id;
+    let service = service.service_id;
     let unreachable = |cause: Box<dyn std::error::Error + Send + Sync>| CallError::Unreachable {
         service,
-        endpoint: prepared.endpoint.to_string(),
+        endpoint: endpoint.to_string(),
         cause,
     };
     let answer = tokio::time::timeout(limits.answer_within, inner.http.request(request.map(OutgoingBody::from))).await;
@@ -131,7 +135,7 @@ async fn send(
     let (head, body) = answer.map_err(timed_out)?.map_err(|error| unreachable(Box::new(error)))?.into_parts();
     let length_bytes = body.size_hint().exact();
     let body = ByteStream::from_body(body.map_err(|error| BodyError::Aborted(Box::new(error))), length_bytes);
-    if head.status.is_success() && streams_output(prepared.operation) {
+    if head.status.is_success() && streams_output(operation) {
         return Ok(Response::from_parts(head, body));
     }
     let whole = tokio::time::timeout(limits.answer_within, body.collect(limits.answer_bytes)).await;

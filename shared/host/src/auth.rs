@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 
+use fractus_aws::Region;
 use fractus_clock::{Clock, ClockSettings, Timestamp};
+use fractus_sigv4::post_policy::{Fields, PostSignature};
 use fractus_sigv4::{
     Body, ChunkError, ChunkSeed, Expectation, KeyCache, Payload, Place, RequestSignature, RequestView, SignatureError,
 };
@@ -12,6 +14,7 @@ use fractus_wire::{Failure, Protocol};
 
 use crate::config::AuthMode;
 use crate::context::Context;
+use crate::identity;
 
 static SIGNING_KEYS: LazyLock<KeyCache> = LazyLock::new(|| KeyCache::with_capacity(256));
 
@@ -92,6 +95,73 @@ fn verify_signature(
         _ => None,
     };
     Ok(BodyChecks { chunks: verified.chunks, sha256 })
+}
+
+impl Context {
+    /// The call as that of who signed the form that came with it: a browser's upload carries its signature in fields, and
+    /// what is signed is the policy. Nothing for a form that is not signed.
+    ///
+    /// As with headers, `off` trusts the form of a key that nobody has issued.
+    pub async fn signed_by_form(&self, fields: Fields<'_>) -> Result<Option<Context>, Failure> {
+        let config = self.host.config();
+        match self.verify_form(fields, config.auth).await {
+            Ok(signer) => Ok(signer),
+            Err((signer, error)) if config.auth != AuthMode::Off && config.auth_soft => {
+                tracing::warn!(request_id = %self.request_id, caller = %self.caller.arn, %error, "would be refused");
+                Ok(signer)
+            }
+            Err((_, error)) => Err(from_answer(error.answer(fractus_sigv4::Dialect::S3))),
+        }
+    }
+
+    async fn verify_form(
+        &self,
+        fields: Fields<'_>,
+        mode: AuthMode,
+    ) -> Result<Option<Context>, (Option<Context>, SignatureError)> {
+        let signature = match PostSignature::parse(fields) {
+            Ok(signature) => signature,
+            Err(SignatureError::MissingToken) => return Ok(None),
+            Err(error) => return Err((None, error)),
+        };
+        let signer = self.called_by(&signature.credential.access_key, signature.credential.region).await;
+        let verified = check_lifetime(&signer, signature.token, mode).and_then(|()| {
+            match signer.caller.credential.as_deref().filter(|credential| credential.active) {
+                Some(credential) => {
+                    let names = signing_names(&signer);
+                    let expected = Expectation::new(&names, signer.now());
+                    signature.verify(&credential.secret_access_key, &expected, &SIGNING_KEYS)
+                }
+                None if mode == AuthMode::Off => Ok(()),
+                None => Err(SignatureError::UnknownAccessKey { access_key: signer.caller.access_key_id.clone() }),
+            }
+        });
+        match verified {
+            Ok(()) => Ok(Some(signer)),
+            Err(error) => Err((Some(signer), error)),
+        }
+    }
+
+    /// The same call by the owner of this key, whom the head does not tell.
+    async fn called_by(&self, access_key: &str, region: &str) -> Context {
+        let caller = identity::of_key(&self.host, &self.world, access_key).await;
+        let mut world = self.world.clone();
+        world.account = caller.account.clone();
+        let region = Region::new(region).unwrap_or_else(|_| self.region.clone());
+        Context {
+            world,
+            region,
+            caller,
+            request_id: self.request_id.clone(),
+            host: self.host.clone(),
+            identity: self.identity.clone(),
+            head: self.head.clone(),
+            original_uri: self.original_uri.clone(),
+            peer: self.peer,
+            operation: self.operation,
+            cause: self.cause.clone(),
+        }
+    }
 }
 
 /// The head as the caller signed it.

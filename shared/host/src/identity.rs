@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use memchr::memmem;
 use parking_lot::Mutex;
@@ -22,6 +23,7 @@ use crate::host::Host;
 
 /// The header that names a lane.
 pub const LANE_HEADER: &str = "x-fractus-lane";
+static LANE: HeaderName = HeaderName::from_static(LANE_HEADER);
 
 /// What the head of a request says of who and where it is.
 pub(crate) struct Identity {
@@ -90,15 +92,15 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn of(head: &'a Parts) -> Self {
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let credential = match header("authorization") {
+        let header = |name: &HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let credential = match header(&AUTHORIZATION) {
             Some(authorization) => credential_part(authorization),
             None => head.uri.query().filter(|query| query.contains("Credential=") || query.contains("AWSAccessKeyId=")),
         };
         Facts {
             credential: credential.unwrap_or_default(),
             host: host_name(head),
-            lane: header(LANE_HEADER).unwrap_or_default(),
+            lane: header(&LANE).unwrap_or_default(),
         }
     }
 }
@@ -164,6 +166,12 @@ fn lane_of(facts: &Facts<'_>, key_lane: Option<&str>) -> Result<Lane, Failure> {
             Failure::new("InvalidLane", 400, message)
         }),
     }
+}
+
+/// Who calls with this key in a world; the lane that the key may name is the caller's to choose and not looked at.
+pub(crate) async fn of_key(host: &Host, world: &World, access_key: &str) -> Arc<Caller> {
+    let (key, _) = split_key(access_key);
+    Arc::new(caller(host, &world.lane, world.partition.as_str(), key).await.0)
 }
 
 /// The caller behind a key, and whether that holds until credentials change.

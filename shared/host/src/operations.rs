@@ -129,8 +129,9 @@ where
     F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
 {
     fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> BoxFuture<'a, Result<Box<dyn Shape>, Failure>> {
-        let mut input = Op::Input::default();
-        if let Err(failure) = read(&mut input) {
+        // In a box: inputs are large, and go from hand to hand on their way into the handler.
+        let mut input = Box::new(Op::Input::default());
+        if let Err(failure) = read(&mut *input) {
             return Box::pin(std::future::ready(Err(failure)));
         }
         let wanted = match &self.access {
@@ -141,7 +142,7 @@ where
             if cx.evaluates_policies() {
                 cx.authorize(&wanted?).await?;
             }
-            match self.handler.handle(&self.service, cx, input).await {
+            match self.handler.handle(&self.service, cx, *input).await {
                 Ok(output) => Ok(Box::new(output) as Box<dyn Shape>),
                 Err(error) => Err(error.into()),
             }

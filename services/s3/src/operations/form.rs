@@ -94,6 +94,8 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
     let mut form = Multipart::with_constraints(chunks, boundary, Constraints::new().size_limit(limits));
     let (fields, file) = read_fields(&mut form).await?;
     let file_name = file.file_name().unwrap_or_default().to_owned();
+    let signer = cx.signed_by_form(Fields(&fields)).await.map_err(|failure| Error::Other(Box::new(failure)))?;
+    let cx = signer.as_ref().unwrap_or(cx);
     let sizes = check_policy(cx, &fields, &bucket)?;
     let key = Fields(&fields).get("key").filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| {
@@ -105,11 +107,8 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
     })?;
     let key = key.replace("${filename}", &file_name);
     names::check_key(&key)?;
-    let access = access::to_object(cx, &bucket, &key, "s3:PutObject");
-    // A form that carries a signature is its signer's; one without is everybody's.
-    if Fields(&fields).get("policy").is_none() {
-        cx.authorize(&access).await.map_err(|_| Error::AccessDenied)?;
-    }
+    let wanted_access = access::to_object(cx, &bucket, &key, "s3:PutObject");
+    cx.authorize(&wanted_access).await.map_err(|_| Error::AccessDenied)?;
     let wanted = put::Request {
         bucket: bucket.clone(),
         key: key.clone(),

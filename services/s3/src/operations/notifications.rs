@@ -121,7 +121,7 @@ fn filter_rules(filter: Option<api::NotificationConfigurationFilter>) -> Result<
     Ok((prefix.filter(|text| !text.is_empty()), suffix.filter(|text| !text.is_empty())))
 }
 
-/// Replaces the configuration; every destination gets a test message.
+/// Replaces the configuration. New destinations must be there, and get a test message, unless the caller asks for neither.
 pub async fn put(
     s3: &S3,
     cx: &Context,
@@ -134,15 +134,23 @@ pub async fn put(
         .collect::<Result<Vec<_>>>()?;
     check_no_overlap(&targets)?;
     let (scope, now) = (scope(cx), cx.now());
+    let owner = input.expected_bucket_owner.as_deref();
+    let validates = !input.skip_destination_validation.unwrap_or(false);
+    if validates {
+        let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+        targets.iter().try_for_each(|target| check_region(target, &bucket.region))?;
+        s3.destinations.check(cx, &targets).await?;
+    }
     let _sent = s3
         .store
         .write(|tx| {
             let mut sent = Vec::new();
-            let mut bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let mut bucket = objects::bucket(tx, &scope, &input.bucket, owner)?;
             for target in &targets {
                 check_region(target, &bucket.region)?;
                 let known = bucket.notifications.targets.iter().any(|known| known.arn == target.arn);
-                if !known {
+                // The message is a part of the validation.
+                if !known && validates {
                     let message = test_message(&now.date_time_millis(), &bucket.name, &cx.request_id, &s3.host_id);
                     sent.push(notify::send(tx, s3, cx, &bucket, &target.arn, message, now)?);
                 }

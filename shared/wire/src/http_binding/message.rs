@@ -217,16 +217,17 @@ fn has_structured_body(format: &dyn BodyFormat, root: &Root) -> bool {
 }
 
 fn write_message(format: &dyn BodyFormat, root: &Root, shape: &mut dyn Shape) -> Result<Written, WriteError> {
-    let mut bound = Bound::default();
-    let bytes = if has_structured_body(format, root) {
-        let shape = &*shape;
-        format.write_body(root, &mut |body| {
-            bound = write_bound(shape, body)?;
-            Ok(bound.body_written)
-        })?
+    let (mut bound, bytes) = if has_structured_body(format, root) {
+        let mut bound = None;
+        let bytes = format.write_body(root, &mut |body| {
+            let written = write_bound(&*shape, body)?;
+            let body_written = written.body_written;
+            bound = Some(written);
+            Ok(body_written)
+        })?;
+        (bound.unwrap_or_default(), bytes)
     } else {
-        bound = write_bound(shape, &mut XmlWriter::nowhere())?;
-        Vec::new()
+        (write_bound(shape, &mut XmlWriter::nowhere())?, Vec::new())
     };
     if let Some(stream) = streamed_member(root.schema) {
         let (body, content_type) = stream_out(format, stream, shape.take_payload())?;

@@ -13,7 +13,7 @@ use crate::schema::{Kind, Location, Member, Schema, TimestampFormat};
 use crate::shape::{Shape, WriteError, Writer};
 
 /// What was bound, besides the body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Bound {
     pub headers: HeaderMap,
     /// Parameters that members name, and those of a map member, which yield to them.
@@ -25,6 +25,23 @@ pub(crate) struct Bound {
     pub raw_payload: Option<Vec<u8>>,
     /// The payload or a member of the body was written.
     pub body_written: bool,
+}
+
+/// How many headers are made room for at once: more than most answers have, with those that are added to every one.
+const HEADERS: usize = 24;
+
+impl Default for Bound {
+    fn default() -> Self {
+        Bound {
+            headers: HeaderMap::with_capacity(HEADERS),
+            query: Vec::new(),
+            query_map: Vec::new(),
+            labels: Vec::new(),
+            status: None,
+            raw_payload: None,
+            body_written: false,
+        }
+    }
 }
 
 /// The writer at the top of a message: each member goes where it is bound.

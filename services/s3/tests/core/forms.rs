@@ -1,0 +1,89 @@
+//! Browser forms: whose signature is right is let in as that caller.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fractus_host::config::AuthMode;
+use fractus_sigv4::KeyCache;
+use fractus_testkit::Stack;
+use http::Request;
+
+use crate::{bucket, client_of, plain, read, s3, text};
+
+const POLICY: &str = r#"{"expiration": "2026-01-02T00:00:00Z", "conditions": [
+    {"bucket": "bucket"}, ["starts-with", "$key", "in/"], ["starts-with", "$x-amz-", ""],
+    ["starts-with", "$AWSAccessKeyId", ""], ["starts-with", "$signature", ""]]}"#;
+
+fn v4(key: &str, secret: &str) -> Vec<(&'static str, String)> {
+    let policy = STANDARD.encode(POLICY);
+    let signature = KeyCache::with_capacity(1).get(secret, "20260101", "us-east-1", "s3").sign(policy.as_bytes());
+    vec![
+        ("key", "in/k".into()),
+        ("x-amz-algorithm", "AWS4-HMAC-SHA256".into()),
+        ("x-amz-credential", format!("{key}/20260101/us-east-1/s3/aws4_request")),
+        ("x-amz-date", "20260101T000000Z".into()),
+        ("policy", policy),
+        ("x-amz-signature", String::from_utf8(signature.to_vec()).unwrap()),
+    ]
+}
+
+fn v2(key: &str, secret: &str) -> Vec<(&'static str, String)> {
+    let policy = STANDARD.encode(POLICY);
+    let signature = fractus_sigv4::sigv2::sign(secret, &policy);
+    vec![("key", "in/k".into()), ("AWSAccessKeyId", key.into()), ("policy", policy), ("signature", signature)]
+}
+
+async fn post(stack: &Stack, fields: &[(&'static str, String)], file: &str) -> (u16, String) {
+    let mut body = String::new();
+    for (name, value) in fields {
+        body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    body += &format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{file}\r\n--b--\r\n");
+    let request = Request::post("").header("content-type", "multipart/form-data; boundary=b");
+    let response = plain(stack, request, "/bucket", body).await;
+    (response.status().as_u16(), text(&response))
+}
+
+async fn stack(auth: AuthMode) -> Stack {
+    let stack = s3().auth(auth).frozen_at("2026-01-01T00:00:00Z").start().await;
+    bucket(&client_of(&stack), "bucket").await;
+    stack
+}
+
+#[tokio::test]
+async fn a_forms_signature_is_verified_where_signatures_are() {
+    let stack = stack(AuthMode::Signed).await;
+    for (fields, content) in [(v4("test", "test"), "by version 4"), (v2("test", "test"), "by version 2")] {
+        let (status, answer) = post(&stack, &fields, content).await;
+        assert_eq!(status, 204, "{answer}");
+        assert_eq!(read(&client_of(&stack), "in/k").await, content);
+    }
+    for fields in [v4("test", "wrong"), v2("test", "wrong")] {
+        let (status, answer) = post(&stack, &fields, "no").await;
+        assert_eq!(status, 403);
+        assert!(answer.contains("<Code>SignatureDoesNotMatch</Code>"), "{answer}");
+    }
+    let (status, answer) = post(&stack, &v4("AKIAIOSFODNN7EXAMPLE", "test"), "no").await;
+    assert_eq!(status, 403);
+    assert!(answer.contains("<Code>InvalidAccessKeyId</Code>"), "{answer}");
+    assert_eq!(read(&client_of(&stack), "in/k").await, "by version 2");
+}
+
+#[tokio::test]
+async fn a_form_that_nobody_signed_is_anonymous() {
+    let stack = stack(AuthMode::Off).await;
+    let (status, answer) = post(&stack, &[("key", "in/k".to_owned())], "no").await;
+    assert_eq!(status, 403, "the bucket is not public");
+    assert!(answer.contains("<Code>AccessDenied</Code>"), "{answer}");
+}
+
+#[tokio::test]
+async fn without_verification_a_policy_counts_and_a_signature_does_not() {
+    let stack = stack(AuthMode::Off).await;
+    assert_eq!(post(&stack, &v4("test", "wrong"), "taken").await.0, 204);
+    assert_eq!(read(&client_of(&stack), "in/k").await, "taken");
+    let mut fields = v4("test", "wrong");
+    fields[0].1 = "out/k".into();
+    let (status, answer) = post(&stack, &fields, "no").await;
+    assert_eq!(status, 403);
+    assert!(answer.contains("Policy Condition failed"), "{answer}");
+}
