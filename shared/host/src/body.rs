@@ -27,15 +27,19 @@ fn stalled() -> BodyError {
 }
 
 /// A request's body that gives up when it is silent for too long. The timer exists only while it waits.
+///
+/// What the connection has read already comes through at the second look, in the same turn of its task. A timer, whose
+/// making and dropping goes through a lock that all connections share, is therefore made at the second look in vain.
 pub(crate) struct TimedBody {
     incoming: Incoming,
     silence: Duration,
+    has_looked: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl TimedBody {
     pub fn new(incoming: Incoming, silence: Duration) -> Self {
-        TimedBody { incoming, silence, timer: None }
+        TimedBody { incoming, silence, has_looked: false, timer: None }
     }
 }
 
@@ -47,7 +51,13 @@ impl Body for TimedBody {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.timer = None;
+                self.has_looked = false;
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Aborted(Box::new(error)))))
+            }
+            Poll::Pending if !self.has_looked => {
+                self.has_looked = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Pending => {
                 let silence = self.silence;

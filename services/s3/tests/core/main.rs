@@ -3,6 +3,7 @@
 
 mod destinations;
 mod forms;
+mod regions;
 mod uploads;
 
 use bytes::Bytes;
