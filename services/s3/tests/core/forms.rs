@@ -38,7 +38,7 @@ async fn post(stack: &Stack, fields: &[(&'static str, String)], file: &str) -> (
         body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     }
     body += &format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{file}\r\n--b--\r\n");
-    let request = Request::post("").header("content-type", "multipart/form-data; boundary=b");
+    let request = Request::builder().method("POST").header("content-type", "multipart/form-data; boundary=b");
     let response = plain(stack, request, "/bucket", body).await;
     (response.status().as_u16(), text(&response))
 }
