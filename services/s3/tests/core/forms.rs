@@ -9,12 +9,17 @@ use http::Request;
 
 use crate::{bucket, client_of, plain, read, s3, text};
 
-const POLICY: &str = r#"{"expiration": "2026-01-02T00:00:00Z", "conditions": [
-    {"bucket": "bucket"}, ["starts-with", "$key", "in/"], ["starts-with", "$x-amz-", ""],
-    ["starts-with", "$AWSAccessKeyId", ""], ["starts-with", "$signature", ""]]}"#;
+/// A policy with these conditions besides the bucket and the key.
+fn policy(more: &str) -> String {
+    STANDARD.encode(format!(
+        r#"{{"expiration": "2026-01-02T00:00:00Z", "conditions": [{{"bucket": "bucket"}}, ["starts-with", "$key", "in/"]{more}]}}"#
+    ))
+}
 
 fn v4(key: &str, secret: &str) -> Vec<(&'static str, String)> {
-    let policy = STANDARD.encode(POLICY);
+    let policy = policy(
+        r#", ["starts-with", "$x-amz-algorithm", ""], ["starts-with", "$x-amz-credential", ""], ["starts-with", "$x-amz-date", ""]"#,
+    );
     let signature = KeyCache::with_capacity(1).get(secret, "20260101", "us-east-1", "s3").sign(policy.as_bytes());
     vec![
         ("key", "in/k".into()),
@@ -27,7 +32,7 @@ fn v4(key: &str, secret: &str) -> Vec<(&'static str, String)> {
 }
 
 fn v2(key: &str, secret: &str) -> Vec<(&'static str, String)> {
-    let policy = STANDARD.encode(POLICY);
+    let policy = policy("");
     let signature = fractus_sigv4::sigv2::sign(secret, &policy);
     vec![("key", "in/k".into()), ("AWSAccessKeyId", key.into()), ("policy", policy), ("signature", signature)]
 }
