@@ -106,8 +106,9 @@ pub(crate) async fn collect(incoming: Incoming, limit_bytes: u64, silence: Durat
     if body.is_end_stream() {
         return Ok(first);
     }
-    // What the client announces is not yet what it sends: memory is taken as data comes.
-    let mut whole = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).clamp(first.len(), 64 * 1024));
+    // What the client announces is not yet what it sends: memory is taken as data comes. (No clamp: the first piece may be
+    // larger than what is taken beforehand.)
+    let mut whole = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).min(64 * 1024).max(first.len()));
     whole.extend_from_slice(&first);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
