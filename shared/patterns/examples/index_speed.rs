@@ -1,4 +1,4 @@
-//! How the rate of matching depends on the number of rules: `cargo run --release -p fractus-patterns --example speed`.
+//! How the rate of matching depends on the number of rules: `cargo run --release -p fractus-patterns --example index_speed`.
 //!
 //! Each line is a family of rules, every rule with a pattern of its own, of which an event matches one at most. The
 //! event is read anew each time. The columns are events per second with 10, 1,000 and 10,000 rules, and the rate with
