@@ -72,7 +72,10 @@ def ask(method, host, path, body=None):
     """The Host header says the bucket; the connection goes to the stack, whatever the machine resolves."""
     url = urllib.parse.urlsplit(endpoint())
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
-    connection.request(method, path, body=body, headers={"Host": f"{host}:{url.port}"})
+    # Who sends no credentials reads public buckets only; what the signature says is not checked here.
+    signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=" + "0" * 64
+    headers = {"Host": f"{host}:{url.port}", "Authorization": signed, "X-Amz-Date": "20260101T000000Z", "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}
+    connection.request(method, path, body=body, headers=headers)
     answer = connection.getresponse()
     content = answer.read()
     connection.close()
