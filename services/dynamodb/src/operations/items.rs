@@ -177,23 +177,30 @@ pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: api::PutItemInput) ->
     })
 }
 
+/// A write's condition is given by an expression or by the legacy parameters, never by both.
+fn check_condition_mixing<E, O>(expected: &Option<E>, operator: &Option<O>, expression: &Option<String>) -> Result<()> {
+    let legacy_parameters = present(&[("Expected", expected.is_some()), ("ConditionalOperator", operator.is_some())]);
+    let expressions = present(&[("ConditionExpression", expression.is_some())]);
+    Ok(legacy::check_mixing(&legacy_parameters, &expressions)?)
+}
+
+/// The condition of a put or a delete, whichever way it was given.
+fn guarded_by(conditions: Conditions, mut forms: Forms<'_>, expression: Option<&str>) -> Result<Guarded> {
+    let bound = forms.condition(ExpressionKind::Condition, expression)?;
+    Ok(guarded(conditions, forms, bound)?.0)
+}
+
 pub(super) fn prepare_put(dynamodb: &DynamoDb, input: api::PutItemInput) -> Result<(Item, Guarded)> {
-    let legacy_parameters = present(&[
-        ("Expected", input.expected.is_some()),
-        ("ConditionalOperator", input.conditional_operator.is_some()),
-    ]);
-    let expressions = present(&[("ConditionExpression", input.condition_expression.is_some())]);
-    legacy::check_mixing(&legacy_parameters, &expressions)?;
+    check_condition_mixing(&input.expected, &input.conditional_operator, &input.condition_expression)?;
     let item = item_from_api(input.item)?;
     check::item(&item)?;
-    let mut forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
-    let bound = forms.condition(ExpressionKind::Condition, input.condition_expression.as_deref())?;
+    let forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
     let conditions = Conditions {
         expected: input.expected,
         operator: input.conditional_operator,
         on_failure: input.return_values_on_condition_check_failure,
     };
-    let (guarded, _) = guarded(conditions, forms, bound)?;
+    let guarded = guarded_by(conditions, forms, input.condition_expression.as_deref())?;
     Ok((item, guarded))
 }
 
@@ -220,21 +227,15 @@ fn key_of(table: &Table, key: &Item) -> Result<KeyBytes> {
 }
 
 pub(super) fn prepare_delete(dynamodb: &DynamoDb, input: api::DeleteItemInput) -> Result<(Item, Guarded)> {
-    let legacy_parameters = present(&[
-        ("Expected", input.expected.is_some()),
-        ("ConditionalOperator", input.conditional_operator.is_some()),
-    ]);
-    let expressions = present(&[("ConditionExpression", input.condition_expression.is_some())]);
-    legacy::check_mixing(&legacy_parameters, &expressions)?;
+    check_condition_mixing(&input.expected, &input.conditional_operator, &input.condition_expression)?;
     let key = item_from_api(input.key)?;
-    let mut forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
-    let bound = forms.condition(ExpressionKind::Condition, input.condition_expression.as_deref())?;
+    let forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
     let conditions = Conditions {
         expected: input.expected,
         operator: input.conditional_operator,
         on_failure: input.return_values_on_condition_check_failure,
     };
-    let (guarded, _) = guarded(conditions, forms, bound)?;
+    let guarded = guarded_by(conditions, forms, input.condition_expression.as_deref())?;
     Ok((key, guarded))
 }
 
