@@ -13,7 +13,7 @@ use crate::warnings::Warnings;
 use crate::{BusConfig, BusError, BusState};
 
 /// A process's place on the bus; clones share it. When the last clone is gone, so is the connection; a consumption, an
-/// announcement and an outbox hold one each.
+/// announcement, a directory and an outbox hold one each.
 #[derive(Clone)]
 pub struct Bus {
     pub(crate) inner: Arc<Inner>,

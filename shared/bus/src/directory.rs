@@ -59,8 +59,7 @@ impl Bus {
         let watching = Watching {
             present: self.subscribe(Publishers::Any, Hears::EveryReplica),
             gone: self.subscribe(Publishers::Any, Hears::EveryReplica),
-            service: self.service().to_owned(),
-            bus: self.inner.connection.clone(),
+            bus: self.clone(),
             known: HashMap::new(),
             silence: self.inner.config.heartbeat * 3 + Duration::from_secs(1),
             sender,
@@ -74,8 +73,8 @@ impl Bus {
 struct Watching {
     present: Subscription<Presence>,
     gone: Subscription<Gone>,
-    service: String,
-    bus: crate::connection::Connection,
+    /// Held so that the connection lives as long as the watch does.
+    bus: Bus,
     known: HashMap<(String, String), (Presence, Stopwatch)>,
     silence: Duration,
     sender: watch::Sender<Replicas>,
@@ -114,8 +113,8 @@ impl Watching {
 
     /// Asks all to say that they are there, by an announcement of theirs that everybody hears.
     fn ask(&self) {
-        let Ok(live) = self.bus.now() else { return };
-        let subject = crate::announce::WHO_IS_THERE.replace('*', &self.service);
+        let Ok(live) = self.bus.live() else { return };
+        let subject = crate::announce::WHO_IS_THERE.replace('*', self.bus.service());
         let _ = crate::events::send_now(&live, subject, async_nats::HeaderMap::new(), Bytes::new());
     }
 
