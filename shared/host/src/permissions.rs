@@ -133,13 +133,11 @@ async fn ask(cx: &Context) -> Result<(CompiledPolicies, bool), Failure> {
         principal: credential.role.clone().unwrap_or_else(|| credential.principal.clone()),
         managed: credential.session_policy_arns.clone(),
     };
-    let answer = cx.host.bus().call(ISSUER_OF_LONG_TERM_KEYS, &question, &cx.cause()).await;
-    let is_answered = answer.is_ok();
-    let found = answer.unwrap_or_else(|error| {
-        // Nobody who could allow it is there; what a resource's own policy allows still holds.
-        tracing::warn!(%error, principal = %question.principal, "the caller's policies are not known");
-        PrincipalPolicies::default()
-    });
+    // A root has no policies, so whom it has federated has those of the session alone.
+    let (found, is_answered) = match question.principal.resource == "root" && question.managed.is_empty() {
+        true => (PrincipalPolicies::default(), true),
+        false => look_up(cx, &question).await,
+    };
     let has_session = !(credential.session_policies.is_empty() && credential.session_policy_arns.is_empty());
     let inline = credential.session_policies.iter().enumerate();
     let inline =
@@ -154,6 +152,18 @@ async fn ask(cx: &Context) -> Result<(CompiledPolicies, bool), Failure> {
         tags: found.tags,
     };
     Ok((policies, is_answered))
+}
+
+/// Asks whoever keeps identities; the second part says whether an answer came.
+async fn look_up(cx: &Context, question: &LookUpPolicies) -> (PrincipalPolicies, bool) {
+    match cx.host.bus().call(ISSUER_OF_LONG_TERM_KEYS, question, &cx.cause()).await {
+        Ok(found) => (found, true),
+        Err(error) => {
+            // Nobody who could allow it is there; what a resource's own policy allows still holds.
+            tracing::warn!(%error, principal = %question.principal, "the caller's policies are not known");
+            (PrincipalPolicies::default(), false)
+        }
+    }
 }
 
 /// A stored policy that cannot be read must not silently allow or deny.

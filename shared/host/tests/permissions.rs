@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use fractus_aws::{AccountId, Lane};
-use fractus_bus::contracts::{Cause, PolicyChanged};
+use fractus_bus::contracts::{Cause, CredentialKind, PolicyChanged};
 use fractus_bus::{Bus, BusConfig};
 use fractus_host::config::AuthMode;
 use fractus_host::{LookUpPolicies, NamedPolicy, PrincipalPolicies};
@@ -54,6 +54,23 @@ async fn without_identities_only_a_resource_s_policy_allows() {
         .to_string(),
     );
     assert_eq!(refusal(&reader, "x").await, None);
+}
+
+#[tokio::test]
+async fn whom_a_root_has_federated_may_do_what_the_session_s_policies_say() {
+    let toy: Arc<Toy> = Arc::default();
+    let stack = stack(&toy).auth(AuthMode::Enforced).start().await;
+    let key = know_key(&toy, &stack, Duration::from_secs(3_600));
+    if let Some(credential) = &mut *toy.known.lock() {
+        credential.kind = CredentialKind::FederatedUser;
+        credential.principal = "arn:aws:sts::123456789012:federated-user/ann".parse().unwrap();
+        credential.role = Some("arn:aws:iam::123456789012:root".parse().unwrap());
+        credential.session_policies = vec![allow("arn:aws:toy:*:*:echo/allowed")];
+    }
+    let ann = client(&stack).with_keys(&key, toy::KNOWN_SECRET, Some("the-token"));
+    assert_eq!(refusal(&ann, "allowed").await, None);
+    let refused = refusal(&ann, "another").await.unwrap();
+    assert!(refused.contains("no session policy allows"), "{refused}");
 }
 
 #[tokio::test]

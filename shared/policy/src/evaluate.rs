@@ -6,7 +6,7 @@
 
 use crate::document::{Effect, Policy};
 use crate::matching::Request;
-use crate::principal::{Grant, PrincipalKind};
+use crate::principal::Grant;
 
 /// A policy with the name by which explanations speak of it: its ARN or its inline name.
 #[derive(Clone, Copy, Debug)]
@@ -196,7 +196,7 @@ impl<'a> Policies<'a> {
 
     /// What the principal's own account says. Its root user needs no policy.
     fn by_identity(&self, request: &Request<'_>) -> Verdict<'a> {
-        let root = request.principal.kind() == PrincipalKind::Root;
+        let root = request.principal.has_rights_of_root();
         let allowed = allows(Layer::Identity, self.identity, request);
         if allowed.is_none() && !root {
             return Verdict::NotAllowed(Layer::Identity);

@@ -92,6 +92,16 @@ impl Principal {
         self.kind
     }
 
+    /// Whether no policy need allow it what its account may: the root user, and whom the root user has federated (only the
+    /// session's own policies limit that one).
+    pub fn has_rights_of_root(&self) -> bool {
+        match self.kind {
+            PrincipalKind::Root => true,
+            PrincipalKind::FederatedUser => self.issuer.as_ref().is_some_and(|issuer| issuer.ends_with(":root")),
+            _ => false,
+        }
+    }
+
     /// The ARN, a service's name, an identity provider's, or `anonymous`: what messages show.
     pub fn name(&self) -> &str {
         &self.name

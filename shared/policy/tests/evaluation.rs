@@ -17,6 +17,11 @@ fn policy(statements: &str) -> Policy {
     Policy::parse(&format!(r#"{{"Version": "2012-10-17", "Statement": [{statements}]}}"#)).unwrap()
 }
 
+fn federated(by: &str) -> Principal {
+    let (session, issuer) = ("arn:aws:sts::111111111111:federated-user/bob", format!("arn:aws:iam::111111111111:{by}"));
+    Principal::federated_user(session, issuer, "111111111111")
+}
+
 fn ann() -> Principal {
     Principal::user(ANN, "111111111111").with_unique_id("AIDAEXAMPLEEXAMPLEANN")
 }
@@ -138,6 +143,10 @@ fn within_an_account() {
         (Setup { identity: Some(ALLOW), rcp: Some(OTHER), ..none }, ann(), no("resource control policy")),
         (Setup { identity: Some(ALLOW), endpoint: Some(OTHER), ..none }, ann(), no("VPC endpoint policy")),
         (Setup { scp: Some(OTHER), ..none }, root, no("service control policy")),
+        // Whom the root has federated may do what the session's policies say; whom a user has, what both say.
+        (Setup { session: Some(ALLOW), ..none }, federated("root"), "allowed".into()),
+        (Setup { session: Some(OTHER), ..none }, federated("root"), no("session policy")),
+        (Setup { session: Some(ALLOW), ..none }, federated("user/ann"), no("identity-based policy")),
         // A trust policy must allow, whatever the identity's policies say.
         (Setup { identity: Some(ALLOW), required: true, ..with(OTHER) }, ann(), no("role trust policy")),
         (Setup { required: true, ..with(&to_ann) }, ann(), "allowed".into()),
