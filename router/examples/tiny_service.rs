@@ -2,7 +2,7 @@
 //! Tests and benchmarks use it.
 //!
 //! It answers every request with `<name> <pid> <clock> <path>`, a request whose path is `/fixed` with a fixed body, and
-//! ends at once on `/crash`. It takes connections that are handed over, and sends back what is foreign.
+//! ends at once on `/crash`, and tells on `/config` which file it was given. It takes connections that are handed over, and sends back what is foreign.
 
 #![allow(
     clippy::unwrap_used,
@@ -90,6 +90,7 @@ async fn answer(tiny: Arc<Tiny>, request: Request<Incoming>) -> Result<Answer, I
             *tiny.clock.lock().unwrap() = String::from_utf8_lossy(&body).into_owned();
             "{}".to_owned()
         }
+        "/config" => std::env::var("FRACTUS_CONFIG").unwrap_or_default(),
         "/_fractus/ready" | "/_fractus/reset" => "{}".to_owned(),
         "/_fractus/state" if parts.method == "GET" => format!("state of {}", tiny.name),
         "/_fractus/state" => {

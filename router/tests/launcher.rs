@@ -130,6 +130,16 @@ async fn a_service_starts_with_its_first_request_and_again_when_it_dies() {
     .await;
 }
 
+#[tokio::test]
+async fn services_are_given_the_configuration_file_that_was_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    std::fs::write(&file, "auth = \"signed\"\n").unwrap();
+    let stack = Stack::start(&["sqs"], &["--config", file.to_str().unwrap()]).await;
+    let answer = stack.call("sqs", "/config").await;
+    assert!(answer.ends_with(file.to_str().unwrap()), "{answer}");
+}
+
 /// A connection that breaks without an answer is what clients try again; an answer is never an error.
 #[tokio::test]
 async fn no_client_is_told_of_a_death() {

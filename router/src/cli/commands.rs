@@ -147,8 +147,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, BoxError> {
             let config = configured(&asked.listen)?;
             start_log(&config.log);
             raise_file_limit();
-            let Up { services, eager, programs, .. } = asked;
-            up::up(&config, Asked { services, eager, programs }, told_to_stop()?).await?;
+            let Up { services, eager, programs, listen } = asked;
+            let config_file = listen.config.map(std::path::absolute).transpose()?;
+            up::up(&config, Asked { services, eager, programs, config_file }, told_to_stop()?).await?;
         }
         Command::Router(asked) => {
             let config = configured(&asked)?;

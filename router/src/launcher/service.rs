@@ -271,6 +271,9 @@ impl Supervisor {
         if let Some(url) = &settings.nats_url {
             command.env("FRACTUS_NATS_URL", url);
         }
+        if let Some(file) = &settings.config_file {
+            command.env("FRACTUS_CONFIG", file);
+        }
         match &settings.data_dir {
             Some(folder) => {
                 let folder = folder.join(&self.managed.name);

@@ -15,6 +15,8 @@ pub struct LaunchSettings {
     /// The router, as services reach it.
     pub router_url: String,
     pub nats_url: Option<String>,
+    /// The configuration file that was named; services read their own settings in it.
+    pub config_file: Option<PathBuf>,
     /// Start every service at once.
     pub eager: bool,
 }

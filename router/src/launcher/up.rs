@@ -46,6 +46,8 @@ pub struct Asked {
     pub eager: bool,
     /// Where the services' programs are; none: beside this one.
     pub programs: Option<PathBuf>,
+    /// The configuration file that was named on the command line; absolute.
+    pub config_file: Option<PathBuf>,
 }
 
 /// Runs a stack until `stop` completes.
@@ -68,6 +70,7 @@ pub async fn up(config: &Config, asked: Asked, stop: impl Future<Output = ()>) -
         data_dir: config.data_dir.clone(),
         router_url: format!("http://127.0.0.1:{port}"),
         nats_url: nats_url.clone(),
+        config_file: asked.config_file,
         eager: asked.eager,
     });
     let authority = config.data_dir.as_ref().map(|folder| folder.join("tls"));
