@@ -166,7 +166,8 @@ async fn dead_letters_go_and_come_back_by_a_move_task() {
     let policy = format!(r#"{{"deadLetterTargetArn":"{dead_arn}","maxReceiveCount":"1"}}"#);
     let url = queue(&client, "q", &[("RedrivePolicy", &policy)]).await;
     send(&client, &url, "poison").await;
-    assert_eq!(receive(&client, &url, 10, 0).await.len(), 1);
+    let first = receive(&client, &url, 10, 0).await;
+    assert_eq!(bodies(&first), ["poison"]);
     stack.clock().advance(Duration::from_secs(30));
     assert_eq!(receive(&client, &url, 10, 0).await, []);
     assert_eq!(attribute(&client, &dead, "ApproximateNumberOfMessages").await, "1");
@@ -177,6 +178,7 @@ async fn dead_letters_go_and_come_back_by_a_move_task() {
     })
     .await;
     assert_eq!(bodies(&back), ["poison"]);
+    assert_ne!(replay_of(&back), replay_of(&first), "what is moved back is a new message");
     let list = api::ListMessageMoveTasksInput { source_arn: dead_arn, max_results: None };
     let status = wait_for("the task has ended", || async {
         let tasks = client.call(api::ListMessageMoveTasks, list.clone()).await.unwrap().results.unwrap();

@@ -149,11 +149,21 @@ pub enum Step {
 }
 
 /// Moves up to `limit` messages of a running task, or ends it.
-pub fn step(tx: &mut Transaction<'_>, scope: &Scope, handle: &Handle, limit: usize, now: Timestamp) -> Result<Step> {
+///
+/// What is moved counts as a new message: it has a new id, and its time in the queue begins anew.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html>
+pub fn step(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    handle: &Handle,
+    limit: usize,
+    new_id: &dyn Fn() -> String,
+    now: Timestamp,
+) -> Result<Step> {
     let Some(mut task) = tx.get(&MOVE_TASKS, scope, &handle.key())? else { return Ok(Step::Ended) };
     let source = tx.get_shared(&QUEUES, scope, &(queue_name(&handle.source_arn),))?;
     let outcome = match (&task.status, source) {
-        (MoveStatus::Running, Some(source)) => move_some(tx, scope, &source, &task, limit, now)?,
+        (MoveStatus::Running, Some(source)) => move_some(tx, scope, &source, &task, limit, new_id, now)?,
         (MoveStatus::Running, None) => Err("AWS.SimpleQueueService.NonExistentQueue".to_owned()),
         _ => Ok(0),
     };
@@ -184,6 +194,7 @@ fn move_some(
     source: &Queue,
     task: &MoveTask,
     limit: usize,
+    new_id: &dyn Fn() -> String,
     now: Timestamp,
 ) -> Result<Result<usize, String>> {
     messages::with_counters(tx, scope, source, |tx, counts| {
@@ -206,7 +217,7 @@ fn move_some(
             let standing = messages::standing(tx, scope, source, place)?;
             messages::remove(tx, scope, source, counts, place, &message, &standing, now)?;
             // Back at work: it is counted and dated anew.
-            let fresh = Message { dead_letter_source_arn: None, ..message };
+            let fresh = Message { id: new_id(), dead_letter_source_arn: None, ..message };
             dead_letter::transfer(tx, scope, &target, now, fresh, History::default(), now)?;
             moved += 1;
         }
