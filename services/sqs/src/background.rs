@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fractus_aws::{AccountId, Lane, Partition, Region, World};
-use fractus_clock::Clock;
+use fractus_aws::{Region, World};
 use fractus_store::{Collection, Key, Order, PrefixOf, Range, Scope, Transaction};
 
 use crate::error::{Error, Result};
@@ -17,8 +16,6 @@ use crate::store::{
     QUEUES, READY, RUNNING_MOVES, STANDINGS, TENANT_READY, TENANTS,
 };
 
-/// How often the janitor looks round, in real time: it frees memory, it changes nothing that a caller sees.
-const ROUND_EVERY: Duration = Duration::from_secs(5);
 /// The most records one transaction clears, so that it never holds up a request for long.
 const CLEARED_AT_ONCE: usize = 500;
 /// The most queues one page of a round looks at.
@@ -27,18 +24,9 @@ const QUEUES_AT_ONCE: usize = 100;
 /// Starts the janitor, and takes up the move tasks that a crash or a restart has interrupted.
 pub fn start(sqs: &Arc<Sqs>) {
     let janitor = Arc::clone(sqs);
-    sqs.host.spawn("janitor", async move {
-        let draining = janitor.host.draining();
-        loop {
-            tokio::select! {
-                () = draining.cancelled() => return,
-                () = Clock::real().sleep(ROUND_EVERY) => {}
-                () = janitor.discarded.notified() => {}
-            }
-            if let Err(error) = clean_up(&janitor).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cleaning up failed; it is tried again");
-            }
-        }
+    sqs.host.janitor(&sqs.discarded, move || {
+        let sqs = Arc::clone(&janitor);
+        async move { clean_up(&sqs).await }
     });
     let resuming = Arc::clone(sqs);
     sqs.host.spawn("resume move tasks", async move {
@@ -48,29 +36,15 @@ pub fn start(sqs: &Arc<Sqs>) {
     });
 }
 
-/// The worlds and regions in which a collection holds anything.
-async fn places(sqs: &Sqs, collection: &str) -> Result<Vec<(World, Region)>> {
-    let spaces = sqs.store.collections(0).await?;
-    let found = spaces.into_iter().filter(|space| space.collection == collection).filter_map(|space| {
-        let world = World {
-            lane: Lane::new(&space.lane).ok()?,
-            partition: Partition::parse(&space.partition)?,
-            account: AccountId::new(&space.account).ok()?,
-        };
-        Some((world, Region::new(&space.region).ok()?))
-    });
-    Ok(found.collect())
-}
-
 /// One round: every discarded space is emptied, every queue's expired messages go.
 pub async fn clean_up(sqs: &Sqs) -> Result<()> {
-    for (world, region) in places(sqs, DISCARDED.name()).await? {
+    for (world, region) in sqs.host.places(DISCARDED.name()).await? {
         let scope = Scope::regional(&world, &region);
         while sqs.store.write(|tx| clear_discarded(tx, &scope)).await? {
             tokio::task::yield_now().await;
         }
     }
-    for (world, region) in places(sqs, QUEUES.name()).await? {
+    for (world, region) in sqs.host.places(QUEUES.name()).await? {
         let scope = Scope::regional(&world, &region);
         let now = sqs.host.clocks().lane(world.lane.as_str()).now();
         let mut after = String::new();
@@ -170,7 +144,8 @@ async fn move_all(sqs: &Sqs, world: &World, region: &Region, handle: &Handle) ->
     let at_once = rate.map_or(MOVED_AT_ONCE, |rate| MOVED_AT_ONCE.min(rate as usize));
     loop {
         let now = clock.now();
-        match sqs.store.write(|tx| move_task::step(tx, &scope, handle, at_once, now)).await? {
+        let new_id = || sqs.host.random().uuid();
+        match sqs.store.write(|tx| move_task::step(tx, &scope, handle, at_once, &new_id, now)).await? {
             Step::Ended => return Ok(()),
             Step::Moved(moved) => {
                 // Which queues they went to is the messages' affair; whoever waits looks again.
@@ -191,7 +166,7 @@ async fn move_all(sqs: &Sqs, world: &World, region: &Region, handle: &Handle) ->
 }
 
 async fn resume_move_tasks(sqs: &Sqs) -> Result<()> {
-    for (world, region) in places(sqs, RUNNING_MOVES.name()).await? {
+    for (world, region) in sqs.host.places(RUNNING_MOVES.name()).await? {
         let scope = Scope::regional(&world, &region);
         let handles: Vec<Handle> = sqs
             .store

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use fractus_aws::{AccountId, Arn, World};
-use fractus_host::{Access, Context, Host, Operations, Service};
+use fractus_host::{Access, Context, Host, Operations, Service, Waker};
 use fractus_sqs_api as api;
 use fractus_store::{Scope, Store};
 use fractus_wire::Failure;
 use fractus_wire::validation::{Constraint, Violation};
 use futures::future::BoxFuture;
-use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::error::{self, Error, Result};
@@ -28,7 +27,7 @@ pub struct Sqs {
     pub waiters: Arc<Waiters>,
     pub quotas: Arc<Quotas>,
     /// Tells the janitor that a space was discarded.
-    pub discarded: Arc<Notify>,
+    pub discarded: Waker,
 }
 
 impl Sqs {
@@ -39,7 +38,7 @@ impl Sqs {
             waiters: Arc::default(),
             quotas: Arc::new(Quotas::new(config.fifo_quota)),
             config,
-            discarded: Arc::default(),
+            discarded: Waker::default(),
         }
     }
 }

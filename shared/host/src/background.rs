@@ -34,12 +34,16 @@ struct Lease {
 }
 
 /// Wakes a piece of background work before its time, when what it waits for may have changed.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Waker(Arc<Notify>);
 
 impl Waker {
     pub fn wake(&self) {
         self.0.notify_one();
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.0.notified().await;
     }
 }
 
@@ -52,7 +56,7 @@ impl Host {
         F: Fn(Lane) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Option<Timestamp>> + Send + 'static,
     {
-        let waker = Waker(Arc::new(Notify::new()));
+        let waker = Waker::default();
         let (host, woken) = (self.clone(), waker.0.clone());
         self.spawn(name, async move {
             let draining = host.draining();

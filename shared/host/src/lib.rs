@@ -31,6 +31,7 @@ mod faults;
 mod healthcheck;
 mod host;
 mod identity;
+mod janitor;
 mod launch;
 mod metrics;
 mod parent;

@@ -29,6 +29,6 @@ pub async fn purge(sqs: &Sqs, cx: &Context, input: api::PurgeQueueInput) -> Resu
             Ok(tx.put(&QUEUES, &target.scope, &(target.name.as_str(),), &queue)?)
         })
         .await?;
-    sqs.discarded.notify_one();
+    sqs.discarded.wake();
     Ok(api::PurgeQueueOutput::default())
 }

@@ -133,7 +133,7 @@ pub async fn delete(sqs: &Sqs, cx: &Context, input: api::DeleteQueueInput) -> Re
         })
         .await?;
     sqs.waiters.wake_all(&target.scope, &target.name);
-    sqs.discarded.notify_one();
+    sqs.discarded.wake();
     Ok(api::DeleteQueueOutput::default())
 }
 
