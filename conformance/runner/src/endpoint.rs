@@ -2,6 +2,7 @@
 //!
 //! Nothing is retried here and no answer is an error: what came back is for the caller to judge.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -86,6 +87,7 @@ pub struct Endpoint {
     keys: KeyCache,
     clock: Clock,
     answer_within: Duration,
+    requests: AtomicU64,
 }
 
 impl Endpoint {
@@ -110,6 +112,7 @@ impl Endpoint {
             keys: KeyCache::default(),
             clock: Clock::real(),
             answer_within,
+            requests: AtomicU64::new(0),
         })
     }
 
@@ -118,9 +121,15 @@ impl Endpoint {
         self.authority.as_str()
     }
 
+    /// How many requests were sent.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// Signs, sends, and waits for the whole answer.
     pub async fn send(&self, caller: &Caller, outgoing: Outgoing) -> Result<Answer, SendError> {
         let request = self.request(caller, outgoing)?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let whole = async {
             let answer = self.http.request(request).await.map_err(|error| SendError::Broken(Box::new(error)))?;
             let (head, body) = answer.into_parts();

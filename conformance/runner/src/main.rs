@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fractus_conformance::{effects, shapes};
+use fractus_conformance::{clients, effects, shapes};
 
 /// Judges an AWS endpoint from outside.
 #[derive(Parser)]
@@ -19,6 +19,8 @@ enum Command {
     Shapes(shapes::Arguments),
     /// Scenarios: did an operation do something that another call shows?
     Effects(effects::Arguments),
+    /// Stock AWS clients: do the AWS CLI, boto3 and the SDKs for JavaScript and Rust get along with it?
+    Clients(clients::Arguments),
     /// A server that answers nonsense of the right shape to everything: what no scenario may pass against.
     Stub(effects::StubArguments),
 }
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let ended = match arguments.command {
         Command::Shapes(arguments) => runtime.block_on(shapes::run(arguments)),
         Command::Effects(arguments) => runtime.block_on(effects::run(arguments)),
+        Command::Clients(arguments) => clients::run(&arguments),
         Command::Stub(arguments) => runtime.block_on(effects::run_stub(arguments)),
     };
     ended.unwrap_or_else(|error| fail(&*error))

@@ -12,12 +12,13 @@ pub fn load(name: &str) -> Result<Api, ModelError> {
     embedded::load(name)
 }
 
-/// The APIs asked for, or all of them.
-pub fn chosen(names_asked_for: &[String]) -> Result<Vec<Api>, ModelError> {
+/// The names asked for, or all of them; a name that no API has is an error.
+pub fn chosen(names_asked_for: &[String]) -> Result<Vec<&'static str>, ModelError> {
     if names_asked_for.is_empty() {
-        return names().map(load).collect();
+        return Ok(names().collect());
     }
-    names_asked_for.iter().map(|name| load(name)).collect()
+    let known = |name: &String| names().find(|known| known == name).ok_or_else(|| ModelError::Unknown(name.clone()));
+    names_asked_for.iter().map(known).collect()
 }
 
 #[cfg(test)]

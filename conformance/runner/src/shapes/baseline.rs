@@ -49,6 +49,27 @@ impl Baseline {
         falls
     }
 
+    /// The operations of one API of which a count has fallen.
+    pub fn fallen(&self, report: &ApiReport) -> Vec<String> {
+        let has_fallen = |(operation, was): (&String, &Counts)| {
+            let is = report.operations.get(operation).copied().unwrap_or_default();
+            let has = was.levels().iter().zip(is.levels()).any(|((_, was), (_, is))| is < *was);
+            has.then(|| operation.clone())
+        };
+        self.0.get(&report.api).into_iter().flatten().filter_map(has_fallen).collect()
+    }
+
+    /// Takes what has fallen in one run and not in a second from the second; the names of these operations.
+    pub fn mend(&self, report: &mut ApiReport, second: &ApiReport) -> Vec<String> {
+        let still = self.fallen(second);
+        let mended: Vec<String> = self.fallen(report).into_iter().filter(|name| !still.contains(name)).collect();
+        for name in &mended {
+            let counts = second.operations.get(name).copied().unwrap_or_default();
+            report.operations.insert(name.clone(), counts);
+        }
+        mended
+    }
+
     /// Takes the counts of what was run; operations that nobody answered are left out.
     pub fn take(&mut self, reports: &[ApiReport]) {
         for report in reports {
@@ -102,6 +123,17 @@ mod tests {
         assert_eq!(baseline.falls(&[]), Vec::<String>::new());
         let gone = ApiReport { api: "sqs".into(), ..ApiReport::default() };
         assert_eq!(baseline.falls(&[gone]).len(), 4);
+    }
+
+    #[test]
+    fn what_falls_once_and_not_twice_is_mended() {
+        let mut baseline = Baseline::default();
+        baseline.take(&[report(7)]);
+        let mut first = report(6);
+        assert_eq!(baseline.fallen(&first), ["SendMessage"]);
+        assert_eq!(baseline.mend(&mut first, &report(5)), Vec::<String>::new());
+        assert_eq!(baseline.mend(&mut first, &report(8)), ["SendMessage"]);
+        assert_eq!(baseline.falls(&[first]), Vec::<String>::new());
     }
 
     #[test]

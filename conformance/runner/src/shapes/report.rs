@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -25,6 +26,36 @@ pub struct ApiReport {
     pub unmade: u32,
     /// Calls of the set-up table that failed.
     pub set_up: Vec<String>,
+    /// Variants of what the endpoint does not have, as far as they were sent.
+    pub refusals: Refusals,
+}
+
+/// How quickly an endpoint says that it does not have what was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Refusals {
+    pub count: u32,
+    pub mean_ms: f64,
+    pub slowest_ms: f64,
+}
+
+impl Refusals {
+    pub fn add(&mut self, took: Duration) {
+        *self = self.with(Refusals { count: 1, mean_ms: millis(took), slowest_ms: millis(took) });
+    }
+
+    pub fn with(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        let total_ms = self.mean_ms * f64::from(self.count) + other.mean_ms * f64::from(other.count);
+        Refusals {
+            count,
+            mean_ms: if count == 0 { 0.0 } else { total_ms / f64::from(count) },
+            slowest_ms: self.slowest_ms.max(other.slowest_ms),
+        }
+    }
+}
+
+fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1000.0
 }
 
 /// A variant with findings.
@@ -125,4 +156,40 @@ pub fn table(reports: &[ApiReport]) -> String {
     }
     line("all", all);
     text
+}
+
+/// What was sent in all, and how quickly what is not there was refused.
+pub fn summary(reports: &[ApiReport], requests: u64, took: Duration) -> String {
+    let secs = took.as_secs_f64();
+    let mut text = format!("{requests} requests in {secs:.1} s: {:.0} a second\n", requests as f64 / secs.max(0.001));
+    let refusals = reports.iter().fold(Refusals::default(), |all, report| all.with(report.refusals));
+    if refusals.count > 0 {
+        let Refusals { count, mean_ms, slowest_ms } = refusals;
+        let _ = writeln!(
+            text,
+            "{count} of them about what is not there: {mean_ms:.1} ms each, {slowest_ms:.0} ms the slowest"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_added_up() {
+        let mut refusals = Refusals::default();
+        for ms in [1, 2, 6] {
+            refusals.add(Duration::from_millis(ms));
+        }
+        assert_eq!(refusals, Refusals { count: 3, mean_ms: 3.0, slowest_ms: 6.0 });
+        assert_eq!(refusals.with(Refusals::default()), refusals);
+        let report = ApiReport { refusals, ..ApiReport::default() };
+        let told = summary(&[report.clone(), report], 100, Duration::from_secs(2));
+        assert_eq!(
+            told,
+            "100 requests in 2.0 s: 50 a second\n6 of them about what is not there: 3.0 ms each, 6 ms the slowest\n"
+        );
+    }
 }

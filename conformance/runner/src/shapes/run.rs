@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
+use fractus_clock::Stopwatch;
 use fractus_models::Api;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
@@ -32,6 +34,8 @@ pub struct Run {
     pub seed: u64,
     /// A glob of ids; others are not sent.
     pub only: Option<String>,
+    /// Sends also what the endpoint does not have, and waits for its refusal.
+    pub sends_missing: bool,
     /// Tells this run's names from those of others.
     nonce: String,
     /// How a single variant is sent again, but for its id.
@@ -52,6 +56,8 @@ struct Service<'a> {
 
 enum Sent {
     Judged(Judgement, Option<Box<Failure>>),
+    /// The endpoint does not have the operation; how long it took to say so, where it was asked.
+    Missing(Option<Duration>),
     Unmade,
 }
 
@@ -66,6 +72,7 @@ impl Run {
             jobs: 16,
             seed: 1,
             only: None,
+            sends_missing: false,
             nonce: fractus_clock::Random::system().text(8, "abcdefghijklmnopqrstuvwxyz"),
             command,
         })
@@ -97,6 +104,10 @@ impl Run {
         while let Some((variant, sent)) = sending.next().await {
             match sent {
                 Sent::Unmade => report.unmade += 1,
+                Sent::Missing(took) => {
+                    report.add(&variant.operation, Counts::of(&Judgement::default(), variant.negative));
+                    took.into_iter().for_each(|took| report.refusals.add(took));
+                }
                 Sent::Judged(judgement, failure) => {
                     report.add(&variant.operation, Counts::of(&judgement, variant.negative));
                     report.fail(failure.map(|failure| *failure));
@@ -236,7 +247,7 @@ impl<'a> Service<'a> {
 
     async fn send(&self, variant: &Variant) -> Sent {
         if self.is_absent || !self.has(&variant.operation).await {
-            return Sent::Judged(Judgement::default(), None);
+            return self.send_missing(variant).await;
         }
         let id = self.id(variant);
         let mut names = self.names.clone();
@@ -256,6 +267,18 @@ impl<'a> Service<'a> {
         let is_shown = !judgement.findings.is_empty() || self.run.only.is_some();
         let failure = is_shown.then(|| Box::new(self.failure(&id, &judgement, &request, Some(&answer), set_up)));
         Sent::Judged(judgement, failure)
+    }
+
+    /// A variant of what is not there: that it is sent at all is a choice, and how it is refused is judged by its time alone.
+    async fn send_missing(&self, variant: &Variant) -> Sent {
+        if !self.run.sends_missing {
+            return Sent::Missing(None);
+        }
+        let Some(request) = self.request(variant, &self.names, &self.id(variant)) else { return Sent::Unmade };
+        let watch = Stopwatch::start();
+        // Whatever comes back says no more than that nobody is there.
+        let _ = self.run.endpoint.send(&self.run.caller, request).await;
+        Sent::Missing(Some(watch.elapsed()))
     }
 
     /// Whether the service has an operation: asked with its minimal input, in the API's first protocol.

@@ -66,14 +66,15 @@ fn write(out: &mut String, node: &Node, length: usize, chance: &mut Chance, grou
             }
         }
         Node::Sequence(parts) => {
-            for (part, length) in parts.iter().zip(shares(&parts.iter().collect::<Vec<_>>(), length, chance)) {
+            for (part, length) in
+                parts.iter().zip(shares(&parts.iter().map(lengths).collect::<Vec<_>>(), length, chance))
+            {
                 write(out, part, length, chance, groups);
             }
         }
         Node::Repeat { inside, least, most } => {
             let times = times(inside, *least, *most, length);
-            let parts = vec![&**inside; times];
-            for length in shares(&parts, length, chance) {
+            for length in shares(&vec![lengths(inside); times], length, chance) {
                 write(out, inside, length, chance, groups);
             }
         }
@@ -95,15 +96,14 @@ fn times(inside: &Node, least: usize, most: Option<usize>, length: usize) -> usi
 }
 
 /// A length for each part: its least, and what is left over to whoever can take it, from a part chosen by chance on.
-fn shares(parts: &[&Node], length: usize, chance: &mut Chance) -> Vec<usize> {
-    let bounds: Vec<_> = parts.iter().map(|part| lengths(part)).collect();
+fn shares(bounds: &[(usize, Option<usize>)], length: usize, chance: &mut Chance) -> Vec<usize> {
     let mut shares: Vec<usize> = bounds.iter().map(|(least, _)| *least).collect();
     let mut left = length.saturating_sub(shares.iter().sum());
-    let first = chance.below(parts.len());
+    let first = chance.below(bounds.len());
     // Parts without a bound take all that is over; bounded ones are filled where there are no others.
     for unbounded in [true, false] {
-        for offset in 0..parts.len() {
-            let index = (first + offset) % parts.len();
+        for offset in 0..bounds.len() {
+            let index = (first + offset) % bounds.len();
             let (_, most) = bounds[index];
             let room = match most {
                 Some(most) => most - shares[index],
@@ -125,13 +125,15 @@ const USUAL: &str = "abcdefghijklmnopqrstuvwxyzABCXYZ0123456789";
 const LESS_USUAL: &str = "-_./:=+@, !#$%&'*()<>?[]^`{}|~;\"\\é\u{4e2d}";
 
 fn pick(set: &Set, chance: &mut Chance) -> Option<char> {
-    for characters in [USUAL, LESS_USUAL] {
-        let held: Vec<char> = characters.chars().filter(|character| holds(set, *character)).collect();
-        if !held.is_empty() {
-            return held.get(chance.below(held.len())).copied();
-        }
-    }
-    set.ranges.first().filter(|_| !set.negated).map(|(low, _)| *low)
+    let chosen = set.chosen.get_or_init(|| chosen(set));
+    chosen.get(chance.below(chosen.len())).copied()
+}
+
+/// What a set has of the usual characters, else of the less usual ones, else its first.
+fn chosen(set: &Set) -> Vec<char> {
+    let of = |characters: &str| characters.chars().filter(|character| holds(set, *character)).collect::<Vec<char>>();
+    let first = || set.ranges.first().filter(|_| !set.negated).map(|(low, _)| *low).into_iter().collect();
+    [of(USUAL), of(LESS_USUAL)].into_iter().find(|held| !held.is_empty()).unwrap_or_else(first)
 }
 
 fn holds(set: &Set, character: char) -> bool {

@@ -1,5 +1,7 @@
 //! Java's regular expressions, as far as the models use them.
 
+use std::sync::OnceLock;
+
 /// Deeper nesting is no pattern of a model.
 const MAX_DEPTH: usize = 60;
 
@@ -35,6 +37,8 @@ pub struct Set {
     pub properties: Vec<(String, bool)>,
     /// A negated class inside of a class, such as `[\S\n]`.
     pub inner: Vec<Set>,
+    /// The characters that texts are made of, found out with the first one.
+    pub chosen: OnceLock<Vec<char>>,
 }
 
 impl Set {

@@ -3,7 +3,8 @@
 import io
 import urllib.request
 
-from stack import endpoint, unique
+from boto3.dynamodb.conditions import Key
+from stack import endpoint, resource, unique
 
 
 def test_sts_get_caller_identity(sts):
@@ -70,3 +71,22 @@ def test_queue_url_is_of_the_callers_host(sqs, queue):
     name = queue.rsplit("/", 1)[1]
     assert queue == f"{endpoint()}/000000000000/{name}"
     assert sqs.get_queue_url(QueueName=name)["QueueUrl"] == queue
+
+
+def test_query_of_a_table():
+    dynamodb = resource("dynamodb")
+    table = dynamodb.create_table(
+        TableName=unique("t"),
+        AttributeDefinitions=[{"AttributeName": "p", "AttributeType": "S"}, {"AttributeName": "s", "AttributeType": "N"}],
+        KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}, {"AttributeName": "s", "KeyType": "RANGE"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    table.wait_until_exists()
+    with table.batch_writer() as batch:
+        for number in range(30):
+            batch.put_item(Item={"p": "a", "s": number, "data": {"list": [number, None, b"\0"]}})
+    answer = dynamodb.Table(table.name).query(KeyConditionExpression=Key("p").eq("a") & Key("s").between(10, 19), ScanIndexForward=False)
+    assert [int(item["s"]) for item in answer["Items"]] == list(range(19, 9, -1))
+    assert answer["Items"][0]["data"]["list"][1:] == [None, b"\0"]
+    table.delete()
+    table.wait_until_not_exists()
