@@ -123,6 +123,33 @@ impl Schedule {
         Due { at, more_after }
     }
 
+    /// The first of the last `limit` (one at least) times it is due in `from..=until`, both included; none if it is not
+    /// due in that time. So a clock that jumps over a year is caught up with without all of the year's occurrences.
+    pub fn latest(&self, from: Timestamp, until: Timestamp, limit: usize) -> Option<Timestamp> {
+        let fits = |from: Timestamp| {
+            let first = self.next_from(from);
+            std::iter::successors(first, |last| self.next_after(*last))
+                .take_while(|at| *at <= until)
+                .nth(limit)
+                .is_none()
+        };
+        let first = self.next_from(from).filter(|at| *at <= until)?;
+        if fits(first) {
+            return Some(first);
+        }
+        // No schedule is due twice within a second, so the search may end at one.
+        let (mut too_early, mut enough) = (first, until);
+        while enough.since(too_early) > Duration::from_secs(1) {
+            let middle = too_early.plus(enough.since(too_early) / 2);
+            if fits(middle) {
+                enough = middle;
+            } else {
+                too_early = middle;
+            }
+        }
+        self.next_from(enough).filter(|at| *at <= until)
+    }
+
     /// Whether it is never due again.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.next_after(now).is_none()

@@ -177,6 +177,33 @@ fn a_jump_of_a_year_is_bounded() {
 }
 
 #[test]
+fn the_latest_of_a_jump_are_found() {
+    let (start, end) = (time("2026-01-01T00:00:00Z"), time("2027-01-01T00:00:00Z"));
+    for (expression, zone) in [
+        ("cron(* * * * ? *)", "UTC"),
+        ("rate(7 minutes)", "UTC"),
+        ("cron(0/30 * * * ? *)", "America/New_York"),
+        ("cron(* 3 1 1 ? *)", "UTC"),
+    ] {
+        let schedule = schedule(expression, zone, "2026-01-01T00:00:13Z");
+        let all: Vec<Timestamp> = schedule.occurrences(start, end).collect();
+        for limit in [1, 2, 59, 100, 1_000] {
+            let expected = all[all.len().saturating_sub(limit)];
+            assert_eq!(
+                schedule.latest(start.plus(Duration::from_micros(1)), end, limit),
+                Some(expected),
+                "{expression} {limit}"
+            );
+        }
+    }
+    let daily = schedule("cron(0 12 * * ? *)", "UTC", "2026-01-01T00:00:00Z");
+    assert_eq!(daily.latest(time("2026-01-01T13:00:00Z"), time("2026-01-02T11:00:00Z"), 5), None);
+    // Both ends are included.
+    let noon = time("2026-01-02T12:00:00Z");
+    assert_eq!(daily.latest(noon, noon, 1), Some(noon));
+}
+
+#[test]
 fn dates_are_checked() {
     let now = time("2026-11-23T12:00:00Z");
     let check = |start: &str, end: Option<&str>| Schedule::check_dates(Some(time(start)), end.map(time), now);

@@ -1,0 +1,149 @@
+//! What comes over the bus: universal targets, which this service calls itself, and deliveries that could not be made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fractus_aws::{Lane, World};
+use fractus_bus::contracts::{Attribute, Delivery};
+use fractus_bus::{ConsumeConfig, Outcome};
+use fractus_clock::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::model::invocation::{Failed, INVOCATION, Invocation};
+use crate::model::retry::{self, Verdict};
+use crate::model::target::{self, Kind};
+use crate::model::universal::Universal;
+use crate::service::Scheduler;
+use crate::store::{HANDLED, Place, RETRIES, lane_scope};
+
+/// How long a delivery's id is remembered, so that one that comes twice is handled once.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Begins to consume; the consumption lives as long as the host.
+pub fn start(scheduler: &Arc<Scheduler>) {
+    let handler = Arc::clone(scheduler);
+    let consumption = scheduler.host.bus().consume_deliveries(ConsumeConfig::default(), move |delivery| {
+        let scheduler = Arc::clone(&handler);
+        async move {
+            match handle(&scheduler, &delivery).await {
+                Ok(()) => Outcome::Done,
+                Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
+                Err(error) => Outcome::Refused { code: "ValidationException".to_owned(), message: error.to_string() },
+            }
+        }
+    });
+    scheduler.host.keep(consumption);
+}
+
+async fn handle(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
+    if is_handled(scheduler, delivery).await? {
+        return Ok(());
+    }
+    match delivery.attributes.get(INVOCATION) {
+        Some(invocation) => came_back(scheduler, delivery, invocation).await,
+        None => call(scheduler, delivery).await,
+    }
+}
+
+async fn is_handled(scheduler: &Scheduler, delivery: &Delivery) -> Result<bool> {
+    let scope = lane_scope(&delivery.lane);
+    Ok(scheduler.store.read(|snapshot| snapshot.contains(&HANDLED, &scope, &(delivery.id.as_str(),))).await?)
+}
+
+fn read(invocation: Option<&Attribute>) -> Result<Invocation> {
+    let text = invocation.and_then(|attribute| attribute.value.as_text()).unwrap_or_default();
+    serde_json::from_str(text).map_err(|_| Error::validation("The delivery is none of this service's own."))
+}
+
+/// Calls a universal target.
+async fn call(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
+    let invocation = read(delivery.dead_letter.as_ref().and_then(|letter| letter.attributes.get(INVOCATION)))?;
+    let unreadable = || Error::validation("The delivery names no target that can be called.");
+    let target = invocation.target().ok_or_else(unreadable)?;
+    let place = Place::parse(&delivery.lane, &invocation.place).ok_or_else(unreadable)?;
+    let Kind::Universal(universal) = target::kind(&target.arn)?.1 else { return Err(unreadable()) };
+    let input = target.input.as_ref().map_or_else(|| "{}".to_owned(), |_| invocation.body(&target, &place));
+    let (World { lane, partition, account }, region) = (place.world, place.region);
+    let world = World { lane, partition, account };
+    match scheduler.calls.call(&universal, world, region, &input).await {
+        Ok(()) => done(scheduler, delivery).await,
+        Err(unanswered) => {
+            tell(&invocation, &universal, &unanswered.failed);
+            settle(scheduler, delivery, invocation, &unanswered.failed, unanswered.passes).await
+        }
+    }
+}
+
+fn tell(invocation: &Invocation, universal: &Universal, failed: &Failed) {
+    tracing::debug!(
+        schedule = invocation.schedule_arn,
+        operation = universal.operation,
+        attempt = invocation.attempt,
+        code = failed.code,
+        message = failed.message,
+        "a universal target failed"
+    );
+}
+
+/// A templated target's delivery that its service has refused, or could not take now.
+async fn came_back(scheduler: &Scheduler, delivery: &Delivery, invocation: &Attribute) -> Result<()> {
+    let invocation = read(Some(invocation))?;
+    let said = |name: &str| delivery.attributes.get(name).and_then(|attribute| attribute.value.as_text());
+    let failed = Failed {
+        code: said("ERROR_CODE").unwrap_or_default().to_owned(),
+        message: said("ERROR_MESSAGE").unwrap_or_default().to_owned(),
+    };
+    // The bus makes one attempt: where another would have been made, its policy is what ended them.
+    let passes = delivery.attributes.contains_key("EXHAUSTED_RETRY_CONDITION");
+    settle(scheduler, delivery, invocation, &failed, passes).await
+}
+
+async fn done(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
+    let now = scheduler.clock(&delivery.lane).now();
+    scheduler.store.write(|tx| remember(tx, &delivery.lane, &delivery.id, now)).await
+}
+
+fn remember(tx: &mut fractus_store::Transaction<'_>, lane: &Lane, id: &str, now: Timestamp) -> Result<()> {
+    Ok(tx.put_until(&HANDLED, &lane_scope(lane), &(id,), &(), now.plus(REMEMBERED))?)
+}
+
+/// Decides on a failed attempt: another one by the lane's clock, or the dead-letter queue.
+async fn settle(
+    scheduler: &Scheduler,
+    delivery: &Delivery,
+    invocation: Invocation,
+    failed: &Failed,
+    passes: bool,
+) -> Result<()> {
+    let lane = &delivery.lane;
+    let now = scheduler.clock(lane).now();
+    let policy = invocation.target().and_then(|target| target.retry_policy);
+    let verdict = retry::decide(policy.as_ref(), invocation.attempt, invocation.begun_at, now, passes);
+    let again = invocation.clone().again(scheduler.host.random());
+    let sent = scheduler.store.write(|tx| {
+        let scope = lane_scope(lane);
+        if tx.contains(&HANDLED, &scope, &(delivery.id.as_str(),))? {
+            return Ok(None);
+        }
+        remember(tx, lane, &delivery.id, now)?;
+        match verdict {
+            Verdict::Again(at) => {
+                tx.put(&RETRIES, &scope, &(at, again.id.as_str()), &again)?;
+                Ok::<_, Error>(None)
+            }
+            Verdict::GiveUp(exhausted) => match invocation.letter(lane, failed, exhausted, now) {
+                Some(letter) => Ok(Some(scheduler.outbox.put(tx, &letter)?)),
+                None => Ok(None),
+            },
+        }
+    });
+    drop(sent.await?);
+    match verdict {
+        Verdict::Again(_) => scheduler.wake(),
+        Verdict::GiveUp(_) => tracing::warn!(
+            schedule = invocation.schedule_arn, target = %delivery.target, code = failed.code,
+            message = failed.message, attempts = invocation.attempt, "a target could not be invoked"
+        ),
+    }
+    Ok(())
+}
