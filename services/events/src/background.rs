@@ -34,8 +34,9 @@ const FIRED_AT_ONCE: usize = 50;
 const CATCH_UP: usize = 100;
 /// Events replayed in one transaction.
 const REPLAYED_AT_ONCE: usize = 100;
-/// A replay waits while more deliveries than these wait for the message bus.
-const REPLAY_ROOM: usize = 2_000;
+/// The pause between two minutes of a replay's events, in real time: what was sent first has arrived first, and a replay
+/// can be cancelled.
+const REPLAY_PAUSE: Duration = Duration::from_millis(5);
 /// Connections authorized, or replays moved on, in one round of a lane.
 const AT_ONCE: usize = 100;
 /// The most records one transaction clears, so that it never holds up a request for long.
@@ -187,13 +188,13 @@ pub async fn replay_all(events: &Events, lane: &Lane) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the outbox to have room; not for ever, since the message bus may be away.
+/// Waits until what was replayed is on its way; not for ever, since the message bus may be away.
 async fn room_for_replay(events: &Events) -> bool {
-    for _ in 0..200 {
-        if events.outbox.waiting() < REPLAY_ROOM {
+    for _ in 0..800 {
+        Clock::real().sleep(REPLAY_PAUSE).await;
+        if events.outbox.waiting() == 0 {
             return true;
         }
-        Clock::real().sleep(Duration::from_millis(20)).await;
     }
     false
 }
@@ -225,7 +226,7 @@ async fn replay_some(events: &Events, lane: &Scope, place: &Place, key: &LaneKey
     Ok(write.await?.1)
 }
 
-/// The next events of a replay, in the order in which they came.
+/// The next events of a replay, in the order in which they came: those of one minute, as AWS replays them.
 fn step(
     tx: &mut Transaction<'_>,
     events: &Events,
@@ -251,7 +252,13 @@ fn step(
         range = range.after(&(id, *at, event.as_str()));
     }
     let found = tx.range(&ARCHIVED, &place.scope, range, Order::Ascending)?.take(REPLAYED_AT_ONCE);
-    let found = found.collect::<Result<Vec<_>, _>>()?;
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    let minute = |at: Timestamp| at.secs().div_euclid(60);
+    let are_last = found.len() < REPLAYED_AT_ONCE;
+    let all = found.len();
+    if let Some(first) = found.first().map(|((_, at, _), _)| minute(*at)) {
+        found.retain(|((_, at, _), _)| minute(*at) == first);
+    }
     let cause = Cause::root(format!("replay-{}", replay.name), "events");
     let index = events.indexes.of(tx, &bus)?;
     for ((_, at, event_id), archived) in &found {
@@ -259,14 +266,14 @@ fn step(
         let passage = events.host.random().uuid();
         let arrival =
             Arrival { only: &replay.filter_arns, ..Arrival::new(&place.world.lane, &json, &passage, now, &cause) };
+        replay.last_replayed_at = Some(*at);
+        replay.cursor = Some((*at, event_id.clone()));
         let (Some(index), Ok(parsed)) = (&index, Event::parse(&json)) else { continue };
         let mut plan = Plan::default();
         route::plan(index, &parsed, &arrival, &mut plan);
         handoffs.append(&mut route::write(tx, events, &place.scope, &plan)?);
-        replay.last_replayed_at = Some(*at);
-        replay.cursor = Some((*at, event_id.clone()));
     }
-    if found.len() < REPLAYED_AT_ONCE {
+    if are_last && found.len() == all {
         COMPLETED.clone_into(&mut replay.state);
     }
     Ok(())

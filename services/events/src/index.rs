@@ -58,23 +58,24 @@ impl BusIndex {
 /// The indexes in use.
 #[derive(Default)]
 pub struct Indexes {
-    kept: Mutex<HashMap<(Scope, String), Arc<BusIndex>>>,
+    kept: Mutex<HashMap<Scope, HashMap<String, Arc<BusIndex>>>>,
 }
 
 impl Indexes {
     /// The index of a bus as the store has it now; none where the bus has no rules, or is none.
     pub fn of(&self, snapshot: &Snapshot<'_>, bus: &BusRef) -> Result<Option<Arc<BusIndex>>> {
         let Some(stamp) = snapshot.get(&STAMPS, &bus.place.scope, &(bus.name.as_str(),))? else { return Ok(None) };
-        let at = (bus.place.scope.clone(), bus.name.clone());
-        if let Some(index) = self.kept.lock().get(&at).filter(|index| index.stamp == stamp) {
-            return Ok(Some(Arc::clone(index)));
+        let scope = &bus.place.scope;
+        let known = self.kept.lock().get(scope).and_then(|buses| buses.get(&bus.name)).cloned();
+        if let Some(index) = known.filter(|index| index.stamp == stamp) {
+            return Ok(Some(index));
         }
         let index = Arc::new(BusIndex::build(snapshot, bus, stamp)?);
         let mut kept = self.kept.lock();
-        if kept.len() >= MAX_KEPT {
+        if kept.values().map(HashMap::len).sum::<usize>() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(at, Arc::clone(&index));
+        kept.entry(scope.clone()).or_default().insert(bus.name.clone(), Arc::clone(&index));
         Ok(Some(index))
     }
 

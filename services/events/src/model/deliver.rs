@@ -76,8 +76,7 @@ impl CompiledRule {
 
     /// The delivery of an event to one of the targets.
     pub fn delivery(&self, target: &CompiledTarget, number: usize, passing: &Passing<'_>) -> Delivery {
-        let ingestion_time = passing.at.to_secs_precision().date_time();
-        let reserved = Reserved { rule_arn: &self.arn_text, rule_name: &self.name, ingestion_time: &ingestion_time };
+        let reserved = Reserved { rule_arn: &self.arn_text, rule_name: &self.name, ingested_at: passing.at };
         let body = target.input.apply(passing.event, &reserved);
         let mut delivery = Delivery::new(
             format!("{}/{number}", passing.id),

@@ -180,7 +180,8 @@ mod tests {
         fn any_text_is_taken_or_refused(text in "[{}\\[\\]\"\\\\ a]{0,20}") {
             let mut out = String::new();
             if push_compact_object(&mut out, &text).is_ok() {
-                prop_assert!(out.starts_with('{') && out.ends_with('}'));
+                let is_whole = out.starts_with('{') && out.ends_with('}');
+                prop_assert!(is_whole);
             }
         }
     }

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use fractus_clock::Timestamp;
+
 use super::json::push_string;
 use super::path::{self, Path};
 
@@ -21,8 +23,7 @@ pub enum Input {
 pub struct Reserved<'a> {
     pub rule_arn: &'a str,
     pub rule_name: &'a str,
-    /// `2026-01-01T00:00:00Z`.
-    pub ingestion_time: &'a str,
+    pub ingested_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -171,7 +172,7 @@ impl Variable {
             Variable::Path(path) => path.as_ref().and_then(|path| path.find(event)).unwrap_or(Cow::Borrowed("\"\"")),
             Variable::RuleArn => string(reserved.rule_arn),
             Variable::RuleName => string(reserved.rule_name),
-            Variable::IngestionTime => string(reserved.ingestion_time),
+            Variable::IngestionTime => string(&reserved.ingested_at.to_secs_precision().date_time()),
             Variable::Event => Cow::Owned(path::without(event, "detail")),
             Variable::WholeEvent => Cow::Borrowed(event),
         }
@@ -199,7 +200,7 @@ mod tests {
     );
 
     const RESERVED: Reserved<'static> =
-        Reserved { rule_arn: "arn:rule", rule_name: "example", ingestion_time: "2015-11-11T21:29:55Z" };
+        Reserved { rule_arn: "arn:rule", rule_name: "example", ingested_at: Timestamp::from_secs(1_447_277_395) };
 
     fn filled(template: &str) -> String {
         let path_of = |name: &str| match name {
