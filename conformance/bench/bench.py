@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from programs import CONNECTIONS, ROUNDS, SECONDS, Stack, bare, has, load, s3, service, sqs, sts
+from programs import CONNECTIONS, ROUNDS, SECONDS, Stack, bare, events, has, load, s3, service, sqs, sts
 
 SCALE = int(os.environ.get("SCALE", "1000000"))
 QUEUE = "http://localhost/000000000000/q"
@@ -60,10 +60,26 @@ def prepare(url, services):
         entries = [{"Id": str(n), "MessageBody": "x" * 100} for n in range(10)]
         for _ in range(100):
             sqs("SendMessageBatch", QueueUrl=QUEUE[:-1] + "r", Entries=entries).send(url)
+    if "events" in services:
+        put_rules(url, 10)
     if "s3" in services:
         s3("PUT", "/bucket").send(url)
         s3("PUT", "/bucket/small", b"s" * 1024).send(url)
         s3("PUT", "/bucket/large", b"l" * (8 << 20)).send(url)
+
+
+def put_rules(url, count):
+    """Rules each with a pattern and a target of its own."""
+    for n in range(count):
+        pattern = json.dumps({"source": ["bench"], "detail": {"kind": [f"kind-{n}"], "size": [{"numeric": [">", n]}]}})
+        events("PutRule", Name=f"r{n}", EventPattern=pattern).send(url)
+        events("PutTargets", Rule=f"r{n}", Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:us-east-1:000000000000:q{n}"}]).send(url)
+
+
+def put_events(count, kinds):
+    """A request of `count` events, each of which one rule matches."""
+    detail = [json.dumps({"kind": f"kind-{n % kinds}", "size": 5_000, "text": "x" * 100}) for n in range(count)]
+    return events("PutEvents", Entries=[{"Source": "bench", "DetailType": "measured", "Detail": one} for one in detail])
 
 
 # Name: service, request, answer bytes of the bare server, parts wanted of it direct and through the router.
@@ -72,6 +88,7 @@ def operations():
         "STS GetCallerIdentity": ("sts", sts("GetCallerIdentity"), 400, 0.70, 0.50),
         "SQS SendMessage": ("sqs", sqs("SendMessage", QueueUrl=QUEUE, MessageBody="x" * 100), 120, 0.60, 0.42),
         "SQS ReceiveMessage": ("sqs", sqs("ReceiveMessage", QueueUrl=QUEUE[:-1] + "r", VisibilityTimeout=0), 400, 0.60, 0.42),
+        "EventBridge PutEvents": ("events", put_events(1, 1), 110, 0.50, 0.35),
         "S3 GET 1 KiB": ("s3", s3("GET", "/bucket/small"), 1024, 0.65, 0.45),
         "S3 PUT 1 KiB": ("s3", s3("PUT", "/bucket/put", b"p" * 1024), 0, 0.55, 0.38),
         "S3 GET 8 MiB": ("s3", s3("GET", "/bucket/large"), 8 << 20, 0.90, None),
@@ -81,7 +98,7 @@ def operations():
 
 def speed(with_direct, with_router):
     with Stack("--eager") as stack:
-        up = [name for name in ("sqs", "s3", "sts") if has(name)]
+        up = [name for name in ("sqs", "s3", "sts", "events") if has(name)]
         if with_router:
             prepare(stack.url, up)
         for what, (name, request, answer, of_direct, of_router) in operations().items():
@@ -148,6 +165,19 @@ def scale():
         against(f"S3 ListObjectsV2, a page of 1,000 out of {SCALE:,} keys against 10,000", found, "much", "little", 0.8)
 
 
+def rules():
+    """What more rules cost an event: ten events a request, each of which one rule matches."""
+    if not has("events"):
+        note("EventBridge rules", None, "", detail="fractus-events is not built")
+        return
+    with service("events", rules_per_bus=1000) as few, service("events", rules_per_bus=1000) as many:
+        put_rules(few.url, 10)
+        put_rules(many.url, 1000)
+        request = put_events(10, 10)
+        found = interleaved({"1,000 rules": lambda s: load(many.url, request, s), "10 rules": lambda s: load(few.url, request, s)})
+        against("EventBridge PutEvents, 1,000 rules against 10", found, "1,000 rules", "10 rules", 0.8)
+
+
 def latency():
     import http.client
     import threading
@@ -200,7 +230,7 @@ def latency():
 
 
 def process():
-    for name in ("sqs", "s3", "sts"):
+    for name in ("sqs", "s3", "sts", "events"):
         if not has(name):
             continue
         took = []
@@ -218,7 +248,7 @@ def process():
         resident = stack.resident_kib() / 1024
         note("fractus up, all services idle, NATS included", round(resident, 1), "MiB", "< 60", resident < 60, "resident")
     prefix, tag = os.environ.get("FRACTUS_IMAGE_PREFIX", "fractus"), os.environ.get("FRACTUS_TAG", "latest")
-    for name in ("router", "sqs", "s3", "sts", "all"):
+    for name in ("router", "sqs", "s3", "sts", "events", "all"):
         command = ["docker", "image", "inspect", "-f", "{{.Size}}", f"{prefix}/{name}:{tag}"]
         try:
             size = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
@@ -253,7 +283,7 @@ def write():
 
 
 def main():
-    cases = {"direct": None, "router": None, "engines": engines, "scale": scale, "latency": latency, "process": process}
+    cases = {"direct": None, "router": None, "engines": engines, "scale": scale, "rules": rules, "latency": latency, "process": process}
     chosen = sys.argv[1:] or list(cases)
     unknown = set(chosen) - set(cases)
     if unknown:

@@ -62,8 +62,8 @@ class Program:
         return total
 
 
-def service(name, data_dir=None):
-    environment = {"FRACTUS_LISTEN": "127.0.0.1:0"}
+def service(name, data_dir=None, **settings):
+    environment = {"FRACTUS_LISTEN": "127.0.0.1:0", **{f"FRACTUS_{key.upper()}": str(value) for key, value in settings.items()}}
     if data_dir:
         environment["FRACTUS_DATA_DIR"] = data_dir
     return Program([os.path.join(PROGRAMS, f"fractus-{name}")], environment)
@@ -80,7 +80,7 @@ class Stack(Program):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
-        names = [name for name in ("sqs", "s3", "sts") if has(name)]
+        names = [name for name in ("sqs", "s3", "sts", "events") if has(name)]
         super().__init__([os.path.join(PROGRAMS, "fractus"), "up", *names, "--port", str(port), *arguments], ready="Ready.")
         self.url = f"http://127.0.0.1:{port}"
 
@@ -104,6 +104,11 @@ def sqs(action, **members):
 
 def s3(method, path, body=b""):
     return Request("s3", method, path, body, X_Amz_Content_Sha256="UNSIGNED-PAYLOAD")
+
+
+def events(action, **members):
+    body = json.dumps(members).encode()
+    return Request("events", "POST", "/", body, X_Amz_Target=f"AWSEvents.{action}", Content_Type="application/x-amz-json-1.1")
 
 
 def sts(action):

@@ -17,6 +17,7 @@ pub mod config;
 pub mod configurations;
 pub mod destinations;
 pub mod error;
+pub mod event_bridge;
 pub mod extras;
 pub mod ingest;
 pub mod lifecycle;

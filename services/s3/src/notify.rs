@@ -8,6 +8,7 @@ use fractus_host::Context;
 use fractus_store::Transaction;
 
 use crate::error::{Error, Result};
+use crate::event_bridge;
 use crate::model::notification::{self, ObjectEvent};
 use crate::service::S3;
 use crate::store::{Bucket, Object};
@@ -66,6 +67,9 @@ pub fn announce(
             let message = notification::event_message(&event, &target.id);
             sent.push(send(tx, s3, cx, bucket, &target.arn, message, happening.now)?);
         }
+    }
+    if bucket.notifications.event_bridge {
+        sent.extend(event_bridge::send(tx, s3, cx, bucket, &event, happening.now)?);
     }
     Ok(sent)
 }

@@ -1,0 +1,298 @@
+//! What other services bring and tell: deliveries to event buses and API destinations, changes of state, and recorded calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fractus_aws::{Arn, World};
+use fractus_bus::contracts::{ApiCallRecorded, Cause, Delivery, Event as Told, StateChange};
+use fractus_bus::outbox::Handoff;
+use fractus_bus::{ConsumeConfig, Heard, Hears, Outcome, Publishers};
+use fractus_clock::Timestamp;
+use fractus_patterns::Event;
+use fractus_store::Transaction;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::invoke;
+use crate::model::event::{self, Parts};
+use crate::model::names::{BusRef, DEFAULT_BUS, Place};
+use crate::model::policy::{self, Reach};
+use crate::model::target::Kind;
+use crate::operations::buses;
+use crate::route::{self, Arrival, Plan};
+use crate::service::Events;
+use crate::store::DELIVERED;
+
+/// How long a delivery's id is remembered, so that one that comes twice is one event.
+const REMEMBERED: Duration = Duration::from_secs(600);
+/// Entries of one request that a delivery may hold.
+const MAX_ENTRIES: usize = 10;
+
+/// Begins to consume and to hear; both live as long as the host.
+pub fn start(events: &Arc<Events>) {
+    let handler = Arc::clone(events);
+    let consumption = events.host.bus().consume_deliveries(ConsumeConfig::default(), move |delivery| {
+        let events = Arc::clone(&handler);
+        async move { deliver(&events, delivery).await }
+    });
+    events.host.keep(consumption);
+    hear(events, "state changes", |events, change: StateChange, cause| Box::pin(state_changed(events, change, cause)));
+    hear(events, "recorded calls", |events, call: ApiCallRecorded, cause| Box::pin(call_recorded(events, call, cause)));
+}
+
+type Hearing<'a> = futures::future::BoxFuture<'a, Result<()>>;
+
+fn hear<E: Told>(
+    events: &Arc<Events>,
+    name: &'static str,
+    take: impl for<'a> Fn(&'a Events, E, Cause) -> Hearing<'a> + Send + Sync + 'static,
+) {
+    let mut told = events.host.bus().subscribe::<E>(Publishers::Any, Hears::OneReplica);
+    let hearing = Arc::clone(events);
+    events.host.spawn(name, async move {
+        let draining = hearing.host.draining();
+        loop {
+            let heard = tokio::select! {
+                () = draining.cancelled() => return,
+                heard = told.next() => heard,
+            };
+            match heard {
+                Some(Heard::Event { event, cause, .. }) => {
+                    if let Err(error) = take(&hearing, event, cause).await {
+                        tracing::warn!(%error, "{name}: an event was not put on its bus");
+                    }
+                }
+                Some(Heard::Missed) => {}
+                None => return,
+            }
+        }
+    });
+}
+
+/// Brings a delivery to where it is for.
+pub async fn deliver(events: &Events, delivery: Delivery) -> Outcome {
+    let wrong = || Outcome::Refused {
+        code: "RESOURCE_NOT_FOUND".to_owned(),
+        message: format!("{} is no event bus and no API destination.", delivery.target),
+    };
+    let lane_of = World { lane: delivery.lane.clone(), ..World::default_world() };
+    let Some(place) = Place::of_arn(&lane_of, &delivery.target) else { return wrong() };
+    match Kind::of(&delivery.target) {
+        Kind::ApiDestination => invoke::invoke(events, &place, &delivery).await,
+        Kind::Bus => match BusRef::of_arn(&lane_of, &delivery.target) {
+            Some(bus) => outcome(put(events, &bus, &delivery).await),
+            None => wrong(),
+        },
+        _ => wrong(),
+    }
+}
+
+fn outcome(result: Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
+        Err(Error::LimitExceeded(reason)) => Outcome::Retry { reason },
+        Err(Error::AccessDenied(message)) => Outcome::Refused { code: "NO_PERMISSIONS".to_owned(), message },
+        Err(Error::NotFound(message)) => Outcome::Refused { code: "RESOURCE_NOT_FOUND".to_owned(), message },
+        Err(error) => Outcome::Refused { code: "INVALID_PARAMETER".to_owned(), message: error.to_string() },
+    }
+}
+
+/// The events that a delivery holds, as JSON: a whole event, the detail of one whose source and type stand beside it, or
+/// the input of PutEvents.
+fn events_of(events: &Events, bus: &BusRef, delivery: &Delivery, now: Timestamp) -> Result<Vec<(BusRef, String)>> {
+    let malformed = || Error::parameter("Detail", "Detail is malformed.");
+    let body = delivery.body.as_text().ok_or_else(malformed)?;
+    let text = |name: &str| delivery.parameters.get(name).and_then(Value::as_str);
+    if let (Some(detail_type), Some(source)) = (text("DetailType"), text("Source")) {
+        let resources: Vec<String> = match delivery.parameters.get("Resources").and_then(Value::as_array) {
+            Some(list) => list.iter().filter_map(|value| Some(value.as_str()?.to_owned())).collect(),
+            None => delivery.source.arn.iter().map(Arn::to_string).collect(),
+        };
+        let parts = Parts {
+            id: &events.host.random().uuid(),
+            detail_type,
+            source,
+            account: &delivery.source.account,
+            region: &bus.place.region,
+            time: now,
+            resources: &resources,
+            detail: body,
+        };
+        return Ok(vec![(bus.clone(), event::envelope(&parts).map_err(|_| malformed())?)]);
+    }
+    let value: Value = serde_json::from_str(body).map_err(|_| malformed())?;
+    if let Some(entries) = value.get("Entries").and_then(Value::as_array) {
+        return entries.iter().take(MAX_ENTRIES).map(|entry| entry_event(events, bus, entry, now)).collect();
+    }
+    let is_event = ["source", "detail-type", "detail"].iter().all(|name| value.get(*name).is_some());
+    if !is_event {
+        return Err(Error::parameter("Input", "It is not an event."));
+    }
+    let mut whole = String::with_capacity(body.len());
+    event::push_compact_object(&mut whole, body).map_err(|_| malformed())?;
+    Ok(vec![(bus.clone(), whole)])
+}
+
+fn entry_event(events: &Events, bus: &BusRef, entry: &Value, now: Timestamp) -> Result<(BusRef, String)> {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str);
+    let required =
+        |name: &str| text(name).ok_or_else(|| Error::parameter(name, format!("{name} is a required argument.")));
+    let resources: Vec<String> = match entry.get("Resources").and_then(Value::as_array) {
+        Some(list) => list.iter().filter_map(|value| Some(value.as_str()?.to_owned())).collect(),
+        None => Vec::new(),
+    };
+    let parts = Parts {
+        id: &events.host.random().uuid(),
+        detail_type: required("DetailType")?,
+        source: required("Source")?,
+        account: &bus.place.world.account,
+        region: &bus.place.region,
+        time: now,
+        resources: &resources,
+        detail: required("Detail")?,
+    };
+    let json = event::envelope(&parts).map_err(|_| Error::parameter("Detail", "Detail is malformed."))?;
+    let bus = match text("EventBusName") {
+        Some(name) => BusRef::in_place(&bus.place, Some(name))?,
+        None => bus.clone(),
+    };
+    Ok((bus, json))
+}
+
+/// Puts the events of a delivery on their buses, unless it was taken before.
+async fn put(events: &Events, bus: &BusRef, delivery: &Delivery) -> Result<()> {
+    let now = events.host.clocks().lane(delivery.lane.as_str()).now();
+    let arrived = events_of(events, bus, delivery, now)?;
+    let is_forwarded = delivery.source.principal == "events.amazonaws.com";
+    let trace = delivery.system_attributes.get("AWSTraceHeader").and_then(|header| header.value.as_text());
+    let cause = delivery.cause.child(delivery.id.clone());
+    let passage = events.host.random().uuid();
+    let write = events.store.write(|tx| {
+        if tx.contains(&DELIVERED, &bus.place.scope, &(delivery.id.as_str(),))? {
+            return Ok(Vec::new());
+        }
+        let mut handoffs = Vec::new();
+        for (number, (bus, json)) in arrived.iter().enumerate() {
+            let id = format!("{passage}-{number}");
+            let arrival =
+                Arrival { trace_header: trace, is_forwarded, ..Arrival::new(&delivery.lane, json, &id, now, &cause) };
+            check_source(tx, bus, delivery, now)?;
+            handoffs.append(&mut put_on(tx, events, bus, &arrival)?);
+        }
+        let until = now.plus(REMEMBERED);
+        tx.put_until(&DELIVERED, &bus.place.scope, &(delivery.id.as_str(),), &(), until)?;
+        Ok::<_, Error>(handoffs)
+    });
+    write.await.map(drop)
+}
+
+/// A sender in another account needs the bus's policy; the bus must be there.
+fn check_source(tx: &Transaction<'_>, bus: &BusRef, delivery: &Delivery, now: Timestamp) -> Result<()> {
+    let record = buses::load(tx, bus)?;
+    if delivery.source.account == bus.place.world.account {
+        return Ok(());
+    }
+    policy::check_reach(&Reach {
+        principal: &policy::principal_of_rule(&delivery.source, bus.place.world.partition.as_str()),
+        action: "events:PutEvents",
+        bus_arn: &bus.arn().to_string(),
+        owner: &bus.place.world.account,
+        policy: record.policy.as_deref(),
+        conditions: &[],
+        now,
+    })
+}
+
+/// Puts one event on a bus within a transaction.
+pub fn put_on(tx: &mut Transaction<'_>, events: &Events, bus: &BusRef, arrival: &Arrival<'_>) -> Result<Vec<Handoff>> {
+    let parsed = Event::parse(arrival.event).map_err(|_| Error::parameter("Detail", "Detail is malformed."))?;
+    let Some(index) = events.indexes.of(tx, bus)? else { return Ok(Vec::new()) };
+    let mut plan = Plan::default();
+    route::plan(&index, &parsed, arrival, &mut plan);
+    if !route::has_room(events, &plan) {
+        return Err(Error::LimitExceeded("Too many deliveries wait for the message bus.".to_owned()));
+    }
+    route::write(tx, events, &bus.place.scope, &plan)
+}
+
+/// The default bus of an account in a region.
+fn default_bus(lane: &fractus_aws::Lane, account: &fractus_aws::AccountId, region: &fractus_aws::Region) -> BusRef {
+    let world = World { lane: lane.clone(), partition: region.partition(), account: account.clone() };
+    BusRef { place: Place::new(world, region.clone()), name: DEFAULT_BUS.to_owned() }
+}
+
+async fn state_changed(events: &Events, change: StateChange, cause: Cause) -> Result<()> {
+    let bus = default_bus(&change.lane, &change.account, &change.region);
+    let resources: Vec<String> = change.resources.iter().map(Arn::to_string).collect();
+    let parts = Parts {
+        id: &change.id,
+        detail_type: &change.detail_type,
+        source: &change.source,
+        account: &change.account,
+        region: &change.region,
+        time: change.time,
+        resources: &resources,
+        detail: &change.detail.to_string(),
+    };
+    put_told(events, &bus, &parts, &cause, false).await
+}
+
+/// A management call as CloudTrail tells it.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html>
+async fn call_recorded(events: &Events, call: ApiCallRecorded, cause: Cause) -> Result<()> {
+    let bus = default_bus(&call.lane, &call.account, &call.region);
+    let service = call.event_source.split('.').next().unwrap_or_default();
+    // What rules cause must not cause rules for ever.
+    if service == "events" && call.operation.starts_with("Put") && call.operation.ends_with("Events") {
+        return Ok(());
+    }
+    let mut detail = json!({
+        "eventVersion": "1.11",
+        "userIdentity": {"type": "IAMUser", "arn": call.principal, "accountId": call.account, "accessKeyId": call.access_key_id},
+        "eventTime": call.time.to_secs_precision().date_time(),
+        "eventSource": call.event_source,
+        "eventName": call.operation,
+        "awsRegion": call.region,
+        "sourceIPAddress": call.source_ip,
+        "userAgent": call.user_agent,
+        "requestParameters": call.request_parameters,
+        "responseElements": call.response_elements,
+        "requestID": call.request_id,
+        "eventID": events.host.random().uuid(),
+        "readOnly": call.read_only,
+        "eventType": "AwsApiCall",
+        "managementEvent": true,
+        "recipientAccountId": call.account,
+        "eventCategory": "Management",
+    });
+    if let Some(code) = &call.error_code {
+        detail["errorCode"] = json!(code);
+        detail["errorMessage"] = json!(call.error_message);
+    }
+    let parts = Parts {
+        id: &events.host.random().uuid(),
+        detail_type: "AWS API Call via CloudTrail",
+        source: &format!("aws.{service}"),
+        account: &call.account,
+        region: &call.region,
+        time: call.time,
+        resources: &[],
+        detail: &detail.to_string(),
+    };
+    put_told(events, &bus, &parts, &cause, call.read_only).await
+}
+
+async fn put_told(
+    events: &Events,
+    bus: &BusRef,
+    parts: &Parts<'_>,
+    cause: &Cause,
+    is_read_only_call: bool,
+) -> Result<()> {
+    let json = event::envelope(parts).map_err(|_| Error::parameter("Detail", "Detail is malformed."))?;
+    let now = events.host.clocks().lane(bus.place.world.lane.as_str()).now();
+    let id = events.host.random().uuid();
+    let arrival = Arrival { is_read_only_call, ..Arrival::new(&bus.place.world.lane, &json, &id, now, cause) };
+    events.store.write(|tx| put_on(tx, events, bus, &arrival)).await.map(drop)
+}

@@ -1,0 +1,157 @@
+//! What happens to objects as EventBridge's events, for buckets that send them.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
+
+use fractus_aws::{AccountId, Arn, Region};
+use fractus_bus::contracts::{Body, Delivery, Source};
+use fractus_bus::outbox::Handoff;
+use fractus_clock::Timestamp;
+use fractus_host::Context;
+use fractus_store::Transaction;
+use serde_json::{Map, Value, json};
+
+use crate::error::Result;
+use crate::model::notification::ObjectEvent;
+use crate::notify::bucket_arn;
+use crate::service::S3;
+use crate::store::Bucket;
+
+/// The detail type of an event, its reason, and for deletions which sort of deletion it is.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
+fn kind(name: &str) -> Option<(&'static str, Option<&'static str>, Option<&'static str>)> {
+    const GONE: Option<&str> = Some("Permanently Deleted");
+    const MARKED: Option<&str> = Some("Delete Marker Created");
+    Some(match name {
+        "ObjectCreated:Put" => ("Object Created", Some("PutObject"), None),
+        "ObjectCreated:Post" => ("Object Created", Some("POST Object"), None),
+        "ObjectCreated:Copy" => ("Object Created", Some("CopyObject"), None),
+        "ObjectCreated:CompleteMultipartUpload" => ("Object Created", Some("CompleteMultipartUpload"), None),
+        "ObjectRemoved:Delete" => ("Object Deleted", Some("DeleteObject"), GONE),
+        "ObjectRemoved:DeleteMarkerCreated" => ("Object Deleted", Some("DeleteObject"), MARKED),
+        "LifecycleExpiration:Delete" => ("Object Deleted", Some("Lifecycle Expiration"), GONE),
+        "LifecycleExpiration:DeleteMarkerCreated" => ("Object Deleted", Some("Lifecycle Expiration"), MARKED),
+        "ObjectRestore:Post" => ("Object Restore Initiated", None, None),
+        "ObjectRestore:Completed" => ("Object Restore Completed", None, None),
+        "ObjectRestore:Delete" => ("Object Restore Expired", None, None),
+        "LifecycleTransition" => ("Object Storage Class Changed", None, None),
+        "ObjectAcl:Put" => ("Object ACL Updated", None, None),
+        "ObjectTagging:Put" => ("Object Tags Added", None, None),
+        "ObjectTagging:Delete" => ("Object Tags Deleted", None, None),
+        _ => return None,
+    })
+}
+
+/// The whole event; none for what EventBridge is not told of.
+pub fn event(id: &str, time: Timestamp, requester: &str, about: &ObjectEvent<'_>) -> Option<Value> {
+    let (detail_type, reason, deletion_type) = kind(about.name)?;
+    let mut object = Map::new();
+    object.insert("key".to_owned(), about.key.into());
+    let optional = [
+        ("size", about.size.map(Value::from)),
+        ("etag", about.etag.map(|etag| etag.trim_matches('"').into())),
+        ("version-id", about.version_id.map(Value::from)),
+    ];
+    object.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    object.insert("sequencer".to_owned(), format!("{:016X}", about.sequencer).into());
+    let mut detail = json!({
+        "version": "0",
+        "bucket": { "name": about.bucket },
+        "object": object,
+        "request-id": about.request_id,
+        "requester": requester,
+    });
+    if about.name.starts_with("Lifecycle") {
+        detail["requester"] = json!("s3.amazonaws.com");
+    } else {
+        detail["source-ip-address"] = json!(about.source_ip);
+    }
+    for (name, value) in [("reason", reason), ("deletion-type", deletion_type)] {
+        if let Some(value) = value {
+            detail[name] = json!(value);
+        }
+    }
+    Some(json!({
+        "version": "0",
+        "id": id,
+        "detail-type": detail_type,
+        "source": "aws.s3",
+        "account": about.bucket_owner,
+        "time": time.to_secs_precision().date_time(),
+        "region": about.region,
+        "resources": [about.bucket_arn],
+        "detail": detail,
+    }))
+}
+
+/// Queues the event for the default event bus of the bucket's owner.
+pub fn send(
+    tx: &mut Transaction<'_>,
+    s3: &S3,
+    cx: &Context,
+    bucket: &Bucket,
+    about: &ObjectEvent<'_>,
+    now: Timestamp,
+) -> Result<Option<Handoff>> {
+    let id = cx.random().uuid();
+    let Some(event) = event(&id, now, cx.caller.account.as_str(), about) else { return Ok(None) };
+    let account = AccountId::new(&bucket.account).unwrap_or_else(|_| cx.world.account.clone());
+    let region = Region::new(&bucket.region).unwrap_or_else(|_| cx.region.clone());
+    let target =
+        Arn::new(cx.world.partition, "events", region.as_str(), account.as_str(), "event-bus/default");
+    let source = Source {
+        principal: "s3.amazonaws.com".to_owned(),
+        arn: Some(bucket_arn(cx, &bucket.name)),
+        account,
+        role: None,
+    };
+    let body = Body::text(event.to_string());
+    let mut delivery = Delivery::new(id, cx.world.lane.clone(), target, body, source, now);
+    delivery.action = "events:PutEvents".to_owned();
+    delivery.cause = cx.cause();
+    Ok(Some(s3.outbox.put(tx, &delivery)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(name: &str) -> ObjectEvent<'_> {
+        ObjectEvent {
+            name,
+            time: String::new(),
+            region: "us-east-1",
+            bucket: "b",
+            bucket_arn: "arn:aws:s3:::b".to_owned(),
+            bucket_owner: "000000000000",
+            key: "a key+1",
+            size: Some(5),
+            etag: Some("\"e\""),
+            version_id: None,
+            sequencer: 1,
+            principal_id: "p",
+            source_ip: "127.0.0.1",
+            request_id: "R",
+            host_id: "H",
+        }
+    }
+
+    #[test]
+    fn events_have_awss_form() {
+        let made = event("i", Timestamp::from_secs(0), "111122223333", &about("ObjectCreated:Put")).unwrap();
+        let expected = json!({
+            "version": "0", "id": "i", "detail-type": "Object Created", "source": "aws.s3", "account": "000000000000",
+            "time": "1970-01-01T00:00:00Z", "region": "us-east-1", "resources": ["arn:aws:s3:::b"],
+            "detail": {
+                "version": "0", "bucket": {"name": "b"},
+                "object": {"key": "a key+1", "size": 5, "etag": "e", "sequencer": "0000000000000001"},
+                "request-id": "R", "requester": "111122223333", "source-ip-address": "127.0.0.1", "reason": "PutObject",
+            },
+        });
+        assert_eq!(made, expected);
+        let expired =
+            event("i", Timestamp::from_secs(0), "0", &about("LifecycleExpiration:DeleteMarkerCreated")).unwrap();
+        assert_eq!(expired["detail"]["requester"], json!("s3.amazonaws.com"));
+        assert_eq!(expired["detail"]["deletion-type"], json!("Delete Marker Created"));
+        assert_eq!(event("i", Timestamp::from_secs(0), "0", &about("Replication:OperationFailed")), None);
+    }
+}
