@@ -9,10 +9,11 @@ import sys
 import tempfile
 import time
 
-from programs import CONNECTIONS, ROUNDS, SECONDS, Stack, bare, has, load, s3, service, sqs, sts
+from programs import CONNECTIONS, ROUNDS, SECONDS, Stack, bare, has, load, s3, service, sns, sqs, sts
 
 SCALE = int(os.environ.get("SCALE", "1000000"))
 QUEUE = "http://localhost/000000000000/q"
+TOPIC = "arn:aws:sns:us-east-1:000000000000:t"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 results = []
 
@@ -60,6 +61,9 @@ def prepare(url, services):
         entries = [{"Id": str(n), "MessageBody": "x" * 100} for n in range(10)]
         for _ in range(100):
             sqs("SendMessageBatch", QueueUrl=QUEUE[:-1] + "r", Entries=entries).send(url)
+    if "sns" in services:
+        # A topic that nobody listens to: with subscriptions, what is measured is the bus and the queues.
+        sns("CreateTopic", Name="t").send(url)
     if "s3" in services:
         s3("PUT", "/bucket").send(url)
         s3("PUT", "/bucket/small", b"s" * 1024).send(url)
@@ -72,6 +76,7 @@ def operations():
         "STS GetCallerIdentity": ("sts", sts("GetCallerIdentity"), 400, 0.70, 0.50),
         "SQS SendMessage": ("sqs", sqs("SendMessage", QueueUrl=QUEUE, MessageBody="x" * 100), 120, 0.60, 0.42),
         "SQS ReceiveMessage": ("sqs", sqs("ReceiveMessage", QueueUrl=QUEUE[:-1] + "r", VisibilityTimeout=0), 400, 0.60, 0.42),
+        "SNS Publish": ("sns", sns("Publish", TopicArn=TOPIC, Message="x" * 100), 330, 0.50, 0.35),
         "S3 GET 1 KiB": ("s3", s3("GET", "/bucket/small"), 1024, 0.65, 0.45),
         "S3 PUT 1 KiB": ("s3", s3("PUT", "/bucket/put", b"p" * 1024), 0, 0.55, 0.38),
         "S3 GET 8 MiB": ("s3", s3("GET", "/bucket/large"), 8 << 20, 0.90, None),
@@ -81,7 +86,7 @@ def operations():
 
 def speed(with_direct, with_router):
     with Stack("--eager") as stack:
-        up = [name for name in ("sqs", "s3", "sts") if has(name)]
+        up = [name for name in ("sqs", "s3", "sts", "sns") if has(name)]
         if with_router:
             prepare(stack.url, up)
         for what, (name, request, answer, of_direct, of_router) in operations().items():

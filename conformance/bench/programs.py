@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import urllib.parse
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -80,7 +81,7 @@ class Stack(Program):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
-        names = [name for name in ("sqs", "s3", "sts") if has(name)]
+        names = [name for name in ("sqs", "s3", "sts", "sns") if has(name)]
         super().__init__([os.path.join(PROGRAMS, "fractus"), "up", *names, "--port", str(port), *arguments], ready="Ready.")
         self.url = f"http://127.0.0.1:{port}"
 
@@ -109,6 +110,11 @@ def s3(method, path, body=b""):
 def sts(action):
     form = f"Action={action}&Version=2011-06-15".encode()
     return Request("sts", "POST", "/", form, Content_Type="application/x-www-form-urlencoded; charset=utf-8")
+
+
+def sns(action, **members):
+    form = urllib.parse.urlencode({"Action": action, "Version": "2010-03-31", **members}).encode()
+    return Request("sns", "POST", "/", form, Content_Type="application/x-www-form-urlencoded; charset=utf-8")
 
 
 def load(url, request, seconds=None, connections=None, keys=None):
