@@ -14,8 +14,8 @@ use crate::routes::passes;
 use crate::sending::{Put, Sending};
 use crate::service::{Sns, Wakers, topic};
 use crate::store::{
-    ARCHIVE, BY_ENDPOINT, CHANGES, DISCARDED, FANOUTS, Fanout, Message, OWNED, PENDING, Place, REPLAYS, Replay,
-    SEQUENCES, SUBSCRIPTIONS, Subscription, TOKENS, lane_scope,
+    ARCHIVE, BY_ENDPOINT, CHANGES, DISCARDED, FANOUTS, Fanout, Message, OWNED, PENDING, REPLAYS, Replay, SEQUENCES,
+    SUBSCRIPTIONS, Subscription, TOKENS, lane_scope,
 };
 
 /// How often what deleted topics left is looked for, in real time: nobody sees it.
@@ -274,9 +274,4 @@ where
         tx.delete(collection, scope, &key)?;
     }
     Ok(())
-}
-
-/// Where a topic is that lies in this scope.
-pub fn place(world: &World, region: &Region, name: &str) -> Place {
-    Place { world: world.clone(), region: region.clone(), name: name.to_owned() }
 }

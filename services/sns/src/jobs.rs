@@ -1,7 +1,7 @@
 //! Requests and mails on their way: read from the store when they are due by their lane's clock, some at a time, tried
 //! again by their policies, and in the end brought to their dead-letter queues.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -41,14 +41,40 @@ enum Attempt {
     },
 }
 
+/// What one process knows of its jobs.
+#[derive(Default)]
+struct Desk {
+    under_way: Mutex<HashSet<(Lane, Key)>>,
+    /// The last turn that was given to a subscription whose endpoint takes only so many a second.
+    turns: Mutex<HashMap<(Lane, String), Timestamp>>,
+}
+
+/// Subscriptions whose turns are remembered; beyond it all are forgotten at once.
+const MAX_TURNS: usize = 10_000;
+
+impl Desk {
+    /// When a job may be sent, where it has to wait for its turn.
+    fn turn(&self, lane: &Lane, job: &Job, now: Timestamp) -> Option<Timestamp> {
+        let Outgoing::Request(request) = &job.what else { return None };
+        let rate = request.max_per_second.filter(|_| !job.has_turn)?;
+        let mut turns = self.turns.lock();
+        if turns.len() >= MAX_TURNS {
+            turns.clear();
+        }
+        let last = turns.entry((lane.clone(), job.subscription.clone())).or_insert(Timestamp::EPOCH);
+        *last = now.max(last.plus(Duration::from_secs(1) / rate));
+        Some(*last).filter(|turn| *turn > now)
+    }
+}
+
 /// Begins to send; [`Sns::wakers`] wakes it.
 pub fn waker(sns: &Arc<Sns>) -> fractus_host::Waker {
-    let (sns, under_way) = (Arc::clone(sns), Arc::new(Mutex::new(HashSet::<(Lane, Key)>::new())));
+    let (sns, desk) = (Arc::clone(sns), Arc::<Desk>::default());
     let host = sns.host.clone();
     host.background("requests and mails", move |lane| {
-        let (sns, under_way) = (Arc::clone(&sns), Arc::clone(&under_way));
+        let (sns, desk) = (Arc::clone(&sns), Arc::clone(&desk));
         async move {
-            round(&sns, &lane, &under_way).await.unwrap_or_else(|error| {
+            round(&sns, &lane, &desk).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "requests and mails cannot be sent; it is tried again");
                 None
             })
@@ -56,11 +82,8 @@ pub fn waker(sns: &Arc<Sns>) -> fractus_host::Waker {
     })
 }
 
-/// Kept for the order of starting: the waker is made with the others.
-pub fn start(_: &Arc<Sns>) {}
-
 /// Starts what is due; when the next one is.
-async fn round(sns: &Arc<Sns>, lane: &Lane, under_way: &Arc<Mutex<HashSet<(Lane, Key)>>>) -> Result<Option<Timestamp>> {
+async fn round(sns: &Arc<Sns>, lane: &Lane, desk: &Arc<Desk>) -> Result<Option<Timestamp>> {
     let (scope, now) = (lane_scope(lane), sns.host.clocks().lane(lane.as_str()).now());
     let (due, next) = sns
         .store
@@ -77,9 +100,10 @@ async fn round(sns: &Arc<Sns>, lane: &Lane, under_way: &Arc<Mutex<HashSet<(Lane,
             Ok::<_, Error>((due, next))
         })
         .await?;
+    let mut next = next;
     for (key, job) in due {
         {
-            let mut under_way = under_way.lock();
+            let mut under_way = desk.under_way.lock();
             if under_way.len() >= AT_ONCE {
                 break;
             }
@@ -87,20 +111,43 @@ async fn round(sns: &Arc<Sns>, lane: &Lane, under_way: &Arc<Mutex<HashSet<(Lane,
                 continue;
             }
         }
-        let (sns, lane, under_way) = (Arc::clone(sns), lane.clone(), Arc::clone(under_way));
-        let host = sns.host.clone();
-        host.spawn("request or mail", async move {
-            let attempt = attempt(&sns, &lane, &job).await;
-            if let Err(error) = settle(&sns, &lane, &key, job, attempt).await {
-                tracing::warn!(%error, "the outcome of a request or mail is not kept; it is tried again");
-            }
-            under_way.lock().remove(&(lane, key));
-            if let Some(wakers) = sns.wakers.get() {
-                wakers.jobs.wake();
-            }
-        });
+        if let Some(turn) = desk.turn(lane, &job, now) {
+            let moved = Job { has_turn: true, ..job };
+            move_to(sns, lane, &key, turn, &moved).await?;
+            desk.under_way.lock().remove(&(lane.clone(), key));
+            next = Some(next.map_or(turn, |next: Timestamp| next.min(turn)));
+            continue;
+        }
+        begin(sns, lane, desk, key, job);
     }
     Ok(next)
+}
+
+/// Gives a job another moment.
+async fn move_to(sns: &Sns, lane: &Lane, key: &Key, to: Timestamp, job: &Job) -> Result<()> {
+    let scope = lane_scope(lane);
+    sns.store
+        .write(|tx| {
+            tx.delete(&JOBS, &scope, key)?;
+            Ok::<_, Error>(tx.put(&JOBS, &scope, &(to, key.1.clone()), job)?)
+        })
+        .await
+}
+
+/// Sends in a task of its own.
+fn begin(sns: &Arc<Sns>, lane: &Lane, desk: &Arc<Desk>, key: Key, job: Job) {
+    let (sns, lane, desk) = (Arc::clone(sns), lane.clone(), Arc::clone(desk));
+    let host = sns.host.clone();
+    host.spawn("request or mail", async move {
+        let attempt = attempt(&sns, &lane, &job).await;
+        if let Err(error) = settle(&sns, &lane, &key, job, attempt).await {
+            tracing::warn!(%error, "the outcome of a request or mail is not kept; it is tried again");
+        }
+        desk.under_way.lock().remove(&(lane, key));
+        if let Some(wakers) = sns.wakers.get() {
+            wakers.jobs.wake();
+        }
+    });
 }
 
 async fn attempt(sns: &Sns, lane: &Lane, job: &Job) -> Attempt {
@@ -156,7 +203,7 @@ async fn settle(sns: &Sns, lane: &Lane, key: &Key, job: Job, attempt: Attempt) -
             }
             tx.delete(&JOBS, &scope, key)?;
             if let Some(pause) = pause {
-                let again = Job { retries: job.retries + 1, ..job.clone() };
+                let again = Job { retries: job.retries + 1, has_turn: false, ..job.clone() };
                 tx.put(&JOBS, &scope, &(now.plus(pause), key.1.clone()), &again)?;
                 return Ok(Vec::new());
             }
@@ -236,6 +283,33 @@ fn status_log(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn turns_follow_one_another() {
+        let desk = Desk::default();
+        let request = crate::store::HttpRequest {
+            url: String::new(),
+            headers: Vec::new(),
+            body: String::new(),
+            message_id: String::new(),
+            is_confirmation: false,
+            retry: String::new(),
+            max_per_second: Some(2),
+            dead_letter: None,
+            attributes: Default::default(),
+        };
+        let place = crate::store::Place {
+            world: fractus_aws::World::default_world(),
+            region: fractus_aws::Region::us_east_1(),
+            name: "t".into(),
+        };
+        let now = Timestamp::from_secs(100);
+        let what = Outgoing::Request(request);
+        let job = Job { place, subscription: "s".into(), what, retries: 0, has_turn: false, begun_at: now };
+        let turn = || desk.turn(&Lane::main(), &job, now).map(|turn| turn.since(now).as_millis());
+        assert_eq!([turn(), turn(), turn()], [None, Some(500), Some(1_000)]);
+        assert_eq!(desk.turn(&Lane::main(), &Job { has_turn: true, ..job.clone() }, now), None);
+    }
 
     #[test]
     fn only_a_servers_trouble_is_worth_another_try() {

@@ -36,7 +36,6 @@ pub use service::{Sns, operations};
 pub async fn start(config: Config, host: Host) -> Result<App, Error> {
     let sns = Arc::new(Sns::new(&host, config)?);
     background::start(&sns);
-    jobs::start(&sns);
     events::start(&sns);
     Ok(App::new(sns, operations()))
 }

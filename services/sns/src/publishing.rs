@@ -123,6 +123,7 @@ impl Sns {
     ) -> Result<()> {
         let place = publisher.place;
         if group.subscriptions.len() > AT_ONCE {
+            let publish = self.host.random().u64();
             for (number, part) in group.subscriptions.chunks(AT_ONCE).enumerate() {
                 let fanout = Fanout {
                     place: place.clone(),
@@ -130,8 +131,7 @@ impl Sns {
                     message: group.message.clone(),
                     subscriptions: part.iter().map(|one| one.id.clone()).collect(),
                 };
-                let moment = self.host.random().u64() >> 16 << 16;
-                tx.put(&FANOUTS, &lane_scope(&place.world.lane), &(moment, number as u64), &fanout)?;
+                tx.put(&FANOUTS, &lane_scope(&place.world.lane), &(publish, number as u64), &fanout)?;
             }
             if let Some(wakers) = self.wakers.get() {
                 wakers.fanouts.wake();

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fractus_aws::{Arn, Region};
+use fractus_aws::Arn;
 use fractus_bus::BusState;
 use fractus_bus::contracts::{Attribute, Body, Cause, DeadLetter, Delivery, RetryPolicy, Source};
 use fractus_bus::outbox::Handoff;
@@ -222,6 +222,7 @@ impl Sending<'_> {
             message_id: self.message.id.clone(),
             is_confirmation: false,
             retry: serde_json::to_string(&effective.retry).unwrap_or_default(),
+            max_per_second: effective.max_receives_per_second,
             dead_letter: dead_letter_queue(to, self.place, self.topic.fifo).map(|arn| arn.to_string()),
             attributes: if raw { self.message.attributes.clone() } else { Default::default() },
         }
@@ -290,7 +291,14 @@ pub fn put_job(
     what: Outgoing,
     now: Timestamp,
 ) -> Result<()> {
-    let job = Job { place: place.clone(), subscription: subscription.to_owned(), what, retries: 0, begun_at: now };
+    let job = Job {
+        place: place.clone(),
+        subscription: subscription.to_owned(),
+        what,
+        retries: 0,
+        has_turn: false,
+        begun_at: now,
+    };
     let key = (now, format!("{message_id}/{subscription}"));
     Ok(tx.put(&JOBS, &lane_scope(&place.world.lane), &key, &job)?)
 }
@@ -378,11 +386,6 @@ fn warn_of_no_bus() {
     WARNED.call_once(|| {
         tracing::warn!("no message bus is configured: subscriptions of queues, functions and streams get nothing");
     });
-}
-
-/// Where an endpoint's own region matters to the ledger: devices and numbers are the topic's.
-pub fn region_of(place: &Place) -> &Region {
-    &place.region
 }
 
 /// What is written into the ledger for a subscription of a number or a device.

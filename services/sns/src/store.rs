@@ -37,9 +37,9 @@ pub const SEQUENCES: Collection<(u64,), u64> = Collection::new("sequences");
 pub const DEDUPLICATION: Collection<(u64, String, String), Accepted> = Collection::new("deduplication");
 /// Archived messages of FIFO topics: (topic's id, published, sequence).
 pub const ARCHIVE: Collection<(u64, Timestamp, u64), Message> = Collection::new("archive");
-/// Replays under way, in the lane's scope: (number).
+/// Replays under way, in the lane's scope, by subscription.
 pub const REPLAYS: Collection<(String,), Replay> = Collection::new("replays");
-/// What is left of publishing to many subscriptions, in the lane's scope: (moment, part).
+/// What is left of publishing to many subscriptions, in the lane's scope: (a number of the publish, part).
 pub const FANOUTS: Collection<(u64, u64), Fanout> = Collection::new("fan-outs");
 /// Requests and mails to be sent, in the lane's scope: (when it is due, id).
 pub const JOBS: Collection<(Timestamp, String), Job> = Collection::new("jobs");
@@ -261,6 +261,9 @@ pub struct Job {
     /// Retries made.
     #[serde(default)]
     pub retries: u32,
+    /// It has its turn among those of an endpoint that takes only so many a second.
+    #[serde(default)]
+    pub has_turn: bool,
     /// When the first attempt was due.
     pub begun_at: Timestamp,
 }
@@ -284,6 +287,9 @@ pub struct HttpRequest {
     pub is_confirmation: bool,
     /// How it is tried again, as JSON of the effective policy.
     pub retry: String,
+    /// How many the endpoint takes in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_second: Option<u32>,
     /// Where it goes in the end: a queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<String>,

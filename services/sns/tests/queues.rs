@@ -234,6 +234,7 @@ async fn a_delivery_from_another_service_is_published_once() {
         Delivery::new(id, lane, topic.parse().unwrap(), body.into(), source.clone(), stack.clock().now())
     };
     let bus = stack.host("sqs").bus().clone();
+    bus.connected().await;
     bus.deliver(&at("one", "first")).await.unwrap();
     assert_eq!(receive(&stack, &url, 1).await[0].body.as_deref(), Some("first"));
     // The queue drops the same id within two minutes, so it comes again as another service's own retry would bring it.

@@ -396,6 +396,7 @@ impl Sns {
                     message_id: message_id.clone(),
                     is_confirmation: true,
                     retry: serde_json::to_string(&effective.retry).unwrap_or_default(),
+                    max_per_second: None,
                     dead_letter: None,
                     attributes: Default::default(),
                 })
