@@ -247,6 +247,11 @@ impl Service for Sns {
         Box::pin(links::answer(self, cx, request))
     }
 
+    /// SNS calls a denial by a name of its own.
+    fn failure(&self, _: &Context, failure: Failure) -> Failure {
+        if failure.code == "AccessDenied" { Error::Authorization(failure.message).into() } else { failure }
+    }
+
     /// SNS judges values itself, and names the first parameter that is missing or out of bounds as the protocol does.
     fn invalid(&self, _: &Context, violations: &[validation::Violation]) -> Result<(), Failure> {
         Err(Error::ValidationError(validation::message(violations)).into())
