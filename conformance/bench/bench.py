@@ -9,10 +9,11 @@ import sys
 import tempfile
 import time
 
-from programs import CONNECTIONS, ROUNDS, SECONDS, Stack, bare, events, has, load, s3, service, sqs, sts
+from programs import CONNECTIONS, NAMES, ROUNDS, SECONDS, Stack, bare, events, has, load, s3, service, sns, sqs, sts
 
 SCALE = int(os.environ.get("SCALE", "1000000"))
 QUEUE = "http://localhost/000000000000/q"
+TOPIC = "arn:aws:sns:us-east-1:000000000000:t"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 results = []
 
@@ -62,6 +63,9 @@ def prepare(url, services):
             sqs("SendMessageBatch", QueueUrl=QUEUE[:-1] + "r", Entries=entries).send(url)
     if "events" in services:
         put_rules(url, 10)
+    if "sns" in services:
+        # A topic that nobody listens to: with subscriptions, what is measured is the bus and the queues.
+        sns("CreateTopic", Name="t").send(url)
     if "s3" in services:
         s3("PUT", "/bucket").send(url)
         s3("PUT", "/bucket/small", b"s" * 1024).send(url)
@@ -89,6 +93,7 @@ def operations():
         "SQS SendMessage": ("sqs", sqs("SendMessage", QueueUrl=QUEUE, MessageBody="x" * 100), 120, 0.60, 0.42),
         "SQS ReceiveMessage": ("sqs", sqs("ReceiveMessage", QueueUrl=QUEUE[:-1] + "r", VisibilityTimeout=0), 400, 0.60, 0.42),
         "EventBridge PutEvents": ("events", put_events(1, 1), 110, 0.50, 0.35),
+        "SNS Publish": ("sns", sns("Publish", TopicArn=TOPIC, Message="x" * 100), 330, 0.50, 0.35),
         "S3 GET 1 KiB": ("s3", s3("GET", "/bucket/small"), 1024, 0.65, 0.45),
         "S3 PUT 1 KiB": ("s3", s3("PUT", "/bucket/put", b"p" * 1024), 0, 0.55, 0.38),
         "S3 GET 8 MiB": ("s3", s3("GET", "/bucket/large"), 8 << 20, 0.90, None),
@@ -98,7 +103,7 @@ def operations():
 
 def speed(with_direct, with_router):
     with Stack("--eager") as stack:
-        up = [name for name in ("sqs", "s3", "sts", "events") if has(name)]
+        up = [name for name in NAMES if has(name)]
         if with_router:
             prepare(stack.url, up)
         for what, (name, request, answer, of_direct, of_router) in operations().items():

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import urllib.parse
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -11,6 +12,8 @@ PROGRAMS = os.environ["FRACTUS_PROGRAMS"]
 SECONDS = float(os.environ.get("SECONDS_EACH", "5"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 CONNECTIONS = int(os.environ.get("CONNECTIONS", "32"))
+# The services that are measured, as far as they are built.
+NAMES = ("sqs", "s3", "sts", "sns", "events", "dynamodb")
 AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{}/aws4_request, SignedHeaders=host;x-amz-date, "
     "Signature=" + "0" * 64
@@ -80,7 +83,7 @@ class Stack(Program):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
-        names = [name for name in ("sqs", "s3", "sts", "events") if has(name)]
+        names = [name for name in NAMES if has(name)]
         super().__init__([os.path.join(PROGRAMS, "fractus"), "up", *names, "--port", str(port), *arguments], ready="Ready.")
         self.url = f"http://127.0.0.1:{port}"
 
@@ -114,6 +117,11 @@ def events(action, **members):
 def sts(action):
     form = f"Action={action}&Version=2011-06-15".encode()
     return Request("sts", "POST", "/", form, Content_Type="application/x-www-form-urlencoded; charset=utf-8")
+
+
+def sns(action, **members):
+    form = urllib.parse.urlencode({"Action": action, "Version": "2010-03-31", **members}).encode()
+    return Request("sns", "POST", "/", form, Content_Type="application/x-www-form-urlencoded; charset=utf-8")
 
 
 def load(url, request, seconds=None, connections=None, keys=None):

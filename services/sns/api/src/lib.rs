@@ -1,0 +1,3 @@
+//! SNS's types, made from its model: see `shared/codegen`.
+
+include!(concat!(env!("OUT_DIR"), "/sns.rs"));

@@ -1,0 +1,93 @@
+//! What SNS hears: deliveries from other services, each a message for a topic.
+
+use std::sync::Arc;
+
+use fractus_aws::{Partition, World};
+use fractus_bus::contracts::{Attribute, Delivery};
+use fractus_bus::{ConsumeConfig, Outcome};
+use fractus_host::config::AuthMode;
+use indexmap::IndexMap;
+
+use crate::access;
+use crate::error::{Error, Result};
+use crate::model::message::{self, Parts};
+use crate::publishing::Publisher;
+use crate::service::{Sns, topic};
+use crate::store::{AttributeValue, Place};
+
+/// Begins to consume; the consumption lives as long as the host.
+pub fn start(sns: &Arc<Sns>) {
+    let handler = Arc::clone(sns);
+    let consumption = sns.host.bus().consume_deliveries(ConsumeConfig::default(), move |delivery| {
+        let sns = Arc::clone(&handler);
+        async move { outcome(deliver(&sns, delivery).await) }
+    });
+    sns.host.keep(consumption);
+}
+
+/// Only a failing store is worth another try; what SNS refuses once it refuses always.
+fn outcome(result: Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(error @ (Error::Store(_) | Error::Internal(_))) => Outcome::Retry { reason: error.to_string() },
+        Err(error) => Outcome::Refused { code: error.code(), message: error.to_string() },
+    }
+}
+
+/// Publishes a delivery, unless it was taken before. A subject comes among the parameters, as Publish has it.
+pub async fn deliver(sns: &Sns, delivery: Delivery) -> Result<()> {
+    let partition = Partition::parse(&delivery.target.partition).unwrap_or(Partition::Aws);
+    let world = World { lane: delivery.lane.clone(), partition, account: delivery.account.clone() };
+    let place = Place { world, region: delivery.region.clone(), name: delivery.target.resource.clone() };
+    let now = sns.host.clocks().lane(place.world.lane.as_str()).now();
+    check_access(sns, &delivery, &place).await?;
+    let text = delivery.body.as_text().ok_or_else(|| Error::invalid("Message"))?.to_owned();
+    let parameter = |name: &str| delivery.parameters.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    let parts = Parts {
+        message: text,
+        subject: parameter("Subject"),
+        structure: parameter("MessageStructure"),
+        attributes: attributes(delivery.attributes.clone()),
+        group_id: delivery.group_id.clone(),
+        deduplication_id: delivery.deduplication_id.clone(),
+    };
+    let (message, _) = message::checked(parts)?;
+    let publisher = Publisher {
+        place: &place,
+        principal: &delivery.source.principal,
+        cause: delivery.cause.child(&delivery.id),
+        now,
+        delivery: Some(&delivery.id),
+    };
+    sns.publish(&publisher, message).await.map(drop)
+}
+
+/// Asks the topic's policy, where policies are enforced.
+async fn check_access(sns: &Sns, delivery: &Delivery, place: &Place) -> Result<()> {
+    let config = sns.host.config();
+    if config.auth != AuthMode::Enforced {
+        return Ok(());
+    }
+    let known = sns.store.read(|snapshot| topic(snapshot, place)).await?;
+    let now = sns.host.clocks().lane(place.world.lane.as_str()).now();
+    match access::check_delivery(&delivery.source, place, &known.policy, now) {
+        Err(error) if config.auth_soft => {
+            tracing::warn!(topic = %place.arn(), source = delivery.source.principal, %error, "a delivery would be denied");
+            Ok(())
+        }
+        checked => checked,
+    }
+}
+
+fn attributes(given: impl IntoIterator<Item = (String, Attribute)>) -> IndexMap<String, AttributeValue> {
+    let converted = given.into_iter().map(|(name, attribute)| {
+        let binary = attribute.data_type.starts_with("Binary");
+        let bytes = attribute.value.into_bytes();
+        let (string, binary) = match String::from_utf8(bytes.to_vec()) {
+            Ok(text) if !binary => (Some(text), None),
+            _ => (None, Some(bytes)),
+        };
+        (name, AttributeValue { data_type: attribute.data_type, string, binary })
+    });
+    converted.collect()
+}
