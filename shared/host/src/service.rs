@@ -65,6 +65,11 @@ pub trait Service: Send + Sync + 'static {
         None
     }
 
+    /// Names beside the model's own that requests to this service may be signed for.
+    fn other_signing_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// S3's second id of an answer.
     fn host_id<'a>(&'a self, cx: &'a Context) -> Option<&'a str> {
         let _ = cx;
