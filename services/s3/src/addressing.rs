@@ -92,6 +92,11 @@ fn subresources() -> &'static Subresources {
     })
 }
 
+/// Whether a parameter asks for a part of a bucket or object.
+pub fn is_subresource(name: &str) -> bool {
+    subresources().contains_key(name)
+}
+
 /// Parameters without a value that are none of the model's; signers and browsers add none of the kind.
 fn is_stray(name: &str, value: Option<&str>) -> bool {
     value.is_none() && !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')

@@ -13,9 +13,11 @@
 pub mod access;
 pub mod addressing;
 pub mod background;
+pub mod checks;
 pub mod config;
 pub mod configurations;
 pub mod destinations;
+pub mod directory;
 pub mod error;
 pub mod extras;
 pub mod ingest;

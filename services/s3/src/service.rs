@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use fractus_aws::Arn;
+use fractus_aws::{Arn, Lane};
+use fractus_bus::contracts::Credential;
 use fractus_bus::outbox::Outbox;
 use fractus_host::{Access, CallerKind, Context, Host, Operations, Prepared, RequestUuid, ResourceFacts, Service};
 use fractus_s3_api as api;
 use fractus_store::{BlobRef, Store};
+use fractus_wire::validation::Violation;
 use fractus_wire::{ByteStream, Failure};
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
@@ -17,14 +19,14 @@ use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
 use crate::operations::{
-    acls, archive, attributes, buckets, copy, cors, delete, encryption, form, get, legacy, lifecycle, list, locks,
-    multipart, notifications, parts, policy, public_access, put, series, settings, tagging, uploads, versions,
+    acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, form, get,
+    legacy, lifecycle, list, locks, multipart, notifications, parts, policy, public_access, put, series, settings, tagging, uploads, versions,
     website as website_configuration,
 };
 use crate::readers::Readers;
 use crate::replication::Replication;
 use crate::store::Object;
-use crate::{access, addressing, permissions, web, website};
+use crate::{access, addressing, checks, directory, permissions, web, website};
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -84,7 +86,7 @@ macro_rules! on_version {
 
 /// Every operation of S3.
 pub fn operations() -> Operations<S3> {
-    protections(configurations(objects(Operations::new(&[&api::MODEL]))))
+    newer(protections(configurations(objects(Operations::new(&[&api::MODEL])))))
 }
 
 /// Buckets, objects, listings, uploads.
@@ -203,6 +205,30 @@ fn protections(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetObjectTorrent, on_object!("s3:GetObjectTorrent"))
 }
 
+/// What newer kinds of buckets and objects have.
+fn newer(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::ListDirectoryBuckets, directories::list)
+        .access(api::ListDirectoryBuckets, |_, _| {
+            Ok::<_, Error>(vec![Access::to_all().by("s3express:ListAllMyDirectoryBuckets")])
+        })
+        .on(api::CreateSession, directories::create_session)
+        .access(api::CreateSession, on_bucket!("s3express:CreateSession"))
+        .on(api::RenameObject, directories::rename)
+        .access(api::RenameObject, on_object!("s3:PutObject"))
+        .on(api::PutObjectAnnotation, annotations::put)
+        .access(api::PutObjectAnnotation, on_version!("s3:PutObjectAnnotation", "s3:PutObjectVersionAnnotation"))
+        .on(api::GetObjectAnnotation, annotations::get)
+        .access(api::GetObjectAnnotation, on_version!("s3:GetObjectAnnotation", "s3:GetObjectVersionAnnotation"))
+        .on(api::ListObjectAnnotations, annotations::list)
+        .access(api::ListObjectAnnotations, on_version!("s3:ListObjectAnnotations", "s3:ListObjectVersionAnnotations"))
+        .on(api::DeleteObjectAnnotation, annotations::delete)
+        .access(
+            api::DeleteObjectAnnotation,
+            on_version!("s3:DeleteObjectAnnotation", "s3:DeleteObjectVersionAnnotation"),
+        )
+}
+
 /// What can be configured on a bucket.
 fn configurations(table: Operations<S3>) -> Operations<S3> {
     table
@@ -304,6 +330,11 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::ListBucketIntelligentTieringConfigurations, on_bucket!("s3:GetIntelligentTieringConfiguration"))
 }
 
+/// Operations that the model gives a 200 and AWS answers 204.
+fn has_no_content(operation: &str) -> bool {
+    matches!(operation, "PutBucketTagging" | "PutBucketPolicy")
+}
+
 impl Service for S3 {
     /// A bucket in the host name goes into the path; a browser's form upload is no operation of the model.
     fn prepare(&self, head: &mut http::request::Parts, host: &str) -> Prepared {
@@ -324,7 +355,10 @@ impl Service for S3 {
         if web::is_preflight(&head.method) || form::is_form(head) {
             return Prepared::Raw;
         }
-        match addressing::unknown_subresource(&head.method, &head.uri) {
+        directory::name_listing(head, host);
+        let refused = directory::refuses(&head.method, &head.uri, addressing::is_subresource)
+            .or_else(|| addressing::unknown_subresource(&head.method, &head.uri));
+        match refused {
             Some(failure) => Prepared::Refuse(failure),
             None => Prepared::Identify,
         }
@@ -360,6 +394,28 @@ impl Service for S3 {
         Box::pin(permissions::facts(self, cx, access, resource))
     }
 
+    fn check_body(&self, cx: &Context, body: &[u8]) -> Result<(), Failure> {
+        Ok(checks::body(cx, body)?)
+    }
+
+    fn invalid(&self, cx: &Context, violations: &[Violation]) -> Result<(), Failure> {
+        fractus_host::invalid(cx, violations)?;
+        checks::refuse(cx, violations)
+    }
+
+    /// Sessions of directory buckets sign by their own name.
+    fn other_signing_names(&self) -> &'static [&'static str] {
+        &["s3express"]
+    }
+
+    fn look_up_credential<'a>(
+        &'a self,
+        lane: &'a Lane,
+        access_key_id: &'a str,
+    ) -> Option<BoxFuture<'a, Option<Credential>>> {
+        Some(Box::pin(directory::find_session(self, lane, access_key_id)))
+    }
+
     /// Who has not signed is told no reasons.
     fn failure(&self, cx: &Context, mut failure: Failure) -> Failure {
         if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
@@ -372,6 +428,9 @@ impl Service for S3 {
     fn finish<'a>(&'a self, cx: &'a Context, response: &'a mut Response<ByteStream>) -> Option<BoxFuture<'a, ()>> {
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        if response.status() == StatusCode::OK && cx.operation().is_some_and(|called| has_no_content(called.schema.name)) {
+            *response.status_mut() = StatusCode::NO_CONTENT;
         }
         let path = response.headers().get("x-amz-restore-output-path");
         if path.is_some_and(|path| path == archive::ACCEPTED) {

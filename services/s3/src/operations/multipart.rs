@@ -60,7 +60,7 @@ pub async fn create(
         },
         checksum_algorithm: algorithm.map(|algorithm| algorithm.as_str().to_owned()),
         checksum_type: kind,
-        storage_class: put::storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?,
+        storage_class: put::class_in(&input.bucket, input.storage_class.as_ref().map(|class| class.as_str()))?,
         tags: tagging::of_header(input.tagging.as_deref())?,
         initiator: cx.caller.arn.clone(),
         extras: None,
