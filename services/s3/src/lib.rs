@@ -29,6 +29,7 @@ pub mod operations;
 pub mod permissions;
 pub mod readers;
 pub mod replication;
+pub mod select;
 pub mod service;
 pub mod store;
 pub mod versions;

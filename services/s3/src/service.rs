@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::lifecycle::Lifecycle;
 use crate::operations::{
     acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, form, get,
-    legacy, lifecycle, list, locks, multipart, notifications, parts, policy, public_access, put, series, settings, tagging, uploads, versions,
+    legacy, lifecycle, list, locks, multipart, notifications, parts, policy, public_access, put, select, series, settings, tagging, uploads, versions,
     website as website_configuration,
 };
 use crate::readers::Readers;
@@ -216,6 +216,8 @@ fn newer(table: Operations<S3>) -> Operations<S3> {
         .access(api::CreateSession, on_bucket!("s3express:CreateSession"))
         .on(api::RenameObject, directories::rename)
         .access(api::RenameObject, on_object!("s3:PutObject"))
+        .on(api::SelectObjectContent, select::select)
+        .access(api::SelectObjectContent, on_object!("s3:GetObject"))
         .on(api::PutObjectAnnotation, annotations::put)
         .access(api::PutObjectAnnotation, on_version!("s3:PutObjectAnnotation", "s3:PutObjectVersionAnnotation"))
         .on(api::GetObjectAnnotation, annotations::get)

@@ -23,6 +23,7 @@ pub mod parts;
 pub mod policy;
 pub mod public_access;
 pub mod put;
+pub mod select;
 pub mod series;
 pub mod settings;
 pub mod tagging;
