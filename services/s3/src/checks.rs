@@ -32,6 +32,20 @@ const JUDGED_ELSEWHERE: [&str; 13] = [
 /// Operations that name their own errors for every value.
 const JUDGE_THEMSELVES: [&str; 1] = ["SelectObjectContent"];
 
+/// Headers that ask for what is not there yet. Without it the request would do something else: an object that should grow
+/// would be replaced, one that should be held could be deleted.
+const UNSUPPORTED: [&str; 4] = [
+    "x-amz-object-lock-event-hold",
+    "x-amz-object-lock-event-hold-duration-days",
+    "x-amz-object-lock-event-hold-duration-years",
+    "x-amz-write-offset-bytes",
+];
+
+/// The header of a request that cannot be answered.
+pub fn unsupported(headers: &http::HeaderMap) -> Option<&'static str> {
+    UNSUPPORTED.into_iter().find(|name| headers.contains_key(*name))
+}
+
 /// What S3 says of constraints that are broken. What a body lacks, and values that a document's schema does not have, make
 /// it malformed; a header says which one is wrong.
 pub fn refuse(cx: &Context, violations: &[Violation]) -> Result<(), Failure> {

@@ -110,7 +110,8 @@ pub fn name_listing(head: &mut Parts, host: &str) {
     if head.method != Method::GET || head.uri.path() != "/" {
         return;
     }
-    let signed_by = |text: &str| text.contains("/s3express/aws4_request") || text.contains("%2Fs3express%2Faws4_request");
+    let signed_by =
+        |text: &str| text.contains("/s3express/aws4_request") || text.contains("%2Fs3express%2Faws4_request");
     let authorization = head.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let query = head.uri.query().unwrap_or_default();
     let asked = host.starts_with("s3express-control.")

@@ -19,14 +19,16 @@ use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
 use crate::operations::{
-    acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, form, get,
-    legacy, lifecycle, list, locks, multipart, notifications, parts, policy, public_access, put, select, series, settings, tagging, uploads, versions,
-    website as website_configuration,
+    acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, form,
+    get, legacy, lifecycle, list, locks, multipart, notifications, parts, policy, public_access, put, select, series,
+    settings, tagging, uploads, versions, website as website_configuration,
 };
 use crate::readers::Readers;
 use crate::replication::Replication;
+use crate::restores::Restores;
+use crate::schedule::Schedule;
 use crate::store::Object;
-use crate::{access, addressing, checks, directory, permissions, web, website};
+use crate::{access, addressing, checks, directory, logging, permissions, terms, web, website};
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -38,6 +40,8 @@ pub struct S3 {
     pub readers: Readers,
     pub lifecycle: Lifecycle,
     pub replication: Replication,
+    pub restores: Restores,
+    pub schedule: Schedule,
     pub destinations: Destinations,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,
@@ -276,17 +280,17 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetBucketEncryption, on_bucket!("s3:GetEncryptionConfiguration"))
         .on(api::DeleteBucketEncryption, encryption::delete)
         .access(api::DeleteBucketEncryption, on_bucket!("s3:PutEncryptionConfiguration"))
-        .stored(api::PutBucketRequestPayment, settings::put_payment)
+        .on(api::PutBucketRequestPayment, settings::put_payment)
         .access(api::PutBucketRequestPayment, on_bucket!("s3:PutBucketRequestPayment"))
-        .stored(api::GetBucketRequestPayment, settings::get_payment)
+        .on(api::GetBucketRequestPayment, settings::get_payment)
         .access(api::GetBucketRequestPayment, on_bucket!("s3:GetBucketRequestPayment"))
-        .stored(api::PutBucketAccelerateConfiguration, settings::put_acceleration)
+        .on(api::PutBucketAccelerateConfiguration, settings::put_acceleration)
         .access(api::PutBucketAccelerateConfiguration, on_bucket!("s3:PutAccelerateConfiguration"))
-        .stored(api::GetBucketAccelerateConfiguration, settings::get_acceleration)
+        .on(api::GetBucketAccelerateConfiguration, settings::get_acceleration)
         .access(api::GetBucketAccelerateConfiguration, on_bucket!("s3:GetAccelerateConfiguration"))
-        .stored(api::PutBucketLogging, settings::put_logging)
+        .on(api::PutBucketLogging, settings::put_logging)
         .access(api::PutBucketLogging, on_bucket!("s3:PutBucketLogging"))
-        .stored(api::GetBucketLogging, settings::get_logging)
+        .on(api::GetBucketLogging, settings::get_logging)
         .access(api::GetBucketLogging, on_bucket!("s3:GetBucketLogging"))
         .on(api::PutBucketReplication, settings::put_replication)
         .access(api::PutBucketReplication, on_bucket!("s3:PutReplicationConfiguration"))
@@ -294,9 +298,9 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetBucketReplication, on_bucket!("s3:GetReplicationConfiguration"))
         .on(api::DeleteBucketReplication, settings::delete_replication)
         .access(api::DeleteBucketReplication, on_bucket!("s3:PutReplicationConfiguration"))
-        .stored(api::PutBucketAbac, settings::put_abac)
+        .on(api::PutBucketAbac, settings::put_abac)
         .access(api::PutBucketAbac, on_bucket!("s3:PutBucketAbac"))
-        .stored(api::GetBucketAbac, settings::get_abac)
+        .on(api::GetBucketAbac, settings::get_abac)
         .access(api::GetBucketAbac, on_bucket!("s3:GetBucketAbac"))
         .stored(api::PutBucketAnalyticsConfiguration, series::analytics::put)
         .access(api::PutBucketAnalyticsConfiguration, on_bucket!("s3:PutAnalyticsConfiguration"))
@@ -306,13 +310,13 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::DeleteBucketAnalyticsConfiguration, on_bucket!("s3:PutAnalyticsConfiguration"))
         .stored(api::ListBucketAnalyticsConfigurations, series::analytics::list)
         .access(api::ListBucketAnalyticsConfigurations, on_bucket!("s3:GetAnalyticsConfiguration"))
-        .stored(api::PutBucketInventoryConfiguration, series::inventory::put)
+        .on(api::PutBucketInventoryConfiguration, series::inventory::put)
         .access(api::PutBucketInventoryConfiguration, on_bucket!("s3:PutInventoryConfiguration"))
-        .stored(api::GetBucketInventoryConfiguration, series::inventory::get)
+        .on(api::GetBucketInventoryConfiguration, series::inventory::get)
         .access(api::GetBucketInventoryConfiguration, on_bucket!("s3:GetInventoryConfiguration"))
-        .stored(api::DeleteBucketInventoryConfiguration, series::inventory::delete)
+        .on(api::DeleteBucketInventoryConfiguration, series::inventory::delete)
         .access(api::DeleteBucketInventoryConfiguration, on_bucket!("s3:PutInventoryConfiguration"))
-        .stored(api::ListBucketInventoryConfigurations, series::inventory::list)
+        .on(api::ListBucketInventoryConfigurations, series::inventory::list)
         .access(api::ListBucketInventoryConfigurations, on_bucket!("s3:GetInventoryConfiguration"))
         .stored(api::PutBucketMetricsConfiguration, series::metrics::put)
         .access(api::PutBucketMetricsConfiguration, on_bucket!("s3:PutMetricsConfiguration"))
@@ -322,13 +326,13 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::DeleteBucketMetricsConfiguration, on_bucket!("s3:PutMetricsConfiguration"))
         .stored(api::ListBucketMetricsConfigurations, series::metrics::list)
         .access(api::ListBucketMetricsConfigurations, on_bucket!("s3:GetMetricsConfiguration"))
-        .stored(api::PutBucketIntelligentTieringConfiguration, series::tiering::put)
+        .on(api::PutBucketIntelligentTieringConfiguration, series::tiering::put)
         .access(api::PutBucketIntelligentTieringConfiguration, on_bucket!("s3:PutIntelligentTieringConfiguration"))
-        .stored(api::GetBucketIntelligentTieringConfiguration, series::tiering::get)
+        .on(api::GetBucketIntelligentTieringConfiguration, series::tiering::get)
         .access(api::GetBucketIntelligentTieringConfiguration, on_bucket!("s3:GetIntelligentTieringConfiguration"))
-        .stored(api::DeleteBucketIntelligentTieringConfiguration, series::tiering::delete)
+        .on(api::DeleteBucketIntelligentTieringConfiguration, series::tiering::delete)
         .access(api::DeleteBucketIntelligentTieringConfiguration, on_bucket!("s3:PutIntelligentTieringConfiguration"))
-        .stored(api::ListBucketIntelligentTieringConfigurations, series::tiering::list)
+        .on(api::ListBucketIntelligentTieringConfigurations, series::tiering::list)
         .access(api::ListBucketIntelligentTieringConfigurations, on_bucket!("s3:GetIntelligentTieringConfiguration"))
 }
 
@@ -356,6 +360,9 @@ impl Service for S3 {
         }
         if web::is_preflight(&head.method) || form::is_form(head) {
             return Prepared::Raw;
+        }
+        if let Some(header) = checks::unsupported(&head.headers) {
+            return Prepared::Refuse(Error::NotImplemented { header: header.to_owned() }.into());
         }
         directory::name_listing(head, host);
         let refused = directory::refuses(&head.method, &head.uri, addressing::is_subresource)
@@ -431,7 +438,9 @@ impl Service for S3 {
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
-        if response.status() == StatusCode::OK && cx.operation().is_some_and(|called| has_no_content(called.schema.name)) {
+        if response.status() == StatusCode::OK
+            && cx.operation().is_some_and(|called| has_no_content(called.schema.name))
+        {
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
         let path = response.headers().get("x-amz-restore-output-path");
@@ -441,7 +450,26 @@ impl Service for S3 {
             *response.status_mut() = StatusCode::ACCEPTED;
         }
         let asks = cx.headers().contains_key(http::header::ORIGIN) && !web::is_preflight(cx.method());
-        asks.then(|| Box::pin(web::add_headers(self, cx, response)) as BoxFuture<'a, ()>)
+        let (pays, logs) = (terms::may_be_charged(cx), self.schedule.may_log());
+        (asks || pays || logs).then(|| {
+            Box::pin(async move {
+                if asks {
+                    web::add_headers(self, cx, response).await;
+                }
+                if pays {
+                    terms::add_charged(self, cx, response).await;
+                }
+                if logs {
+                    logging::record(self, cx, response).await;
+                }
+            }) as BoxFuture<'a, ()>
+        })
+    }
+
+    fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
+        self.schedule.logs_now();
+        self.schedule.wake();
+        Box::pin(std::future::ready(()))
     }
 
     fn host_id<'a>(&'a self, _cx: &'a Context) -> Option<&'a str> {

@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/annotations-overview.html>
 
 use bytes::Bytes;
+use fractus_aws::{AccountId, Lane, Partition, World};
 use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
@@ -23,7 +24,7 @@ use crate::operations::buckets::{decode_token, encode_token};
 use crate::operations::checksums::{self, given, show};
 use crate::operations::put::decoded_length;
 use crate::service::S3;
-use crate::store::{Bucket, Checksum, Object};
+use crate::store::{Bucket, Checksum, Object, REPLACED};
 use crate::versions;
 
 /// Annotations: (bucket id, key, the version's sequencer, name).
@@ -88,7 +89,7 @@ impl Of<'_> {
         if is_directory(self.bucket) {
             return Err(Error::MethodNotAllowed { method: cx.method().to_string(), resource: "OBJECT" });
         }
-        let bucket = objects::bucket(snapshot, scope, self.bucket, self.owner)?;
+        let bucket = objects::open(cx, snapshot, scope, self.bucket, self.owner)?;
         let object = versions::object(snapshot, scope, &bucket, self.key, self.version_id)?;
         Ok((bucket, object))
     }
@@ -138,7 +139,8 @@ pub async fn put(
                 return Err(Error::invalid_request(message));
             }
             let at = (bucket.id, of.key, object.sequencer, name);
-            if !tx.contains(&ANNOTATIONS, &scope, &at)? && count(tx, &scope, &bucket, of.key, &object)? >= MAX_ANNOTATIONS
+            if !tx.contains(&ANNOTATIONS, &scope, &at)?
+                && count(tx, &scope, &bucket, of.key, &object)? >= MAX_ANNOTATIONS
             {
                 let message = "The request would exceed the number of annotations that an object may have.";
                 return Err(failure("AnnotationLimitExceeded", 400, message));
@@ -335,4 +337,61 @@ pub fn copy(
         tx.put(&PAYLOADS, scope, &at, &payload)?;
     }
     Ok(())
+}
+
+/// How many annotations one look takes.
+const AT_ONCE: usize = 500;
+
+/// Gives back the room of annotations whose version has gone.
+pub async fn sweep(s3: &S3) -> Result<()> {
+    let spaces = s3.store.collections(0).await?;
+    for space in spaces.into_iter().filter(|space| space.collection == ANNOTATIONS.name()) {
+        let (Ok(lane), Some(partition)) = (Lane::new(&*space.lane), Partition::parse(&space.partition)) else {
+            continue;
+        };
+        let scope = Scope::partition(&World { lane, partition, account: AccountId::default_account() });
+        let mut after: Option<(u64, String, u64, String)> = None;
+        loop {
+            let (gone, last) = s3.store.read(|snapshot| orphans(snapshot, &scope, after.as_ref())).await?;
+            if !gone.is_empty() {
+                s3.store
+                    .write(|tx| {
+                        for (bucket, key, sequencer, name) in &gone {
+                            let at = (*bucket, key.as_str(), *sequencer, name.as_str());
+                            tx.delete(&ANNOTATIONS, &scope, &at)?;
+                            tx.delete(&PAYLOADS, &scope, &at)?;
+                        }
+                        Ok::<_, Error>(())
+                    })
+                    .await?;
+            }
+            match last {
+                Some(last) => after = Some(last),
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+type Place = (u64, String, u64, String);
+
+/// Of a page of annotations those whose version is not there, and where the page ends.
+fn orphans(snapshot: &Snapshot<'_>, scope: &Scope, after: Option<&Place>) -> Result<(Vec<Place>, Option<Place>)> {
+    let mut range = Range::all();
+    if let Some((bucket, key, sequencer, name)) = after {
+        range = range.after(&(*bucket, key.as_str(), *sequencer, name.as_str()));
+    }
+    let (mut gone, mut last) = (Vec::new(), None);
+    for place in snapshot.keys(&ANNOTATIONS, scope, range, Order::Ascending)?.take(AT_ONCE) {
+        let (bucket, key, sequencer, name) = place?;
+        let current = snapshot.get(&REPLACED, scope, &(bucket, key.as_str()))?;
+        let is_current = current.is_some_and(|current| current.sequencer == sequencer);
+        let older = (bucket, key.as_str(), versions::rank(sequencer));
+        if !is_current && !snapshot.contains(&versions::VERSIONS, scope, &older)? {
+            gone.push((bucket, key.clone(), sequencer, name.clone()));
+        }
+        last = Some((bucket, key, sequencer, name));
+    }
+    Ok((gone, last))
 }

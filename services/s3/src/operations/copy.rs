@@ -129,7 +129,7 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         .store
         .write(|tx| {
             // The source is looked at again: its bytes must still be there in the transaction that keeps them.
-            let source_bucket = objects::bucket(tx, &scope, &from.bucket, None)?;
+            let source_bucket = objects::open(cx, tx, &scope, &from.bucket, None)?;
             let current = versions::object(tx, &scope, &source_bucket, &from.key, from.version_id.as_deref())?;
             if current.sequencer != source.sequencer {
                 return Err(Error::ConditionalRequestConflict {
@@ -137,7 +137,7 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
                     key: from.key.clone(),
                 });
             }
-            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
             if copies_annotations {
                 let from = (&source_bucket, from.key.as_str(), current.sequencer);

@@ -81,11 +81,7 @@ pub fn express_arn(cx: &Context, bucket: &str, region: &str, account: &str) -> S
 /// Five minutes of access to one bucket, by a key of its own.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html>
-pub async fn create_session(
-    s3: &S3,
-    cx: &Context,
-    input: api::CreateSessionInput,
-) -> Result<api::CreateSessionOutput> {
+pub async fn create_session(s3: &S3, cx: &Context, input: api::CreateSessionInput) -> Result<api::CreateSessionOutput> {
     if !is_directory(&input.bucket) {
         return Err(Error::MethodNotAllowed { method: "GET".into(), resource: "BUCKET" });
     }
@@ -211,7 +207,7 @@ pub async fn rename(s3: &S3, cx: &Context, input: api::RenameObjectInput) -> Res
     let (freed, _sent) = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &input.bucket, None)?;
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, None)?;
             let mut object = objects::object(tx, &scope, &bucket, &from)?;
             of_source.check_copy_source(&object.etag, object.last_modified)?;
             let before = tx.get(&OBJECTS, &scope, &(bucket.id, input.key.as_str()))?;

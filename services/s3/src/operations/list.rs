@@ -95,7 +95,7 @@ async fn page(
     let scope = scope(cx);
     s3.store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, bucket_name, expected_owner)?;
+            let bucket = objects::open(cx, snapshot, &scope, bucket_name, expected_owner)?;
             let mut keys = Objects { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(listing, &mut keys)?;
             drop(keys);

@@ -41,7 +41,10 @@ pub async fn select(
     input: api::SelectObjectContentInput,
 ) -> Result<api::SelectObjectContentOutput> {
     if input.expression_type != api::ExpressionType::Sql {
-        return Err(invalid("InvalidExpressionType", "The ExpressionType is invalid. Only SQL expressions are supported."));
+        return Err(invalid(
+            "InvalidExpressionType",
+            "The ExpressionType is invalid. Only SQL expressions are supported.",
+        ));
     }
     let compression = compression(&input.input_serialization)?;
     let format = format(&input.input_serialization)?;
@@ -213,7 +216,9 @@ fn character(given: Option<&String>, default: char) -> Result<Option<char>> {
     let mut characters = text.chars();
     match (characters.next(), characters.next()) {
         (one, None) => Ok(one),
-        _ => Err(invalid("InvalidRequestParameter", "The value of a parameter in the SelectRequest element is invalid.")),
+        _ => {
+            Err(invalid("InvalidRequestParameter", "The value of a parameter in the SelectRequest element is invalid."))
+        }
     }
 }
 

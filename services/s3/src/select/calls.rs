@@ -117,7 +117,12 @@ impl Parser {
             "STRING" | "VARCHAR" | "CHAR" => Type::Text,
             "FLOAT" | "DECIMAL" | "NUMERIC" | "DOUBLE" => Type::Float,
             "TIMESTAMP" => Type::Time,
-            _ => return Err(error("InvalidDataType", format!("The SQL expression contains an invalid data type: {name}"))),
+            _ => {
+                return Err(error(
+                    "InvalidDataType",
+                    format!("The SQL expression contains an invalid data type: {name}"),
+                ));
+            }
         };
         // DECIMAL(10, 2), VARCHAR(20)
         if self.take_mark("(") {

@@ -13,7 +13,10 @@ use super::{Result, error};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Row {
     /// Of CSV; `names` is empty where no header is used.
-    Fields { names: Arc<Vec<String>>, values: Vec<String> },
+    Fields {
+        names: Arc<Vec<String>>,
+        values: Vec<String>,
+    },
     Document(Value),
 }
 
@@ -541,6 +544,9 @@ mod tests {
         assert_eq!(code("SELECT a FROM S3Object GROUP BY a"), "UnsupportedSyntax");
         assert_eq!(code("SELECT CAST(a AS what) FROM S3Object"), "InvalidDataType");
         assert_eq!(code("DELETE FROM S3Object"), "ParseUnexpectedToken");
-        assert_eq!(code(&format!("SELECT {}1{} FROM S3Object", "(".repeat(200), ")".repeat(200))), "ParseUnsupportedSyntax");
+        assert_eq!(
+            code(&format!("SELECT {}1{} FROM S3Object", "(".repeat(200), ")".repeat(200))),
+            "ParseUnsupportedSyntax"
+        );
     }
 }

@@ -82,7 +82,10 @@ fn time(value: Option<&Value>, name: &str) -> Result<Timestamp> {
     match value {
         Some(Value::Time(time)) => Ok(*time),
         Some(Value::Text(text)) => times::parse(text).ok_or_else(|| {
-            error("CastFailed", format!("Attempt to convert from one data type to another failed: {text} is no timestamp"))
+            error(
+                "CastFailed",
+                format!("Attempt to convert from one data type to another failed: {text} is no timestamp"),
+            )
         }),
         _ => Err(wrong_type(name)),
     }
@@ -230,6 +233,9 @@ mod tests {
         let now = Timestamp::from_secs(0);
         assert_eq!(call("SUBSTRING", &[text("123456789"), Value::Int(0)], now).unwrap(), text("123456789"));
         assert_eq!(call("SUBSTRING", &[text("123456789"), Value::Int(-1), Value::Int(4)], now).unwrap(), text("12"));
-        assert_eq!(call("TRIM", &[text("BOTH"), text("12"), text("1112211foobar22211122")], now).unwrap(), text("foobar"));
+        assert_eq!(
+            call("TRIM", &[text("BOTH"), text("12"), text("1112211foobar22211122")], now).unwrap(),
+            text("foobar")
+        );
     }
 }

@@ -55,7 +55,8 @@ impl Inflater {
 
     /// What was still held back; an object that ends too early is refused.
     pub fn finish(&mut self) -> Result<Vec<u8>> {
-        let truncated = |_| error("TruncatedInput", "Object decompression failed. Check that the object is properly compressed");
+        let truncated =
+            |_| error("TruncatedInput", "Object decompression failed. Check that the object is properly compressed");
         match self {
             Inflater::None => Ok(Vec::new()),
             Inflater::Gzip(decoder) => {
@@ -71,7 +72,8 @@ impl Inflater {
 }
 
 fn broken(format: &str) -> SelectError {
-    let message = format!("{format} is not applicable to the queried object. Please correct the request and try again.");
+    let message =
+        format!("{format} is not applicable to the queried object. Please correct the request and try again.");
     error("InvalidCompressionFormat", message)
 }
 

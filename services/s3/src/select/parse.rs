@@ -141,10 +141,8 @@ impl Parser {
                 _ => Err(error("ParseExpectedIdentForAlias", "An identifier is expected after AS")),
             };
         }
-        const CLAUSES: [&str; 9] =
-            ["FROM", "WHERE", "LIMIT", "GROUP", "ORDER", "HAVING", "JOIN", "UNION", "OFFSET"];
-        let is_clause =
-            |word: &String| CLAUSES.iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
+        const CLAUSES: [&str; 9] = ["FROM", "WHERE", "LIMIT", "GROUP", "ORDER", "HAVING", "JOIN", "UNION", "OFFSET"];
+        let is_clause = |word: &String| CLAUSES.iter().any(|keyword| word.eq_ignore_ascii_case(keyword));
         match self.peek() {
             Some(Token::Word(name)) if may_lack_as && !is_clause(name) => {
                 let name = name.clone();

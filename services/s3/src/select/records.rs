@@ -116,7 +116,10 @@ impl Records {
                         continue;
                     }
                     Row::Document(serde_json::from_str::<Value>(text).map_err(|cause| {
-                        error("JSONParsingError", format!("Error parsing JSON file. Please check the file and try again. {cause}"))
+                        error(
+                            "JSONParsingError",
+                            format!("Error parsing JSON file. Please check the file and try again. {cause}"),
+                        )
                     })?)
                 }
             };
@@ -130,13 +133,12 @@ impl Records {
     /// The bytes of the next record, without what ends it.
     fn next_bytes(&mut self, at_end: bool) -> Result<Option<Range<usize>>> {
         let found = match &self.format {
-            Format::Csv(csv) => find_line(&self.buffer, self.scanned, &mut self.scan, csv),
+            Format::Csv(csv) => find_line(&self.buffer, self.start, self.scanned, &mut self.scan, csv),
             Format::JsonLines => find_newline(&self.buffer, self.scanned),
             Format::JsonDocument => find_document(&self.buffer, self.scanned, &mut self.scan),
         };
         let start = self.start;
-        let limit =
-            if matches!(self.format, Format::JsonDocument) { MAX_DOCUMENT_BYTES } else { MAX_RECORD_BYTES };
+        let limit = if matches!(self.format, Format::JsonDocument) { MAX_DOCUMENT_BYTES } else { MAX_RECORD_BYTES };
         let taken = match found {
             Found::Record { end, next } => {
                 (self.start, self.scanned, self.scan) = (next, next, Scan::default());
@@ -182,7 +184,7 @@ fn find_newline(buffer: &[u8], from: usize) -> Found {
     }
 }
 
-fn find_line(buffer: &[u8], from: usize, scan: &mut Scan, csv: &Csv) -> Found {
+fn find_line(buffer: &[u8], start: usize, from: usize, scan: &mut Scan, csv: &Csv) -> Found {
     let delimiter = csv.record_delimiter.as_bytes();
     let quote = csv.quote.filter(|quote| csv.quoted_delimiters && quote.is_ascii()).map(|quote| quote as u8);
     let mut at = from;
@@ -195,8 +197,8 @@ fn find_line(buffer: &[u8], from: usize, scan: &mut Scan, csv: &Csv) -> Found {
                 return Found::More(at);
             }
             if buffer[at..].starts_with(delimiter) {
-                let carriage = delimiter == b"\n" && at > 0 && buffer[at - 1] == b'\r';
-                return Found::Record { end: at - usize::from(carriage && at > from.min(at)), next: at + delimiter.len() };
+                let carriage = delimiter == b"\n" && at > start && buffer[at - 1] == b'\r';
+                return Found::Record { end: at - usize::from(carriage), next: at + delimiter.len() };
             }
         }
         at += 1;
@@ -323,7 +325,10 @@ mod tests {
     fn headers_delimiters_and_quoted_ends() {
         let named = Format::Csv(Csv { header: Header::Use, quoted_delimiters: true, ..csv() });
         let rows = read(&named, "a,b\n\"1\n2\",3\n", 2).unwrap();
-        assert_eq!(rows, [Row::Fields { names: Arc::new(vec!["a".into(), "b".into()]), values: vec!["1\n2".into(), "3".into()] }]);
+        assert_eq!(
+            rows,
+            [Row::Fields { names: Arc::new(vec!["a".into(), "b".into()]), values: vec!["1\n2".into(), "3".into()] }]
+        );
         let odd = Format::Csv(Csv { record_delimiter: "||".into(), field_delimiter: "\t".into(), ..csv() });
         let rows = read(&odd, "a\tb||c|d\te||", 1).unwrap();
         assert_eq!(rows.iter().map(values).collect::<Vec<_>>(), [vec!["a", "b"], vec!["c|d", "e"]]);

@@ -79,11 +79,31 @@ pub enum Expression {
     Not(Box<Expression>),
     Negate(Box<Expression>),
     Binary(Operator, Box<Expression>, Box<Expression>),
-    Between { value: Box<Expression>, low: Box<Expression>, high: Box<Expression>, negated: bool },
-    In { value: Box<Expression>, list: Vec<Expression>, negated: bool },
-    Like { value: Box<Expression>, pattern: Box<Expression>, escape: Option<Box<Expression>>, negated: bool },
-    IsNull { value: Box<Expression>, negated: bool },
-    IsMissing { value: Box<Expression>, negated: bool },
+    Between {
+        value: Box<Expression>,
+        low: Box<Expression>,
+        high: Box<Expression>,
+        negated: bool,
+    },
+    In {
+        value: Box<Expression>,
+        list: Vec<Expression>,
+        negated: bool,
+    },
+    Like {
+        value: Box<Expression>,
+        pattern: Box<Expression>,
+        escape: Option<Box<Expression>>,
+        negated: bool,
+    },
+    IsNull {
+        value: Box<Expression>,
+        negated: bool,
+    },
+    IsMissing {
+        value: Box<Expression>,
+        negated: bool,
+    },
     /// `CASE` with or without an operand.
     Case {
         operand: Option<Box<Expression>>,
@@ -91,9 +111,16 @@ pub enum Expression {
         otherwise: Option<Box<Expression>>,
     },
     Cast(Box<Expression>, Type),
-    Call { name: String, arguments: Vec<Expression> },
+    Call {
+        name: String,
+        arguments: Vec<Expression>,
+    },
     /// The place of an aggregate's value among those of the query.
-    Aggregate { kind: Aggregate, of: Option<Box<Expression>>, place: usize },
+    Aggregate {
+        kind: Aggregate,
+        of: Option<Box<Expression>>,
+        place: usize,
+    },
 }
 
 impl Expression {
@@ -106,7 +133,9 @@ impl Expression {
             Expression::Not(inner) | Expression::Negate(inner) | Expression::Cast(inner, _) => each(inner),
             Expression::IsNull { value, .. } | Expression::IsMissing { value, .. } => each(value),
             Expression::Binary(_, left, right) => [left, right].into_iter().for_each(|inner| each(inner)),
-            Expression::Between { value, low, high, .. } => [value, low, high].into_iter().for_each(|inner| each(inner)),
+            Expression::Between { value, low, high, .. } => {
+                [value, low, high].into_iter().for_each(|inner| each(inner))
+            }
             Expression::In { value, list, .. } => {
                 each(value);
                 list.iter().for_each(each);
