@@ -1,5 +1,7 @@
-"""Lines of bash, run as a person runs them: AWS_ENDPOINT_URL and credentials in the environment, and nothing else."""
+"""Lines of bash, run as a person runs them: AWS_ENDPOINT_URL and credentials in the environment, and nothing else; and trees of
+files to move about."""
 
+import hashlib
 import os
 import subprocess
 
@@ -25,3 +27,26 @@ def sh(line, cwd=None, fails=False):
         return done.stderr
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def tree(folder):
+    """Every file below a folder by its name, as a digest."""
+    return {
+        os.path.relpath(os.path.join(at, name), folder): digest(os.path.join(at, name))
+        for at, _, names in os.walk(folder)
+        for name in names
+    }
+
+
+def make_tree(folder):
+    """Files whose names are no easy ones."""
+    for name in ["a.txt", "sub/b.txt", "sub/deep er/c+d.txt", "sub/é.txt", "empty"]:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("" if name == "empty" else name * 7)
+    return folder

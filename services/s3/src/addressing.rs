@@ -10,12 +10,15 @@ use fractus_wire::Failure;
 use http::{Method, Uri};
 
 /// Base names that stand for S3 itself; what stands before them is a bucket. `*` stands for a region.
-const BASES: [&[&str]; 8] = [
+const BASES: [&[&str]; 11] = [
     &["s3", "*", "localhost", "localstack", "cloud"],
     &["s3", "localhost", "localstack", "cloud"],
     &["s3", "dualstack", "*", "amazonaws", "com"],
     &["s3", "*", "amazonaws", "com"],
     &["s3", "amazonaws", "com"],
+    &["s3-accelerate", "dualstack", "amazonaws", "com"],
+    &["s3-accelerate", "amazonaws", "com"],
+    &["s3-accelerate", "localhost"],
     &["s3", "*", "localhost"],
     &["s3", "localhost"],
     &["localhost"],
@@ -28,7 +31,9 @@ pub fn bucket_of_host(host: &str) -> Option<&str> {
     BASES.iter().find_map(|base| {
         let rest = strip_base(host, base)?;
         // A path-style host is the base alone; a bare `s3.localhost` must not become bucket `s3` of `localhost`.
-        Some((!rest.is_empty() && rest != "s3" && !rest.starts_with("s3.")).then_some(rest))
+        let is_base =
+            rest == "s3" || rest.starts_with("s3.") || rest == "s3-accelerate" || rest.starts_with("s3express-");
+        Some((!rest.is_empty() && !is_base).then_some(rest))
     })?
 }
 
@@ -90,6 +95,11 @@ fn subresources() -> &'static Subresources {
         }
         known
     })
+}
+
+/// Whether a parameter asks for a part of a bucket or object.
+pub fn is_subresource(name: &str) -> bool {
+    subresources().contains_key(name)
 }
 
 /// Parameters without a value that are none of the model's; signers and browsers add none of the kind.
@@ -191,6 +201,10 @@ mod tests {
             ("b.s3.us-west-2.amazonaws.com", Some("b")),
             ("b.s3.dualstack.us-west-2.amazonaws.com", Some("b")),
             ("b.s3.localhost.localstack.cloud", Some("b")),
+            ("b.s3-accelerate.amazonaws.com", Some("b")),
+            ("b.s3-accelerate.dualstack.amazonaws.com", Some("b")),
+            ("b.s3-accelerate.localhost", Some("b")),
+            ("s3-accelerate.localhost", None),
             ("localhost", None),
             ("s3.localhost", None),
             ("s3.eu-west-1.localhost", None),

@@ -6,6 +6,7 @@ use fractus_clock::Clock;
 use fractus_store::BlobRef;
 use tokio::sync::mpsc;
 
+use crate::operations::annotations;
 use crate::service::S3;
 
 /// How often what crashes and interrupted uploads left behind is looked for, in real time.
@@ -30,6 +31,10 @@ pub fn start(s3: &S3, mut freed: mpsc::UnboundedReceiver<BlobRef>) {
                 () = Clock::real().sleep(pause) => {
                     if held.is_empty() {
                         sweep(&service).await;
+                        if let Err(error) = annotations::sweep(&service).await {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::warn!(error, "annotations of what has gone could not be removed");
+                        }
                     }
                     for blob in std::mem::take(&mut held) {
                         give_back(&service, blob, &mut held).await;

@@ -52,7 +52,7 @@ impl Kind {
         1 << self as u32
     }
 
-    const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Kind::Policy => "policy",
             Kind::PublicAccessBlock => "public-access-block",
@@ -138,7 +138,7 @@ fn to_json(shape: &dyn Shape, kind: Kind) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| broken(error, kind))
 }
 
-fn from_json<T: Shape + Default>(text: &str, kind: Kind) -> Result<T> {
+pub fn from_json<T: Shape + Default>(text: &str, kind: Kind) -> Result<T> {
     let mut shape = T::default();
     let schema = shape.schema();
     JsonReader::new(text.as_bytes()).read_root(schema, &mut shape).map_err(|error| broken(error, kind))?;
@@ -165,6 +165,17 @@ pub fn read<T: Shape + Default>(
         Some(text) if text == DELETED => Configured::Deleted,
         Some(text) => Configured::Set(from_json(&text, kind)?),
     })
+}
+
+/// One configuration of a kind of which a bucket may have many.
+pub fn read_id<T: Shape + Default>(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    kind: Kind,
+    id: &str,
+) -> Result<Option<T>> {
+    text(snapshot, scope, bucket, kind, id)?.map(|text| from_json(&text, kind)).transpose()
 }
 
 /// Sets a configuration in the transaction that changes its bucket; the caller writes the bucket's record.

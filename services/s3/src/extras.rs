@@ -35,6 +35,9 @@ pub struct Extras {
     pub restore: Option<Restore>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replication: Option<Status>,
+    /// When an object in intelligent tiering was read last, to the day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accessed_at: Option<Timestamp>,
 }
 
 impl Extras {

@@ -5,22 +5,28 @@
 //! told, [`operations`] the API's handlers, [`service`] the operation table.
 //!
 //! Around them: [`configurations`] is what hangs on a bucket, [`versions`] how objects are put over one another,
-//! [`extras`] what only some objects have, [`permissions`] what policies are told, [`lifecycle`] and [`replication`] the
-//! work that no request waits for, [`web`] and [`website`] what browsers ask.
+//! [`extras`] what only some objects have, [`permissions`] what policies are told, [`checks`] and [`terms`] what is checked
+//! of requests whatever their operation, [`directory`] another kind of buckets, [`select`] queries over an object,
+//! [`lifecycle`], [`replication`], [`restores`], [`schedule`] with [`inventory`] and [`logging`] the work that no request
+//! waits for, [`web`] and [`website`] what browsers ask.
 //!
-//! Left out so far: select, annotations, metadata tables, directory buckets, access points; see the README.
+//! Left out so far: metadata tables, Object Lambda, access points; see the README.
 
 pub mod access;
 pub mod addressing;
 pub mod background;
+pub mod checks;
 pub mod config;
 pub mod configurations;
 pub mod destinations;
+pub mod directory;
 pub mod error;
 pub mod event_bridge;
 pub mod extras;
 pub mod ingest;
+pub mod inventory;
 pub mod lifecycle;
+pub mod logging;
 pub mod model;
 pub mod notify;
 pub mod objects;
@@ -28,8 +34,13 @@ pub mod operations;
 pub mod permissions;
 pub mod readers;
 pub mod replication;
+pub mod restores;
+pub mod schedule;
+pub mod select;
 pub mod service;
 pub mod store;
+pub mod terms;
+pub mod tiering;
 pub mod versions;
 pub mod web;
 pub mod website;
@@ -52,6 +63,8 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         readers: readers::Readers::default(),
         lifecycle: lifecycle::Lifecycle::default(),
         replication: replication::Replication::default(),
+        restores: restores::Restores::default(),
+        schedule: schedule::Schedule::default(),
         freed,
         host_id: host_id(&host).into(),
         destinations: destinations::Destinations::new(&host),
@@ -60,6 +73,8 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     background::start(&s3, receiver);
     lifecycle::start(&s3);
     replication::start(&s3);
+    restores::start(&s3);
+    schedule::start(&s3);
     Ok(App::new(s3, operations()))
 }
 

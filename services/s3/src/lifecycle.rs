@@ -26,7 +26,7 @@ use crate::objects;
 use crate::operations::multipart;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, OBJECTS, Object, UPLOADS};
-use crate::versions::{self, VERSIONS, Version};
+use crate::versions::{self, Found, VERSIONS, Version};
 
 /// How many records one look takes.
 const AT_ONCE: usize = 500;
@@ -286,6 +286,8 @@ impl Work<'_> {
                     Some(object) => {
                         if self.version_is_due(key, object, version, passed) {
                             self.remove(key, version.shown_id()).await?;
+                        } else if self.version_class_due(key, object, version, passed).is_some() {
+                            self.move_version_down(key, version.shown_id(), passed).await?;
                         }
                         passed += 1;
                     }
@@ -299,6 +301,32 @@ impl Work<'_> {
         self.rules.iter().filter(|rule| rule.scope.takes(&subject(key, object))).any(|rule| {
             rule.noncurrent_days.is_some_and(|(days, kept)| passed >= kept && When::Days(days).due(since) <= self.now)
         })
+    }
+
+    fn version_class_due(&self, key: &str, object: &Object, version: &Version, passed: usize) -> Option<&str> {
+        let (since, class) = (version.replaced_at?, object.storage_class());
+        lifecycle::noncurrent_transition(&self.rules, &subject(key, object), class, since, passed, self.now)
+    }
+
+    async fn move_version_down(&self, key: &str, id: &str, passed: usize) -> Result<()> {
+        let moved = self.s3.store.write(|tx| {
+            let found = versions::find(tx, &self.scope, &self.bucket, key, id)?;
+            let Some(Found::Older(rank, mut version)) = found else { return Ok(None) };
+            let Some(mut object) = version.object.take() else { return Ok(None) };
+            let Some(class) = self.version_class_due(key, &object, &version, passed).map(str::to_owned) else {
+                return Ok(None);
+            };
+            object.storage_class = Some(class);
+            let happening =
+                Happening { version_id: Some(id), ..Happening::new(&self.cx, "s3:LifecycleTransition", self.now) };
+            let sequencer = object.sequencer + 1;
+            let sent = announce(tx, self.s3, &self.bucket, key, Some(&object), sequencer, &happening)?;
+            version.object = Some(object);
+            tx.put(&VERSIONS, &self.scope, &(self.bucket.id, key, rank), &version)?;
+            Ok::<_, Error>(Some(sent))
+        });
+        let _sent = moved.await?;
+        Ok(())
     }
 
     /// A delete marker under which nothing is left.

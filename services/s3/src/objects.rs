@@ -19,7 +19,7 @@ use crate::notify::{Happening, announce};
 use crate::replication;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object, REPLACED, Replaced};
-use crate::versions;
+use crate::{terms, versions};
 
 /// Where buckets and objects live for this caller.
 pub fn scope(cx: &Context) -> Scope {
@@ -34,6 +34,19 @@ pub fn bucket(snapshot: &Snapshot<'_>, scope: &Scope, name: &str, expected_owner
         Some(owner) if owner != bucket.account => Err(Error::AccessDenied),
         _ => Ok(bucket),
     }
+}
+
+/// The bucket of this name for a request that reaches for what is in it, and meets its terms.
+pub fn open(
+    cx: &Context,
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    name: &str,
+    expected_owner: Option<&str>,
+) -> Result<Bucket> {
+    let bucket = bucket(snapshot, scope, name, expected_owner)?;
+    terms::check(cx, snapshot, scope, &bucket)?;
+    Ok(bucket)
 }
 
 /// The current object of a key.

@@ -99,6 +99,12 @@ fn of_bucket(
     for (tag, value) in object.iter().flat_map(|object| &object.tags) {
         facts.conditions.push((format!("s3:ExistingObjectTag/{tag}"), vec![value.clone()]));
     }
+    if abac_enabled(snapshot, scope, bucket)? {
+        for (tag, value) in &bucket.tags {
+            facts.conditions.push((format!("aws:ResourceTag/{tag}"), vec![value.clone()]));
+            facts.conditions.push((format!("s3:BucketTag/{tag}"), vec![value.clone()]));
+        }
+    }
     let statements =
         if own { Vec::new() } else { by_lists(snapshot, scope, cx, bucket, object.as_ref(), block, access)? };
     facts.policy = match policy {
@@ -106,6 +112,14 @@ fn of_bucket(
         policy => Some(document(statements, policy.as_deref())),
     };
     Ok(facts)
+}
+
+/// Whether the bucket's tags count in evaluation.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/buckets-tagging-enable-abac.html>
+pub fn abac_enabled(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<bool> {
+    let found = configurations::read::<api::AbacStatus>(snapshot, scope, bucket, Kind::Abac)?;
+    Ok(found.into_set().is_some_and(|found| found.status == Some(api::BucketAbacStatus::Enabled)))
 }
 
 /// What access control lists give to one of another account, or to nobody in particular.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use fractus_aws::Arn;
+use fractus_aws::{Arn, Lane};
+use fractus_bus::contracts::Credential;
 use fractus_bus::outbox::Outbox;
 use fractus_host::{Access, CallerKind, Context, Host, Operations, Prepared, RequestUuid, ResourceFacts, Service};
 use fractus_s3_api as api;
 use fractus_store::{BlobRef, Store};
+use fractus_wire::validation::Violation;
 use fractus_wire::{ByteStream, Failure};
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
@@ -17,14 +19,16 @@ use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
 use crate::operations::{
-    acls, archive, attributes, buckets, copy, cors, delete, encryption, form, get, legacy, lifecycle, list, locks,
-    multipart, notifications, parts, policy, public_access, put, series, settings, tagging, uploads, versions,
-    website as website_configuration,
+    acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, form,
+    get, legacy, lifecycle, list, locks, multipart, notifications, parts, policy, public_access, put, select, series,
+    settings, tagging, uploads, versions, website as website_configuration,
 };
 use crate::readers::Readers;
 use crate::replication::Replication;
+use crate::restores::Restores;
+use crate::schedule::Schedule;
 use crate::store::Object;
-use crate::{access, addressing, permissions, web, website};
+use crate::{access, addressing, checks, directory, logging, permissions, terms, web, website};
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub struct S3 {
     pub readers: Readers,
     pub lifecycle: Lifecycle,
     pub replication: Replication,
+    pub restores: Restores,
+    pub schedule: Schedule,
     pub destinations: Destinations,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,
@@ -84,7 +90,7 @@ macro_rules! on_version {
 
 /// Every operation of S3.
 pub fn operations() -> Operations<S3> {
-    protections(configurations(objects(Operations::new(&[&api::MODEL]))))
+    newer(protections(configurations(objects(Operations::new(&[&api::MODEL])))))
 }
 
 /// Buckets, objects, listings, uploads.
@@ -203,6 +209,32 @@ fn protections(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetObjectTorrent, on_object!("s3:GetObjectTorrent"))
 }
 
+/// What newer kinds of buckets and objects have.
+fn newer(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::ListDirectoryBuckets, directories::list)
+        .access(api::ListDirectoryBuckets, |_, _| {
+            Ok::<_, Error>(vec![Access::to_all().by("s3express:ListAllMyDirectoryBuckets")])
+        })
+        .on(api::CreateSession, directories::create_session)
+        .access(api::CreateSession, on_bucket!("s3express:CreateSession"))
+        .on(api::RenameObject, directories::rename)
+        .access(api::RenameObject, on_object!("s3:PutObject"))
+        .on(api::SelectObjectContent, select::select)
+        .access(api::SelectObjectContent, on_object!("s3:GetObject"))
+        .on(api::PutObjectAnnotation, annotations::put)
+        .access(api::PutObjectAnnotation, on_version!("s3:PutObjectAnnotation", "s3:PutObjectVersionAnnotation"))
+        .on(api::GetObjectAnnotation, annotations::get)
+        .access(api::GetObjectAnnotation, on_version!("s3:GetObjectAnnotation", "s3:GetObjectVersionAnnotation"))
+        .on(api::ListObjectAnnotations, annotations::list)
+        .access(api::ListObjectAnnotations, on_version!("s3:ListObjectAnnotations", "s3:ListObjectVersionAnnotations"))
+        .on(api::DeleteObjectAnnotation, annotations::delete)
+        .access(
+            api::DeleteObjectAnnotation,
+            on_version!("s3:DeleteObjectAnnotation", "s3:DeleteObjectVersionAnnotation"),
+        )
+}
+
 /// What can be configured on a bucket.
 fn configurations(table: Operations<S3>) -> Operations<S3> {
     table
@@ -248,17 +280,17 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetBucketEncryption, on_bucket!("s3:GetEncryptionConfiguration"))
         .on(api::DeleteBucketEncryption, encryption::delete)
         .access(api::DeleteBucketEncryption, on_bucket!("s3:PutEncryptionConfiguration"))
-        .stored(api::PutBucketRequestPayment, settings::put_payment)
+        .on(api::PutBucketRequestPayment, settings::put_payment)
         .access(api::PutBucketRequestPayment, on_bucket!("s3:PutBucketRequestPayment"))
-        .stored(api::GetBucketRequestPayment, settings::get_payment)
+        .on(api::GetBucketRequestPayment, settings::get_payment)
         .access(api::GetBucketRequestPayment, on_bucket!("s3:GetBucketRequestPayment"))
-        .stored(api::PutBucketAccelerateConfiguration, settings::put_acceleration)
+        .on(api::PutBucketAccelerateConfiguration, settings::put_acceleration)
         .access(api::PutBucketAccelerateConfiguration, on_bucket!("s3:PutAccelerateConfiguration"))
-        .stored(api::GetBucketAccelerateConfiguration, settings::get_acceleration)
+        .on(api::GetBucketAccelerateConfiguration, settings::get_acceleration)
         .access(api::GetBucketAccelerateConfiguration, on_bucket!("s3:GetAccelerateConfiguration"))
-        .stored(api::PutBucketLogging, settings::put_logging)
+        .on(api::PutBucketLogging, settings::put_logging)
         .access(api::PutBucketLogging, on_bucket!("s3:PutBucketLogging"))
-        .stored(api::GetBucketLogging, settings::get_logging)
+        .on(api::GetBucketLogging, settings::get_logging)
         .access(api::GetBucketLogging, on_bucket!("s3:GetBucketLogging"))
         .on(api::PutBucketReplication, settings::put_replication)
         .access(api::PutBucketReplication, on_bucket!("s3:PutReplicationConfiguration"))
@@ -266,9 +298,9 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetBucketReplication, on_bucket!("s3:GetReplicationConfiguration"))
         .on(api::DeleteBucketReplication, settings::delete_replication)
         .access(api::DeleteBucketReplication, on_bucket!("s3:PutReplicationConfiguration"))
-        .stored(api::PutBucketAbac, settings::put_abac)
+        .on(api::PutBucketAbac, settings::put_abac)
         .access(api::PutBucketAbac, on_bucket!("s3:PutBucketAbac"))
-        .stored(api::GetBucketAbac, settings::get_abac)
+        .on(api::GetBucketAbac, settings::get_abac)
         .access(api::GetBucketAbac, on_bucket!("s3:GetBucketAbac"))
         .stored(api::PutBucketAnalyticsConfiguration, series::analytics::put)
         .access(api::PutBucketAnalyticsConfiguration, on_bucket!("s3:PutAnalyticsConfiguration"))
@@ -278,13 +310,13 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::DeleteBucketAnalyticsConfiguration, on_bucket!("s3:PutAnalyticsConfiguration"))
         .stored(api::ListBucketAnalyticsConfigurations, series::analytics::list)
         .access(api::ListBucketAnalyticsConfigurations, on_bucket!("s3:GetAnalyticsConfiguration"))
-        .stored(api::PutBucketInventoryConfiguration, series::inventory::put)
+        .on(api::PutBucketInventoryConfiguration, series::inventory::put)
         .access(api::PutBucketInventoryConfiguration, on_bucket!("s3:PutInventoryConfiguration"))
-        .stored(api::GetBucketInventoryConfiguration, series::inventory::get)
+        .on(api::GetBucketInventoryConfiguration, series::inventory::get)
         .access(api::GetBucketInventoryConfiguration, on_bucket!("s3:GetInventoryConfiguration"))
-        .stored(api::DeleteBucketInventoryConfiguration, series::inventory::delete)
+        .on(api::DeleteBucketInventoryConfiguration, series::inventory::delete)
         .access(api::DeleteBucketInventoryConfiguration, on_bucket!("s3:PutInventoryConfiguration"))
-        .stored(api::ListBucketInventoryConfigurations, series::inventory::list)
+        .on(api::ListBucketInventoryConfigurations, series::inventory::list)
         .access(api::ListBucketInventoryConfigurations, on_bucket!("s3:GetInventoryConfiguration"))
         .stored(api::PutBucketMetricsConfiguration, series::metrics::put)
         .access(api::PutBucketMetricsConfiguration, on_bucket!("s3:PutMetricsConfiguration"))
@@ -294,14 +326,19 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::DeleteBucketMetricsConfiguration, on_bucket!("s3:PutMetricsConfiguration"))
         .stored(api::ListBucketMetricsConfigurations, series::metrics::list)
         .access(api::ListBucketMetricsConfigurations, on_bucket!("s3:GetMetricsConfiguration"))
-        .stored(api::PutBucketIntelligentTieringConfiguration, series::tiering::put)
+        .on(api::PutBucketIntelligentTieringConfiguration, series::tiering::put)
         .access(api::PutBucketIntelligentTieringConfiguration, on_bucket!("s3:PutIntelligentTieringConfiguration"))
-        .stored(api::GetBucketIntelligentTieringConfiguration, series::tiering::get)
+        .on(api::GetBucketIntelligentTieringConfiguration, series::tiering::get)
         .access(api::GetBucketIntelligentTieringConfiguration, on_bucket!("s3:GetIntelligentTieringConfiguration"))
-        .stored(api::DeleteBucketIntelligentTieringConfiguration, series::tiering::delete)
+        .on(api::DeleteBucketIntelligentTieringConfiguration, series::tiering::delete)
         .access(api::DeleteBucketIntelligentTieringConfiguration, on_bucket!("s3:PutIntelligentTieringConfiguration"))
-        .stored(api::ListBucketIntelligentTieringConfigurations, series::tiering::list)
+        .on(api::ListBucketIntelligentTieringConfigurations, series::tiering::list)
         .access(api::ListBucketIntelligentTieringConfigurations, on_bucket!("s3:GetIntelligentTieringConfiguration"))
+}
+
+/// Operations that the model gives a 200 and AWS answers 204.
+fn has_no_content(operation: &str) -> bool {
+    matches!(operation, "PutBucketTagging" | "PutBucketPolicy")
 }
 
 impl Service for S3 {
@@ -324,7 +361,13 @@ impl Service for S3 {
         if web::is_preflight(&head.method) || form::is_form(head) {
             return Prepared::Raw;
         }
-        match addressing::unknown_subresource(&head.method, &head.uri) {
+        if let Some(header) = checks::unsupported(&head.headers) {
+            return Prepared::Refuse(Error::NotImplemented { header: header.to_owned() }.into());
+        }
+        directory::name_listing(head, host);
+        let refused = directory::refuses(&head.method, &head.uri, addressing::is_subresource)
+            .or_else(|| addressing::unknown_subresource(&head.method, &head.uri));
+        match refused {
             Some(failure) => Prepared::Refuse(failure),
             None => Prepared::Identify,
         }
@@ -360,6 +403,28 @@ impl Service for S3 {
         Box::pin(permissions::facts(self, cx, access, resource))
     }
 
+    fn check_body(&self, cx: &Context, body: &[u8]) -> Result<(), Failure> {
+        Ok(checks::body(cx, body)?)
+    }
+
+    fn invalid(&self, cx: &Context, violations: &[Violation]) -> Result<(), Failure> {
+        fractus_host::invalid(cx, violations)?;
+        checks::refuse(cx, violations)
+    }
+
+    /// Sessions of directory buckets sign by their own name.
+    fn other_signing_names(&self) -> &'static [&'static str] {
+        &["s3express"]
+    }
+
+    fn look_up_credential<'a>(
+        &'a self,
+        lane: &'a Lane,
+        access_key_id: &'a str,
+    ) -> Option<BoxFuture<'a, Option<Credential>>> {
+        Some(Box::pin(directory::find_session(self, lane, access_key_id)))
+    }
+
     /// Who has not signed is told no reasons.
     fn failure(&self, cx: &Context, mut failure: Failure) -> Failure {
         if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
@@ -373,6 +438,11 @@ impl Service for S3 {
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
+        if response.status() == StatusCode::OK
+            && cx.operation().is_some_and(|called| has_no_content(called.schema.name))
+        {
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
         let path = response.headers().get("x-amz-restore-output-path");
         if path.is_some_and(|path| path == archive::ACCEPTED) {
             // A restore that has begun is accepted, one that was there already is done.
@@ -380,7 +450,26 @@ impl Service for S3 {
             *response.status_mut() = StatusCode::ACCEPTED;
         }
         let asks = cx.headers().contains_key(http::header::ORIGIN) && !web::is_preflight(cx.method());
-        asks.then(|| Box::pin(web::add_headers(self, cx, response)) as BoxFuture<'a, ()>)
+        let (pays, logs) = (terms::may_be_charged(cx), self.schedule.may_log());
+        (asks || pays || logs).then(|| {
+            Box::pin(async move {
+                if asks {
+                    web::add_headers(self, cx, response).await;
+                }
+                if pays {
+                    terms::add_charged(self, cx, response).await;
+                }
+                if logs {
+                    logging::record(self, cx, response).await;
+                }
+            }) as BoxFuture<'a, ()>
+        })
+    }
+
+    fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
+        self.schedule.logs_now();
+        self.schedule.wake();
+        Box::pin(std::future::ready(()))
     }
 
     fn host_id<'a>(&'a self, _cx: &'a Context) -> Option<&'a str> {

@@ -176,10 +176,14 @@ fn view(cx: &Context) -> RequestView<'_> {
 }
 
 fn signing_names(cx: &Context) -> Vec<&'static str> {
-    match &cx.operation {
+    let mut names = match &cx.operation {
         Some(operation) => vec![operation.api.signing_name],
         None => cx.host.signing_names(),
+    };
+    if let Some(service) = cx.host.service() {
+        names.extend(service.other_signing_names());
     }
+    names
 }
 
 fn may_be_anonymous(cx: &Context) -> bool {

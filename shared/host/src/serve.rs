@@ -192,6 +192,7 @@ impl Server {
         body.collect(entry.body_limit_bytes, self.body_timeout).await.map_err(body_failure)?;
         let mut bytes = body.into_whole();
         auth::verify(cx, &KnownBody::Whole(&bytes))?;
+        self.service.check_body(cx, &bytes)?;
         if gzip::is_packed(&cx.head.headers) && gzip::is_unpacked(entry.schema) {
             let limits = gzip::InflateLimits { bytes: entry.body_limit_bytes, ..gzip::InflateLimits::default() };
             bytes = gzip::inflate(&bytes, &limits)?;

@@ -36,6 +36,12 @@ pub trait Service: Send + Sync + 'static {
         Prepared::Identify
     }
 
+    /// Looks at a body that was read whole, before it is taken apart: digests that headers give of it.
+    fn check_body(&self, cx: &Context, body: &[u8]) -> Result<(), Failure> {
+        let _ = (cx, body);
+        Ok(())
+    }
+
     /// Answers what [`Service::prepare`] called raw.
     fn raw<'a>(&'a self, cx: &'a Context, request: Request<ByteStream>) -> BoxFuture<'a, Response<ByteStream>> {
         let _ = (cx, request);
@@ -57,6 +63,11 @@ pub trait Service: Send + Sync + 'static {
     fn finish<'a>(&'a self, cx: &'a Context, response: &'a mut Response<ByteStream>) -> Option<BoxFuture<'a, ()>> {
         let _ = (cx, response);
         None
+    }
+
+    /// Names beside the model's own that requests to this service may be signed for.
+    fn other_signing_names(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// S3's second id of an answer.

@@ -78,6 +78,12 @@ pub enum Requested {
     Extended(Restore),
 }
 
+/// One restore at a time.
+pub fn in_progress() -> Error {
+    let message = "Object restore is already in progress";
+    Error::Other(Box::new(Failure::new("RestoreAlreadyInProgress", 409, message)))
+}
+
 /// Restores an object for some days.
 pub fn request(object: &Object, days: Option<i32>, tier: &str, now: Timestamp) -> Result<Requested> {
     let class = object.storage_class();
@@ -90,10 +96,7 @@ pub fn request(object: &Object, days: Option<i32>, tier: &str, now: Timestamp) -
         Error::invalid_argument("Tier", tier, message)
     })?;
     match restore_of(object).filter(|restore| now < restore.until) {
-        Some(running) if now < running.ready_at => {
-            let message = "Object restore is already in progress";
-            Err(Error::Other(Box::new(Failure::new("RestoreAlreadyInProgress", 409, message))))
-        }
+        Some(running) if now < running.ready_at => Err(in_progress()),
         Some(there) => {
             let until = midnight_after(now.plus(DAY * days));
             Ok(Requested::Extended(Restore { ready_at: there.ready_at, until }))

@@ -177,6 +177,25 @@ pub fn transition<'r>(
     due.max_by_key(|class| depth(class)).filter(|class| depth(class) > depth(current))
 }
 
+/// The class that an older version should be in by now. `passed` is how many older versions are newer than it.
+pub fn noncurrent_transition<'r>(
+    rules: &'r [Rule],
+    subject: &Subject<'_>,
+    current: &str,
+    since: Timestamp,
+    passed: usize,
+    now: Timestamp,
+) -> Option<&'r str> {
+    let due = rules
+        .iter()
+        .filter(|rule| rule.scope.takes(subject))
+        .filter(|rule| subject.size >= MIN_TRANSITION_BYTES || rule.scope.names_sizes())
+        .flat_map(|rule| &rule.noncurrent_transitions)
+        .filter(|(days, kept, _)| passed >= *kept && When::Days(*days).due(since) <= now)
+        .map(|(_, _, class)| class.as_str());
+    due.max_by_key(|class| depth(class)).filter(|class| depth(class) > depth(current))
+}
+
 /// When an upload that is not completed is aborted, and by which rule.
 pub fn abortion<'r>(rules: &'r [Rule], key: &str, since: Timestamp) -> Option<(Timestamp, &'r str)> {
     let subject = Subject { key, tags: &[], size: 0 };

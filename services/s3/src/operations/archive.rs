@@ -12,7 +12,7 @@ use crate::model::encryption::Encryption;
 use crate::notify::{Happening, announce};
 use crate::objects::sequencer_of_change;
 use crate::service::S3;
-use crate::versions;
+use crate::{restores, tiering, versions};
 
 /// In the header that only restores with a query have, until the answer's status is set by it.
 pub const ACCEPTED: &str = "accepted";
@@ -29,8 +29,17 @@ pub async fn restore(s3: &S3, cx: &Context, input: api::RestoreObjectInput) -> R
     let now = cx.now();
     let (begun, _sent) = configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
         let mut begun = false;
+        let current = versions::object(tx, scope, bucket, &input.key, input.version_id.as_deref())?;
+        let running = current.extras.as_ref().and_then(|extras| extras.restore);
+        if running.is_some_and(|running| now < running.ready_at) {
+            return Err(archive::in_progress());
+        }
+        let from_tier = tiering::tier(tx, scope, bucket, &input.key, &current, now)?;
         let object = versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
-            let requested = archive::request(object, request.days, tier, now)?;
+            let requested = match &from_tier {
+                Some(from) => Requested::Begun(tiering::restore(from, tier, request.days, now)?),
+                None => archive::request(object, request.days, tier, now)?,
+            };
             begun = matches!(requested, Requested::Begun(_));
             let (Requested::Begun(restore) | Requested::Extended(restore)) = requested;
             let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
@@ -41,11 +50,15 @@ pub async fn restore(s3: &S3, cx: &Context, input: api::RestoreObjectInput) -> R
         if !begun {
             return Ok((false, Vec::new()));
         }
+        if let Some(restore) = object.extras.as_ref().and_then(|extras| extras.restore) {
+            restores::enqueue(tx, scope, bucket, &input.key, &object, restore)?;
+        }
         let happening = Happening::new(cx, "s3:ObjectRestore:Post", now);
         let sequencer = sequencer_of_change(&object, now);
         Ok((true, announce(tx, s3, bucket, &input.key, Some(&object), sequencer, &happening)?))
     })
     .await?;
+    s3.restores.wake();
     Ok(api::RestoreObjectOutput { restore_output_path: begun.then(|| ACCEPTED.to_owned()), request_charged: None })
 }
 

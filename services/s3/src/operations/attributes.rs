@@ -21,7 +21,7 @@ pub async fn get(
     let (object, version_id) = s3
         .store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let object = versions::object(snapshot, &scope, &bucket, &input.key, input.version_id.as_deref())?;
             let version_id = versions::shown_id(&bucket, &object);
             Ok::<_, Error>((object, version_id))

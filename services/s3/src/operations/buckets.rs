@@ -6,11 +6,13 @@ use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scope, Transaction};
 
 use crate::configurations::{self, Kind, Versioning};
+use crate::directory::{self, is_directory};
 use crate::error::{Error, Result};
 use crate::model::acl::{Given, On};
 use crate::model::names;
 use crate::notify::bucket_arn;
 use crate::objects::{self, scope};
+use crate::operations::directory::express_arn;
 use crate::operations::policy::blocked;
 use crate::operations::public_access::check_acl_allowed;
 use crate::operations::tagging;
@@ -25,10 +27,13 @@ const MAX_BUCKETS: i32 = 10_000;
 /// CreateBucket. In us-east-1 making one's own bucket again succeeds, elsewhere it is a conflict.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>
 pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Result<api::CreateBucketOutput> {
-    names::check_bucket_name(&input.bucket)?;
     let configuration = input.create_bucket_configuration.unwrap_or_default();
-    let constraint = configuration.location_constraint.as_ref().map(api::BucketLocationConstraint::as_str);
-    let region = region_of(cx, constraint)?;
+    let region = if directory::check_new(&input.bucket, &configuration)? {
+        cx.region.to_string()
+    } else {
+        names::check_bucket_name(&input.bucket)?;
+        region_of(cx, configuration.location_constraint.as_ref().map(api::BucketLocationConstraint::as_str))?
+    };
     let tags = tagging::checked(configuration.tags.unwrap_or_default())?;
     let wanted = WantedBucket {
         acl: Given {
@@ -69,8 +74,13 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Res
             Ok(tx.put(&BUCKETS, &scope, &(input.bucket.as_str(),), &bucket)?)
         })
         .await?;
-    let arn = bucket_arn(cx, &input.bucket).to_string();
+    let arn = shown_arn(cx, &input.bucket, &region, account);
     Ok(api::CreateBucketOutput { location: Some(format!("/{}", input.bucket)), bucket_arn: Some(arn) })
+}
+
+/// A bucket's ARN; those of directory buckets say where they are.
+fn shown_arn(cx: &Context, name: &str, region: &str, account: &str) -> String {
+    if is_directory(name) { express_arn(cx, name, region, account) } else { bucket_arn(cx, name).to_string() }
 }
 
 /// What a bucket is to have from its beginning.
@@ -139,11 +149,13 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadBucketInput) -> Result<
     let scope = scope(cx);
     let owner = input.expected_bucket_owner.as_deref();
     let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+    let zone = directory::zone_of(&bucket.name).map(str::to_owned);
     Ok(api::HeadBucketOutput {
-        bucket_arn: Some(bucket_arn(cx, &bucket.name).to_string()),
+        bucket_arn: Some(shown_arn(cx, &bucket.name, &bucket.region, &bucket.account)),
+        bucket_location_type: zone.is_some().then_some(api::LocationType::AvailabilityZone),
+        bucket_location_name: zone,
         bucket_region: Some(bucket.region),
         access_point_alias: Some(false),
-        ..Default::default()
     })
 }
 
@@ -210,6 +222,9 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListBucketsInput) -> Result
             let mut buckets = Vec::new();
             for key in snapshot.keys(&OWNED_BUCKETS, &scope, range, Order::Ascending)? {
                 let (_, name) = key?;
+                if is_directory(&name) {
+                    continue;
+                }
                 let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(name.as_str(),))? else { continue };
                 if wanted_region.is_some_and(|wanted| wanted != bucket.region) {
                     continue;

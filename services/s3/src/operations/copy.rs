@@ -16,7 +16,7 @@ use crate::model::names;
 use crate::notify::Happening;
 use crate::objects::{self, NewContent, NewObject, scope};
 use crate::operations::checksums::{self, show};
-use crate::operations::{get, put, tagging};
+use crate::operations::{annotations, get, put, tagging};
 use crate::service::S3;
 use crate::store::{Content, Object, ObjectHeaders};
 use crate::versions;
@@ -82,7 +82,7 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         ));
     }
     let replace = matches!(input.metadata_directive, Some(api::MetadataDirective::Replace));
-    let storage_class = put::storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?;
+    let storage_class = put::class_in(&input.bucket, input.storage_class.as_ref().map(|class| class.as_str()))?;
     let onto_itself = from.bucket == input.bucket && from.key == input.key && from.version_id.is_none();
     let changes = replace
         || input.storage_class.is_some()
@@ -119,6 +119,8 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         extras: None,
     };
     let content = NewContent::of_blob(blob, cx.random().u64());
+    let copies_annotations = !matches!(input.annotation_directive, Some(api::AnnotationDirective::Exclude))
+        && input.sse_customer_key.is_none();
     let mut new = NewObject { key: input.key, content, object, wanted: Some(wanted) };
     let write_conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let happening = Happening::new(cx, "s3:ObjectCreated:Copy", now);
@@ -127,7 +129,7 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         .store
         .write(|tx| {
             // The source is looked at again: its bytes must still be there in the transaction that keeps them.
-            let source_bucket = objects::bucket(tx, &scope, &from.bucket, None)?;
+            let source_bucket = objects::open(cx, tx, &scope, &from.bucket, None)?;
             let current = versions::object(tx, &scope, &source_bucket, &from.key, from.version_id.as_deref())?;
             if current.sequencer != source.sequencer {
                 return Err(Error::ConditionalRequestConflict {
@@ -135,8 +137,12 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
                     key: from.key.clone(),
                 });
             }
-            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
+            if copies_annotations {
+                let from = (&source_bucket, from.key.as_str(), current.sequencer);
+                annotations::copy(tx, &scope, from, (&bucket, &new.key, new.object.sequencer))?;
+            }
             let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
             Ok((put, stored, versions::shown_id(&source_bucket, &current)))
         })

@@ -66,7 +66,7 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
     let deleted = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             conditions.check(tx, &scope, &bucket, &input.key, target.version_id)?;
             objects::delete(tx, s3, &scope, &bucket, target, &happening)
         })
@@ -99,7 +99,7 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
     let outcomes = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let mut outcomes = Vec::with_capacity(identifiers.len());
             for identifier in &identifiers {
                 let conditions = Conditions {

@@ -17,7 +17,7 @@ use crate::objects::{self, Readable, scope};
 use crate::operations::checksums::{self, show};
 use crate::service::S3;
 use crate::store::{Bucket, Checksum, Object};
-use crate::versions;
+use crate::{tiering, versions};
 
 /// What of an object a read is about.
 struct Selected {
@@ -160,7 +160,8 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
     })
     .await?;
     let selected = selected!(input, object);
-    archive::check_readable(&object, cx.now())?;
+    check_readable(&object, seen.tier.as_ref(), seen.now)?;
+    tiering::touch(s3, cx, target.bucket, target.key, &object).await;
     let body = readable.into_body(s3, selected.from, selected.to);
     Ok(api::GetObjectOutput { body, ..described!(GetObjectOutput, input, object, selected, seen) })
 }
@@ -175,7 +176,8 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<
     let (object, seen) =
         look(s3, cx, target, |snapshot, bucket, object| Seen::of(snapshot, cx, bucket, target.key, object)).await?;
     let selected = selected!(input, object);
-    Ok(described!(HeadObjectOutput, input, object, selected, seen))
+    let archive_status = seen.tier.as_ref().map(|tier| tier.as_str().into());
+    Ok(api::HeadObjectOutput { archive_status, ..described!(HeadObjectOutput, input, object, selected, seen) })
 }
 
 /// Which object a read is about.
@@ -191,6 +193,8 @@ pub struct Target<'a> {
 struct Seen {
     version_id: Option<String>,
     expiration: Option<String>,
+    /// The archive tier of intelligent tiering that it is in.
+    tier: Option<api::IntelligentTieringAccessTier>,
     now: fractus_clock::Timestamp,
 }
 
@@ -199,6 +203,7 @@ impl Seen {
         Ok(Seen {
             version_id: versions::shown_id(bucket, object),
             expiration: expiration_header(snapshot, &scope(cx), bucket, key, object)?,
+            tier: tiering::tier(snapshot, &scope(cx), bucket, key, object, cx.now())?,
             now: cx.now(),
         })
     }
@@ -215,7 +220,7 @@ async fn look<T: Send>(
     let found = s3
         .store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, target.bucket, target.owner)?;
+            let bucket = objects::open(cx, snapshot, &scope, target.bucket, target.owner)?;
             let object = versions::object(snapshot, &scope, &bucket, target.key, target.version_id)?;
             let more = more(snapshot, &bucket, &object)?;
             Ok::<_, Error>((object, more))
@@ -228,10 +233,22 @@ async fn look<T: Send>(
     found
 }
 
+fn check_readable(
+    object: &Object,
+    tier: Option<&api::IntelligentTieringAccessTier>,
+    now: fractus_clock::Timestamp,
+) -> Result<()> {
+    archive::check_readable(object, now)?;
+    tier.map_or(Ok(()), |tier| Err(tiering::not_readable(tier)))
+}
+
 /// An object's whole bytes and record.
 pub async fn source(s3: &S3, cx: &Context, target: Target<'_>) -> Result<(Object, Readable)> {
-    let found =
-        look(s3, cx, target, |snapshot, _, object| objects::readable(snapshot, &scope(cx), &object.content)).await?;
-    archive::check_readable(&found.0, cx.now())?;
-    Ok(found)
+    let (object, (readable, tier)) = look(s3, cx, target, |snapshot, bucket, object| {
+        let tier = tiering::tier(snapshot, &scope(cx), bucket, target.key, object, cx.now())?;
+        Ok((objects::readable(snapshot, &scope(cx), &object.content)?, tier))
+    })
+    .await?;
+    check_readable(&object, tier.as_ref(), cx.now())?;
+    Ok((object, readable))
 }

@@ -6,6 +6,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scan, Scope, Snapshot};
 
+use crate::directory::check_listing;
 use crate::error::{Error, Result};
 use crate::model::encoding::form_encode;
 use crate::model::list::{self, Entry, From, Keys, Listing, Page};
@@ -94,7 +95,7 @@ async fn page(
     let scope = scope(cx);
     s3.store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, bucket_name, expected_owner)?;
+            let bucket = objects::open(cx, snapshot, &scope, bucket_name, expected_owner)?;
             let mut keys = Objects { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(listing, &mut keys)?;
             drop(keys);
@@ -142,6 +143,7 @@ pub async fn v2(s3: &S3, cx: &Context, input: api::ListObjectsV2Input) -> Result
         after: token.as_deref().unwrap_or(&start_after),
         max_entries: max_entries(input.max_keys, "max-keys")?,
     };
+    check_listing(&input.bucket, listing.prefix, listing.delimiter, &start_after)?;
     let (bucket, page) = page(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), &listing).await?;
     let next_continuation_token = page.next_after().map(encode_token);
     let (is_truncated, key_count) = (page.is_truncated, page.entries.len() as i32);

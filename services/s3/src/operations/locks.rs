@@ -106,6 +106,10 @@ pub async fn bypasses(cx: &Context, bucket: &str, key: &str, asked: Option<bool>
 
 fn wanted(given: Option<&api::ObjectLockRetention>, cx: &Context) -> Result<Option<Retention>> {
     let Some(given) = given else { return Err(Error::MalformedXml) };
+    if given.event_hold.is_some() || given.event_hold_duration.is_some() {
+        // A hold that nobody keeps must not look like one.
+        return Err(Error::NotImplemented { header: "EventHold".into() });
+    }
     let mode = match &given.mode {
         None if given.retain_until_date.is_none() => return Ok(None),
         Some(api::ObjectLockRetentionMode::Governance) => Mode::Governance,

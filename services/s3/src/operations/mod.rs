@@ -1,6 +1,7 @@
 //! The operations, a file a family.
 
 pub mod acls;
+pub mod annotations;
 pub mod archive;
 pub mod attributes;
 pub mod buckets;
@@ -8,6 +9,7 @@ pub mod checksums;
 pub mod copy;
 pub mod cors;
 pub mod delete;
+pub mod directory;
 pub mod encryption;
 pub mod form;
 pub mod get;
@@ -21,6 +23,7 @@ pub mod parts;
 pub mod policy;
 pub mod public_access;
 pub mod put;
+pub mod select;
 pub mod series;
 pub mod settings;
 pub mod tagging;

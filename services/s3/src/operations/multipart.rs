@@ -60,7 +60,7 @@ pub async fn create(
         },
         checksum_algorithm: algorithm.map(|algorithm| algorithm.as_str().to_owned()),
         checksum_type: kind,
-        storage_class: put::storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?,
+        storage_class: put::class_in(&input.bucket, input.storage_class.as_ref().map(|class| class.as_str()))?,
         tags: tagging::of_header(input.tagging.as_deref())?,
         initiator: cx.caller.arn.clone(),
         extras: None,
@@ -69,7 +69,7 @@ pub async fn create(
     let abortion = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let key = (bucket.id, input.key.as_str(), upload_id.as_str());
             upload.extras = wanted.resolve(tx, &scope, &bucket, cx, now)?;
             tx.put(&UPLOADS, &scope, &key, &upload)?;
@@ -132,7 +132,7 @@ pub async fn abort(
     let freed = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let upload = upload(tx, &scope, &bucket, &input.key, &input.upload_id)?;
             if let Some(wanted) = input.if_match_initiated_time
                 && wanted.to_secs_precision() != upload.initiated_at.to_secs_precision()
@@ -215,7 +215,7 @@ pub async fn complete(
     let (object, stored, freed, _sent) = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let upload = upload(tx, &scope, &bucket, &input.key, &input.upload_id)?;
             let parts = all_parts(tx, &scope, &input.upload_id)?;
             let chosen = choose(&named, &parts, &input.upload_id, s3.config.min_part_bytes)?;

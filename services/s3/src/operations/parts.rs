@@ -40,7 +40,7 @@ async fn find_upload(s3: &S3, cx: &Context, place: &Place<'_>) -> Result<Upload>
     let scope = scope(cx);
     s3.store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, place.bucket, place.owner)?;
+            let bucket = objects::open(cx, snapshot, &scope, place.bucket, place.owner)?;
             multipart::upload(snapshot, &scope, &bucket, place.key, place.upload_id)
         })
         .await
@@ -52,7 +52,7 @@ async fn keep(s3: &S3, cx: &Context, place: &Place<'_>, number: u64, part: Part,
     let kept = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, place.bucket, place.owner)?;
+            let bucket = objects::open(cx, tx, &scope, place.bucket, place.owner)?;
             multipart::upload(tx, &scope, &bucket, place.key, place.upload_id)?;
             let before = tx.get(&PARTS, &scope, &(place.upload_id, number))?;
             let replaced = match before {
@@ -222,7 +222,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListPartsInput) -> Result<a
     let (bucket, upload, mut parts) = s3
         .store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let upload = multipart::upload(snapshot, &scope, &bucket, &input.key, &input.upload_id)?;
             let range = Range::prefix(&(input.upload_id.as_str(),)).after(&(input.upload_id.as_str(), after));
             let page = snapshot.range(&PARTS, &scope, range, Order::Ascending)?.take(max + 1);

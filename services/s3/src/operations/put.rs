@@ -3,8 +3,9 @@
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Scope, Snapshot};
-use fractus_wire::ByteStream;
+use fractus_wire::{ByteStream, Failure};
 
+use crate::directory;
 use crate::error::{Error, Result};
 use crate::extras::{Wanted, wanted};
 use crate::ingest::{Expected, ingest};
@@ -37,7 +38,21 @@ pub fn storage_class(asked: Option<&str>) -> Result<Option<String>> {
     match asked {
         None | Some("STANDARD") => Ok(None),
         Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
-        Some(class) => Err(Error::invalid_request(format!("The storage class you specified is not valid: {class}"))),
+        Some(_) => {
+            let message = "The storage class you specified is not valid";
+            Err(Error::Other(Box::new(Failure::new("InvalidStorageClass", 400, message))))
+        }
+    }
+}
+
+/// The class of what is put into a bucket: a directory bucket has one of its own.
+pub fn class_in(bucket: &str, asked: Option<&str>) -> Result<Option<String>> {
+    match asked {
+        None | Some(directory::STORAGE_CLASS) if directory::is_directory(bucket) => {
+            Ok(Some(directory::STORAGE_CLASS.to_owned()))
+        }
+        Some(_) if directory::is_directory(bucket) => storage_class(Some("")),
+        asked => storage_class(asked),
     }
 }
 
@@ -72,7 +87,7 @@ pub async fn put(s3: &S3, cx: &Context, mut input: api::PutObjectInput) -> Resul
         website_redirect_location: input.website_redirect_location,
         metadata: metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
     };
-    let storage_class = storage_class(input.storage_class.as_ref().map(|class| class.as_str()))?;
+    let storage_class = class_in(&input.bucket, input.storage_class.as_ref().map(|class| class.as_str()))?;
     let tags = tagging::of_header(input.tagging.as_deref())?;
     let wanted = wanted!(input, cx.now());
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
@@ -134,7 +149,7 @@ pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: ByteStr
     let owner = request.owner.as_deref();
     let small_bytes = s3.config.small_object_bytes;
     let is_small = body.length_bytes().is_some_and(|length| length <= small_bytes as u64);
-    let look = || s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &request.bucket, owner));
+    let look = || s3.store.read(|snapshot| objects::open(cx, snapshot, &scope, &request.bucket, owner));
     if !is_small {
         look().await?;
     }
@@ -168,7 +183,7 @@ pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: ByteStr
     let put = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &request.bucket, owner)?;
+            let bucket = objects::open(cx, tx, &scope, &request.bucket, owner)?;
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &request.conditions, &happening)?;
             Ok((put, Stored::of(tx, &scope, &bucket, &new.key, &new.object)?))
         })

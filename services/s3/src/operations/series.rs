@@ -1,12 +1,15 @@
 //! Configurations of which a bucket may have many, each with an id: analytics, inventory, metrics, intelligent tiering.
 
+use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_wire::{Failure, Shape};
 
 use crate::configurations::{self, Kind, Of, of};
 use crate::error::{Error, Result};
+use crate::inventory::next_due;
 use crate::operations::buckets::{decode_token, encode_token};
+use crate::schedule::{self, Job};
 use crate::service::S3;
 use crate::store::Bucket;
 
@@ -24,16 +27,31 @@ fn check_id(asked: &str, given: &str) -> Result<()> {
 }
 
 /// Keeps one; a further one only below the limit.
-async fn put(s3: &S3, cx: &Context, of: Of<'_>, kind: Kind, id: &str, shape: &(dyn Shape + Sync)) -> Result<()> {
+async fn put(
+    s3: &S3,
+    cx: &Context,
+    of: Of<'_>,
+    kind: Kind,
+    id: &str,
+    shape: &(dyn Shape + Sync),
+    due: Option<Timestamp>,
+) -> Result<()> {
     configurations::change(s3, cx, of, |tx, scope, bucket: &mut Bucket| {
         let is_new = configurations::text(tx, scope, bucket, kind, id)?.is_none();
         if is_new && configurations::count(tx, scope, bucket, kind, MAX_CONFIGURATIONS)? >= MAX_CONFIGURATIONS {
             let message = "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
             return Err(Error::Other(Box::new(Failure::new("TooManyConfigurations", 400, message))));
         }
+        if let Some(due) = due {
+            schedule::set(tx, scope, bucket, Job::Inventory, id, due)?;
+        }
         configurations::set(tx, scope, bucket, kind, id, shape)
     })
-    .await
+    .await?;
+    if due.is_some() {
+        s3.schedule.wake();
+    }
+    Ok(())
 }
 
 fn not_there(bucket: &str) -> Error {
@@ -76,7 +94,7 @@ macro_rules! paste_output {
 
 /// The four operations of a kind: put, get, delete, list.
 macro_rules! operations_of {
-    ($module:ident, $kind:expr, $configuration:ident, $check:expr,
+    ($module:ident, $kind:expr, $configuration:ident, $check:expr, $due:expr,
      $put:ident, $get:ident, $delete:ident, $list:ident, $member:ident, $members:ident) => {
         pub mod $module {
             use super::*;
@@ -87,7 +105,9 @@ macro_rules! operations_of {
                 check_id(&input.id, &input.$member.id)?;
                 let check: fn(&api::$configuration) -> Result<()> = $check;
                 check(&input.$member)?;
-                super::put(s3, cx, of!(input), KIND, &input.id, &input.$member).await?;
+                let due: fn(&api::$configuration, Timestamp) -> Option<Timestamp> = $due;
+                let due = due(&input.$member, cx.now());
+                super::put(s3, cx, of!(input), KIND, &input.id, &input.$member, due).await?;
                 Ok(Default::default())
             }
 
@@ -127,7 +147,45 @@ fn check_inventory(inventory: &api::InventoryConfiguration) -> Result<()> {
         || matches!(inventory.schedule.frequency, api::InventoryFrequency::Unknown(_))
         || matches!(inventory.included_object_versions, api::InventoryIncludedObjectVersions::Unknown(_))
         || inventory.optional_fields.iter().flatten().any(|f| matches!(f, api::InventoryOptionalField::Unknown(_)));
-    if unknown { Err(Error::MalformedXml) } else { Ok(()) }
+    if unknown {
+        return Err(Error::MalformedXml);
+    }
+    match destination.format {
+        api::InventoryFormat::Csv => Ok(()),
+        _ => Err(Error::NotImplemented { header: "Format".into() }),
+    }
+}
+
+/// A filter is one part, or an And of several.
+fn check_filter(parts: &[bool], within: Option<usize>) -> Result<()> {
+    let said = parts.iter().filter(|part| **part).count() + usize::from(within.is_some());
+    if said != 1 || within.is_some_and(|within| within < 2) { Err(Error::MalformedXml) } else { Ok(()) }
+}
+
+fn check_metrics(metrics: &api::MetricsConfiguration) -> Result<()> {
+    let Some(filter) = &metrics.filter else { return Ok(()) };
+    let parts = [filter.prefix.is_some(), filter.tag.is_some(), filter.access_point_arn.is_some()];
+    let within = filter.and.as_ref().map(|and| {
+        let tags = and.tags.as_ref().map_or(0, Vec::len);
+        usize::from(and.prefix.is_some()) + usize::from(and.access_point_arn.is_some()) + tags
+    });
+    check_filter(&parts, within)
+}
+
+fn check_analytics(analytics: &api::AnalyticsConfiguration) -> Result<()> {
+    if let Some(filter) = &analytics.filter {
+        let within =
+            filter.and.as_ref().map(|and| usize::from(and.prefix.is_some()) + and.tags.as_ref().map_or(0, Vec::len));
+        check_filter(&[filter.prefix.is_some(), filter.tag.is_some()], within)?;
+    }
+    let export = analytics.storage_class_analysis.data_export.as_ref();
+    let Some(export) = export else { return Ok(()) };
+    let bucket = &export.destination.s3_bucket_destination.bucket;
+    if bucket.starts_with("arn:") && bucket.contains(":s3:::") {
+        return Ok(());
+    }
+    let failure = Failure::new("InvalidS3DestinationBucket", 400, "Invalid destination bucket ARN");
+    Err(Error::Other(Box::new(failure)))
 }
 
 /// Objects wait at least so long before they go to an archive tier.
@@ -157,7 +215,8 @@ operations_of!(
     analytics,
     Kind::Analytics,
     AnalyticsConfiguration,
-    |_| Ok(()),
+    check_analytics,
+    |_, _| None,
     PutBucketAnalyticsConfiguration,
     GetBucketAnalyticsConfiguration,
     DeleteBucketAnalyticsConfiguration,
@@ -170,6 +229,7 @@ operations_of!(
     Kind::Inventory,
     InventoryConfiguration,
     check_inventory,
+    |inventory, now| Some(next_due(&inventory.schedule.frequency, now)),
     PutBucketInventoryConfiguration,
     GetBucketInventoryConfiguration,
     DeleteBucketInventoryConfiguration,
@@ -181,7 +241,8 @@ operations_of!(
     metrics,
     Kind::Metrics,
     MetricsConfiguration,
-    |_| Ok(()),
+    check_metrics,
+    |_, _| None,
     PutBucketMetricsConfiguration,
     GetBucketMetricsConfiguration,
     DeleteBucketMetricsConfiguration,
@@ -194,6 +255,7 @@ operations_of!(
     Kind::IntelligentTiering,
     IntelligentTieringConfiguration,
     check_tiering,
+    |_, _| None,
     PutBucketIntelligentTieringConfiguration,
     GetBucketIntelligentTieringConfiguration,
     DeleteBucketIntelligentTieringConfiguration,

@@ -2,10 +2,13 @@
 
 use fractus_host::Context;
 use fractus_s3_api as api;
+use fractus_store::{Scope, Transaction};
 use fractus_wire::Failure;
 
 use crate::configurations::{self, Kind, Versioning, of};
 use crate::error::{Error, Result};
+use crate::logging::LOGGED;
+use crate::operations::acls::not_supported;
 use crate::operations::missing;
 use crate::service::S3;
 use crate::store::BUCKETS;
@@ -89,10 +92,30 @@ pub async fn put_logging(
                 return Err(Error::Other(Box::new(failure)));
             }
         }
+        check_target_grants(tx, scope, status.logging_enabled.as_ref())?;
+        match status.logging_enabled {
+            Some(_) => tx.put(&LOGGED, scope, &(bucket.id,), &())?,
+            None => tx.delete(&LOGGED, scope, &(bucket.id,))?,
+        }
         configurations::set(tx, scope, bucket, Kind::Logging, "", status)
     })
     .await?;
+    s3.schedule.logs_now();
+    s3.schedule.wake();
     Ok(api::PutBucketLoggingOutput::default())
+}
+
+/// Grants are lists, of which a bucket whose owner owns everything has none.
+fn check_target_grants(tx: &Transaction<'_>, scope: &Scope, enabled: Option<&api::LoggingEnabled>) -> Result<()> {
+    let Some(enabled) = enabled.filter(|enabled| enabled.target_grants.as_ref().is_some_and(|all| !all.is_empty()))
+    else {
+        return Ok(());
+    };
+    let Some(target) = tx.get(&BUCKETS, scope, &(enabled.target_bucket.as_str(),))? else { return Ok(()) };
+    match configurations::ownership(tx, scope, &target)? {
+        api::ObjectOwnership::BucketOwnerEnforced => Err(not_supported()),
+        _ => Ok(()),
+    }
 }
 
 pub async fn get_logging(

@@ -11,6 +11,7 @@ use fractus_s3_api as api;
 use crate::error::{Error, Result};
 use crate::notify::{Happening, announce};
 use crate::objects::{self, scope};
+use crate::permissions::abac_enabled;
 use crate::service::S3;
 use crate::store::BUCKETS;
 use crate::versions;
@@ -85,6 +86,11 @@ async fn set_bucket(s3: &S3, cx: &Context, name: &str, owner: Option<&str>, tags
     s3.store
         .write(|tx| {
             let mut bucket = objects::bucket(tx, &scope, name, owner)?;
+            if abac_enabled(tx, &scope, &bucket)? {
+                let message =
+                    "Tags of a bucket with attribute-based access control are changed by TagResource and UntagResource";
+                return Err(Error::invalid_request(message));
+            }
             bucket.tags = tags.clone();
             Ok(tx.put(&BUCKETS, &scope, &(name,), &bucket)?)
         })
@@ -139,7 +145,7 @@ async fn set_object(s3: &S3, cx: &Context, change: Change<'_>, tags: Tags) -> Re
     let (version_id, _sent) = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, change.bucket, change.owner)?;
+            let bucket = objects::open(cx, tx, &scope, change.bucket, change.owner)?;
             let object = versions::rewrite(tx, &scope, &bucket, change.key, change.version_id, |object| {
                 object.tags = tags.clone();
                 Ok(())
@@ -193,7 +199,7 @@ pub async fn get_object(
     let (object, version_id) = s3
         .store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let object = versions::object(snapshot, &scope, &bucket, &input.key, input.version_id.as_deref())?;
             let version_id = versions::shown_id(&bucket, &object);
             Ok::<_, Error>((object, version_id))

@@ -72,7 +72,7 @@ pub async fn list(
     let (bucket, page) = s3
         .store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::open(cx, snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let mut keys = Uploads { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(&listing, &mut keys)?;
             drop(keys);

@@ -4,6 +4,7 @@
 mod access;
 mod archive;
 mod lifecycle;
+mod newer;
 mod protection;
 mod replication;
 mod settings;

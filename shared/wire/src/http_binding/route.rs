@@ -127,7 +127,7 @@ impl Route {
         let required_present = parameters + headers;
         Some(Fit {
             fixed_parameters: self.pattern.query.len(),
-            named_by_x_id: self.pattern.x_id.is_some_and(|name| asked.has_parameter("x-id", Some(name))),
+            named_by_x_id: asked.has_parameter("x-id", Some(self.pattern.x_id.unwrap_or(self.operation.name))),
             nothing_missing: required_present == self.required_parameters.len() + self.required_headers.len(),
             required_present,
             current: !self.operation.deprecated,

@@ -54,6 +54,9 @@ fn status(asked: &Asked<'_>, operation: &OperationFacts, answer: &Answer, findin
     let in_members = output
         .is_some_and(|output| output.members.values().any(|member| member.location.as_deref() == Some("statusCode")));
     let modelled = if asked.protocol.is_rest() { operation.http.response_code.unwrap_or(200) } else { 200 };
+    // AWS itself answers some operations otherwise than its model says; the table says which.
+    let said = asked.expectation().filter(|expect| expect.code.is_empty()).and_then(|expect| expect.status);
+    let modelled = said.unwrap_or(modelled);
     let status = answer.status.as_u16();
     // A part of an object, which the model has no code for.
     let is_part = status == 206 && answer.headers.contains_key(CONTENT_RANGE);

@@ -1,0 +1,152 @@
+//! What is checked of a request whatever its operation: values that an enumeration does not have, and digests that headers
+//! give of a body that is read whole.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fractus_host::Context;
+use fractus_wire::validation::{Constraint, Violation};
+use fractus_wire::{Failure, Location, OperationSchema};
+use md5::{Digest, Md5};
+
+use crate::error::{Error, Result};
+use crate::model::checksum::{self, Algorithm};
+
+/// Members whose values their handlers judge, in words of their own, and those of which AWS does not say that a wrong
+/// value is refused.
+const JUDGED_ELSEWHERE: [&str; 13] = [
+    "ACL",
+    "AccessControlPolicy",
+    "ChecksumMode",
+    "EncodingType",
+    "LocationConstraint",
+    "NotificationConfiguration",
+    "ObjectOwnership",
+    "OptionalObjectAttributes",
+    "RequestPayer",
+    "ServerSideEncryption",
+    "Tagging",
+    "TagSet",
+    "TransitionDefaultMinimumObjectSize",
+];
+
+/// Operations that name their own errors for every value.
+const JUDGE_THEMSELVES: [&str; 1] = ["SelectObjectContent"];
+
+/// Headers that ask for what is not there yet. Without it the request would do something else: an object that should grow
+/// would be replaced, one that should be held could be deleted.
+const UNSUPPORTED: [&str; 4] = [
+    "x-amz-object-lock-event-hold",
+    "x-amz-object-lock-event-hold-duration-days",
+    "x-amz-object-lock-event-hold-duration-years",
+    "x-amz-write-offset-bytes",
+];
+
+/// The header of a request that cannot be answered.
+pub fn unsupported(headers: &http::HeaderMap) -> Option<&'static str> {
+    UNSUPPORTED.into_iter().find(|name| headers.contains_key(*name))
+}
+
+/// What S3 says of constraints that are broken. What a body lacks, and values that a document's schema does not have, make
+/// it malformed; a header says which one is wrong.
+pub fn refuse(cx: &Context, violations: &[Violation]) -> Result<(), Failure> {
+    let Some(operation) = cx.operation().map(|operation| operation.schema) else { return Ok(()) };
+    if JUDGE_THEMSELVES.contains(&operation.name) {
+        return Ok(());
+    }
+    violations.iter().try_for_each(|violation| refuse_one(operation, violation))
+}
+
+fn refuse_one(operation: &OperationSchema, violation: &Violation) -> Result<(), Failure> {
+    let first = violation.path.split('.').next().unwrap_or_default();
+    let member = operation.input.members.iter().find(|member| member.name.eq_ignore_ascii_case(first));
+    let Some(member) = member else { return Ok(()) };
+    if JUDGED_ELSEWHERE.contains(&member.name) || JUDGED_ELSEWHERE.contains(&violation.member) {
+        return Ok(());
+    }
+    match (member.location, is_unknown_value(&violation.constraint), is_length(&violation.constraint)) {
+        (Location::Body, true, _) | (Location::Body, _, true) => Err(Error::MalformedXml.into()),
+        (Location::Header | Location::QueryString, true, _) => Err(unknown_value(member.name, member.wire_name)),
+        _ => Ok(()),
+    }
+}
+
+fn is_unknown_value(constraint: &Constraint) -> bool {
+    match constraint {
+        Constraint::Enum(_) => true,
+        Constraint::Elements(inner) => inner.iter().any(is_unknown_value),
+        _ => false,
+    }
+}
+
+fn is_length(constraint: &Constraint) -> bool {
+    matches!(constraint, Constraint::LengthAtLeast(_) | Constraint::LengthAtMost(_))
+}
+
+fn unknown_value(name: &str, header: &str) -> Failure {
+    match name {
+        "StorageClass" => Failure::new("InvalidStorageClass", 400, "The storage class you specified is not valid"),
+        "MetadataDirective" => Failure::new("InvalidArgument", 400, "Unknown metadata directive."),
+        "TaggingDirective" => Failure::new("InvalidArgument", 400, "Unknown tagging directive."),
+        "ChecksumAlgorithm" | "ChecksumType" => {
+            Failure::new("InvalidRequest", 400, format!("Value for {header} header is invalid."))
+        }
+        _ => Failure::new("InvalidArgument", 400, format!("Value for {header} is invalid."))
+            .with_detail("ArgumentName", header.to_owned()),
+    }
+}
+
+/// Holds a body against `Content-MD5` and `x-amz-checksum-*`.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
+pub fn body(cx: &Context, body: &[u8]) -> Result<()> {
+    if let Some(digest) = cx.header("content-md5") {
+        check_md5(digest, body)?;
+    }
+    let Some(operation) = cx.operation().map(|operation| operation.schema) else { return Ok(()) };
+    // Where the checksum is a member of its own it is the object's, and its handler knows what it is of.
+    let is_of_body = |member: &fractus_wire::Member| member.name == "ChecksumAlgorithm";
+    let is_of_object = |member: &fractus_wire::Member| member.name == "ChecksumCRC32";
+    let members = operation.input.members;
+    if body.is_empty() || !members.iter().any(is_of_body) || members.iter().any(is_of_object) {
+        return Ok(());
+    }
+    for (name, value) in cx.headers() {
+        let Some(algorithm) = Algorithm::of_header(name.as_str()) else { continue };
+        let value = value.to_str().unwrap_or_default();
+        if !checksum::is_well_formed(algorithm, value) {
+            return Err(Error::InvalidChecksumValue { algorithm: algorithm.as_str().to_ascii_lowercase() });
+        }
+        let mut hasher = algorithm.hasher();
+        hasher.update(body);
+        if checksum::encode(&hasher.finish()) != value {
+            return Err(Error::ChecksumMismatch { algorithm: algorithm.as_str() });
+        }
+    }
+    Ok(())
+}
+
+fn check_md5(digest: &str, body: &[u8]) -> Result<()> {
+    if STANDARD.decode(digest).ok().is_none_or(|bytes| bytes.len() != 16) {
+        return Err(Error::InvalidDigest { digest: digest.to_owned() });
+    }
+    let calculated = STANDARD.encode(Md5::digest(body));
+    if calculated == digest { Ok(()) } else { Err(Error::BadDigest { expected: digest.to_owned(), calculated }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_of_the_body_or_refused() {
+        assert!(check_md5(&STANDARD.encode(Md5::digest(b"body")), b"body").is_ok());
+        assert!(matches!(check_md5(&STANDARD.encode([0; 16]), b"body"), Err(Error::BadDigest { .. })));
+        assert!(matches!(check_md5("abc", b"body"), Err(Error::InvalidDigest { .. })));
+    }
+
+    #[test]
+    fn an_unknown_storage_class_has_its_own_code() {
+        assert_eq!(unknown_value("StorageClass", "x-amz-storage-class").code, "InvalidStorageClass");
+        assert_eq!(unknown_value("SessionMode", "x-amz-create-session-mode").code, "InvalidArgument");
+    }
+}

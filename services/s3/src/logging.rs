@@ -1,0 +1,296 @@
+//! Server access logs: a line for each request to a bucket that is logged, gathered and put as objects into the target
+//! bucket by the lane's clock.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
+
+use std::time::Duration;
+
+use fractus_aws::World;
+use fractus_clock::Timestamp;
+use fractus_host::{CallerKind, Context};
+use fractus_s3_api as api;
+use fractus_store::{Collection, Order, Range, Scope};
+use fractus_wire::ByteStream;
+use http::Response;
+
+use crate::configurations::{self, Kind};
+use crate::error::{Error, Result};
+use crate::extras::Wanted;
+use crate::objects::scope;
+use crate::permissions::canonical_user;
+use crate::schedule::{self, Job, Parcel};
+use crate::service::S3;
+use crate::store::{BUCKETS, Bucket};
+
+/// Buckets whose requests are logged, by id.
+pub const LOGGED: Collection<(u64,), ()> = Collection::new("logged-buckets");
+/// Lines that have not gone out: (bucket id, microseconds, request id).
+pub const LINES: Collection<(u64, u64, String), String> = Collection::new("log-lines");
+
+/// Lines are gathered so long, by the lane's clock. AWS promises no time; most come within hours.
+const GATHERED_FOR: Duration = Duration::from_secs(300);
+/// The most lines of one object.
+const LINES_AT_ONCE: usize = 10_000;
+
+/// Writes down the line of a request, if its bucket is logged.
+pub async fn record(s3: &S3, cx: &Context, response: &mut Response<ByteStream>) {
+    let path = cx.uri().path().trim_start_matches('/');
+    let (name, key) = path.split_once('/').unwrap_or((path, ""));
+    let scope = scope(cx);
+    let found = s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, &scope, &(name,))?)).await;
+    let Ok(Some(bucket)) = found else { return };
+    if !bucket.settings.has(Kind::Logging) {
+        return;
+    }
+    let now = cx.now();
+    let line = line(cx, &bucket, key, response, now);
+    let at = u64::try_from(now.micros()).unwrap_or(0);
+    let written = s3.store.write(|tx| {
+        if !tx.contains(&LOGGED, &scope, &(bucket.id,))? {
+            return Ok(false);
+        }
+        tx.put(&LINES, &scope, &(bucket.id, at, cx.request_id.as_str()), &line)?;
+        schedule::set(tx, &scope, &bucket, Job::Logging, "", now.plus(GATHERED_FOR))?;
+        Ok::<_, Error>(true)
+    });
+    match written.await {
+        Ok(true) => s3.schedule.wake(),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a request could not be logged"),
+    }
+}
+
+/// A text as the format has it: `-` where there is none.
+fn or_dash(text: Option<&str>) -> &str {
+    text.filter(|text| !text.is_empty()).unwrap_or("-")
+}
+
+fn quoted(text: Option<&str>) -> String {
+    format!("\"{}\"", or_dash(text).replace('"', "%22"))
+}
+
+fn line(cx: &Context, bucket: &Bucket, key: &str, response: &Response<ByteStream>, now: Timestamp) -> String {
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let status = response.status();
+    let anonymous = cx.caller.kind == CallerKind::Anonymous;
+    let requester = match cx.caller.kind {
+        CallerKind::Anonymous => "-".to_owned(),
+        CallerKind::Known(_) => cx.caller.arn.clone(),
+        CallerKind::Root | CallerKind::Service => canonical_user(cx.caller.account.as_str()),
+    };
+    let sent = header("content-length").filter(|length| *length != "0");
+    let total = header("content-range").and_then(|range| range.rsplit('/').next()).or(sent);
+    let put = cx.header("x-amz-decoded-content-length").or(cx.header("content-length"));
+    let size = if key.is_empty() || !status.is_success() { None } else { total.or(put) };
+    let error = if status.is_success() { None } else { error_code(response.body()) };
+    let uri = cx.original_uri();
+    let request = format!("{} {} HTTP/1.1", cx.method(), uri.path_and_query().map_or("/", |path| path.as_str()));
+    let presigned = uri.query().is_some_and(|query| query.contains("Signature="));
+    let authentication = if anonymous {
+        "-"
+    } else if presigned {
+        "QueryString"
+    } else {
+        "AuthHeader"
+    };
+    let fields = [
+        canonical_user(&bucket.account),
+        bucket.name.clone(),
+        format!("[{}]", log_time(now)),
+        cx.source_ip().to_string(),
+        requester,
+        cx.request_id.clone(),
+        operation(cx),
+        if key.is_empty() { "-".to_owned() } else { key.to_owned() },
+        quoted(Some(&request)),
+        status.as_u16().to_string(),
+        or_dash(error.as_deref()).to_owned(),
+        or_dash(sent).to_owned(),
+        or_dash(size).to_owned(),
+        "-".to_owned(),
+        "-".to_owned(),
+        quoted(cx.header("referer")),
+        quoted(cx.user_agent()),
+        or_dash(header("x-amz-version-id")).to_owned(),
+        or_dash(header("x-amz-id-2")).to_owned(),
+        if anonymous { "-" } else { "SigV4" }.to_owned(),
+        "-".to_owned(),
+        authentication.to_owned(),
+        cx.authority().to_owned(),
+        "-".to_owned(),
+        "-".to_owned(),
+        "-".to_owned(),
+    ];
+    fields.join(" ")
+}
+
+fn error_code(body: &ByteStream) -> Option<String> {
+    let ByteStream::Whole(bytes) = body else { return None };
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (_, rest) = text.split_once("<Code>")?;
+    Some(rest.split_once("</Code>")?.0.to_owned())
+}
+
+/// `REST.GET.OBJECT`: the method, and what it was about.
+fn operation(cx: &Context) -> String {
+    let Some(called) = cx.operation() else { return format!("REST.{}.OTHER", cx.method()) };
+    let by_name = match called.schema.name {
+        "CopyObject" => "COPY.OBJECT",
+        "UploadPart" => "PUT.PART",
+        "UploadPartCopy" => "COPY.PART",
+        "CreateMultipartUpload" => "POST.UPLOADS",
+        "CompleteMultipartUpload" => "POST.UPLOAD",
+        "AbortMultipartUpload" => "DELETE.UPLOAD",
+        "ListParts" => "GET.UPLOAD",
+        "DeleteObjects" => "POST.MULTI_OBJECT_DELETE",
+        "ListObjects" | "ListObjectsV2" => "GET.BUCKET",
+        "ListObjectVersions" => "GET.BUCKETVERSIONS",
+        _ => "",
+    };
+    if !by_name.is_empty() {
+        return format!("REST.{by_name}");
+    }
+    let (path, query) = called.schema.http.uri.split_once('?').unwrap_or((called.schema.http.uri, ""));
+    let subresource = query.split(['&', '=']).next().unwrap_or_default();
+    let subject = match (subresource, path.contains("{Key+}")) {
+        ("", true) => "OBJECT".to_owned(),
+        ("", false) => "BUCKET".to_owned(),
+        ("tagging", true) => "OBJECT_TAGGING".to_owned(),
+        (other, _) => other.to_ascii_uppercase(),
+    };
+    format!("REST.{}.{subject}", cx.method())
+}
+
+/// `06/Feb/2019:00:00:38 +0000`
+fn log_time(now: Timestamp) -> String {
+    // Wed, 06 Feb 2019 00:00:38 GMT
+    let date = now.http_date();
+    let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or_default().to_owned();
+    format!("{}/{}/{}:{} +0000", part(5..7), part(8..11), part(12..16), part(17..25))
+}
+
+/// Where a log object goes, by the prefix's form.
+fn log_key(enabled: &api::LoggingEnabled, bucket: &Bucket, now: Timestamp, unique: &str) -> String {
+    let date = now.date_time();
+    let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or_default();
+    let (year, month, day) = (part(0..4), part(5..7), part(8..10));
+    let time = format!("{}-{}-{}", part(11..13), part(14..16), part(17..19));
+    let prefix = &enabled.target_prefix;
+    let partitioned = enabled.target_object_key_format.as_ref().and_then(|format| format.partitioned_prefix.as_ref());
+    let Some(partitioned) = partitioned else {
+        return format!("{prefix}{year}-{month}-{day}-{time}-{unique}");
+    };
+    // By the time of events, all lines of an object are of one day, and the time of day says nothing.
+    let by_event = partitioned.partition_date_source == Some(api::PartitionDateSource::EventTime);
+    let time = if by_event { "00-00-00".to_owned() } else { time };
+    let (account, region, name) = (&bucket.account, &bucket.region, &bucket.name);
+    format!("{prefix}{account}/{region}/{name}/{year}/{month}/{day}/{year}-{month}-{day}-{time}-{unique}")
+}
+
+/// Who beside the target's owner may read log objects, as grant headers say it.
+fn wanted(enabled: &api::LoggingEnabled) -> Wanted {
+    let by = |permission: &api::BucketLogsPermission| {
+        let grants =
+            enabled.target_grants.iter().flatten().filter(|grant| grant.permission.as_ref() == Some(permission));
+        let named = grants.filter_map(|grant| grant.grantee.as_ref()).filter_map(|grantee| {
+            let id = grantee.id.as_ref().map(|id| format!("id=\"{id}\""));
+            id.or(grantee.uri.as_ref().map(|uri| format!("uri=\"{uri}\"")))
+        });
+        let text = named.collect::<Vec<_>>().join(", ");
+        (!text.is_empty()).then_some(text)
+    };
+    Wanted {
+        full_control: by(&api::BucketLogsPermission::FullControl),
+        read: by(&api::BucketLogsPermission::Read),
+        ..Wanted::default()
+    }
+}
+
+/// Puts the lines that were gathered into the target bucket.
+pub async fn deliver(s3: &S3, world: &World, scope: &Scope, bucket: &Bucket, now: Timestamp) -> Result<()> {
+    loop {
+        let page = s3.store.read(|snapshot| {
+            let status = configurations::read::<api::BucketLoggingStatus>(snapshot, scope, bucket, Kind::Logging)?;
+            let range = Range::prefix(&(bucket.id,));
+            let found = snapshot.range(&LINES, scope, range, Order::Ascending)?.take(LINES_AT_ONCE);
+            let lines = found.map(|entry| entry.map_err(Error::from)).collect::<Result<Vec<_>>>()?;
+            Ok::<_, Error>((status.into_set().and_then(|status| status.logging_enabled), lines))
+        });
+        let (enabled, lines) = page.await?;
+        let Some(((_, first, _), _)) = lines.first() else { return Ok(()) };
+        let event_day = day_of(*first);
+        let by_event = enabled.as_ref().is_some_and(is_by_event);
+        let count = lines.iter().take_while(|((_, at, _), _)| !by_event || day_of(*at) == event_day).count();
+        if let Some(enabled) = enabled {
+            let mut content = String::new();
+            for (_, line) in &lines[..count] {
+                content.push_str(line);
+                content.push('\n');
+            }
+            let at = if by_event { Timestamp::from_millis(event_day * 86_400_000) } else { now };
+            let unique = format!("{:016X}", s3.host.random().u64());
+            let parcel = Parcel {
+                bucket: &enabled.target_bucket,
+                key: log_key(&enabled, bucket, at, &unique),
+                content_type: "text/plain",
+                content: content.into_bytes(),
+                wanted: wanted(&enabled),
+            };
+            if !schedule::put_parcel(s3, world, scope, parcel).await? {
+                tracing::warn!(bucket = bucket.name, "the target bucket of access logs has gone; their lines are lost");
+            }
+        }
+        s3.store
+            .write(|tx| {
+                for ((_, at, id), _) in &lines[..count] {
+                    tx.delete(&LINES, scope, &(bucket.id, *at, id.as_str()))?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await?;
+    }
+}
+
+fn is_by_event(enabled: &api::LoggingEnabled) -> bool {
+    let partitioned = enabled.target_object_key_format.as_ref().and_then(|format| format.partitioned_prefix.as_ref());
+    partitioned.is_some_and(|prefix| prefix.partition_date_source == Some(api::PartitionDateSource::EventTime))
+}
+
+fn day_of(micros: u64) -> i64 {
+    i64::try_from(micros / 86_400_000_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_times_have_the_form_of_logs() {
+        let now = Timestamp::parse_date_time("2019-02-06T00:00:38Z").unwrap();
+        assert_eq!(log_time(now), "06/Feb/2019:00:00:38 +0000");
+        let bucket = Bucket {
+            name: "b".into(),
+            id: 1,
+            account: "000000000000".into(),
+            region: "us-east-1".into(),
+            created_at: now,
+            tags: Vec::new(),
+            notifications: Default::default(),
+            settings: Default::default(),
+        };
+        let simple =
+            api::LoggingEnabled { target_bucket: "t".into(), target_prefix: "logs/".into(), ..Default::default() };
+        assert_eq!(log_key(&simple, &bucket, now, "U"), "logs/2019-02-06-00-00-38-U");
+        let partitioned = api::LoggingEnabled {
+            target_object_key_format: Some(api::TargetObjectKeyFormat {
+                partitioned_prefix: Some(api::PartitionedPrefix {
+                    partition_date_source: Some(api::PartitionDateSource::DeliveryTime),
+                }),
+                ..Default::default()
+            }),
+            ..simple
+        };
+        let key = log_key(&partitioned, &bucket, now, "U");
+        assert_eq!(key, "logs/000000000000/us-east-1/b/2019/02/06/2019-02-06-00-00-38-U");
+    }
+}

@@ -1,0 +1,207 @@
+//! What buckets have done for them by the lane's clock: inventories, and the delivery of access logs. One record each says
+//! when it is due.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fractus_aws::{AccountId, Lane, Partition, Region, World};
+use fractus_bus::contracts::Cause;
+use fractus_clock::Timestamp;
+use fractus_host::{Context, Waker};
+use fractus_store::{Collection, Order, Range, Scope, Transaction};
+use fractus_wire::ByteStream;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::extras::Wanted;
+use crate::operations::put::{self, Request};
+use crate::service::S3;
+use crate::store::{BUCKETS, Bucket, ObjectHeaders};
+use crate::{inventory, logging};
+
+/// When something is due: (bucket id, job, configuration id).
+pub const SCHEDULES: Collection<(u64, String, String), Due> = Collection::new("schedules");
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Due {
+    pub bucket: String,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    Inventory,
+    Logging,
+}
+
+impl Job {
+    const fn name(self) -> &'static str {
+        match self {
+            Job::Inventory => "inventory",
+            Job::Logging => "logging",
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct Schedule {
+    waker: Arc<Mutex<Option<Waker>>>,
+    /// Not zero where some bucket's requests may be logged; changes with every change of that.
+    logs: Arc<AtomicU64>,
+}
+
+impl Schedule {
+    pub fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock() {
+            waker.wake();
+        }
+    }
+
+    /// Whether a request has to be looked at at all.
+    pub fn may_log(&self) -> bool {
+        self.logs.load(Ordering::Relaxed) != 0
+    }
+
+    pub fn logs_now(&self) {
+        self.logs.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Sets when a job is due next; one that is due already stays so.
+pub fn set(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket, job: Job, id: &str, at: Timestamp) -> Result<()> {
+    let place = (bucket.id, job.name(), id);
+    let known = tx.get(&SCHEDULES, scope, &place)?;
+    if job == Job::Logging && known.is_some() {
+        return Ok(());
+    }
+    Ok(tx.put(&SCHEDULES, scope, &place, &Due { bucket: bucket.name.clone(), at })?)
+}
+
+pub fn start(s3: &S3) {
+    // Nothing is known yet of what the store holds.
+    s3.schedule.logs_now();
+    let service = s3.clone();
+    let waker = s3.host.background("schedule", move |lane| {
+        let s3 = service.clone();
+        async move {
+            match round(&s3, &lane).await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "scheduled work failed; it is tried again"
+                    );
+                    None
+                }
+            }
+        }
+    });
+    *s3.schedule.waker.lock() = Some(waker);
+}
+
+/// Does what is due in a lane; gives when the next is.
+async fn round(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
+    let known = s3.schedule.logs.load(Ordering::Acquire);
+    let spaces = s3.store.collections(0).await?;
+    if known != 0 && !spaces.iter().any(|space| space.collection == logging::LOGGED.name()) {
+        // Where that has changed meanwhile, it stays.
+        let _ = s3.schedule.logs.compare_exchange(known, 0, Ordering::AcqRel, Ordering::Acquire);
+    }
+    let now = s3.host.clocks().lane(lane.as_str()).now();
+    let here = spaces.into_iter().filter(|space| space.collection == SCHEDULES.name() && space.lane == lane.as_str());
+    let mut next: Option<Timestamp> = None;
+    for space in here {
+        let Some(partition) = Partition::parse(&space.partition) else { continue };
+        let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
+        let scope = Scope::partition(&world);
+        let all = s3.store.read(|snapshot| {
+            let found = snapshot.range(&SCHEDULES, &scope, Range::all(), Order::Ascending)?;
+            found.map(|entry| entry.map_err(Error::from)).collect::<Result<Vec<_>>>()
+        });
+        for ((bucket_id, job, id), due) in all.await? {
+            let at = if due.at > now {
+                Some(due.at)
+            } else {
+                let work = Work { s3, world: &world, scope: &scope, bucket_id, job: &job, id: &id, due: &due, now };
+                work.run().await?
+            };
+            next = next.into_iter().chain(at).min();
+        }
+    }
+    Ok(next)
+}
+
+struct Work<'a> {
+    s3: &'a S3,
+    world: &'a World,
+    scope: &'a Scope,
+    bucket_id: u64,
+    job: &'a str,
+    id: &'a str,
+    due: &'a Due,
+    now: Timestamp,
+}
+
+impl Work<'_> {
+    async fn run(&self) -> Result<Option<Timestamp>> {
+        let name = self.due.bucket.as_str();
+        let bucket = self.s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, self.scope, &(name,))?));
+        let bucket = bucket.await?.filter(|bucket| bucket.id == self.bucket_id);
+        let next = match (bucket, self.job) {
+            (Some(bucket), "inventory") => {
+                inventory::report(self.s3, self.world, self.scope, &bucket, self.id, self.now).await?
+            }
+            (Some(bucket), "logging") => {
+                // First, so that a request that comes while lines go out has its own delivery.
+                self.forget().await?;
+                logging::deliver(self.s3, self.world, self.scope, &bucket, self.now).await?;
+                return Ok(None);
+            }
+            _ => None,
+        };
+        let Some(at) = next else { return self.forget().await.map(|()| None) };
+        let due = Due { bucket: self.due.bucket.clone(), at };
+        let place = (self.bucket_id, self.job, self.id);
+        self.s3.store.write(|tx| Ok::<_, Error>(tx.put(&SCHEDULES, self.scope, &place, &due)?)).await?;
+        Ok(next)
+    }
+
+    async fn forget(&self) -> Result<()> {
+        let place = (self.bucket_id, self.job, self.id);
+        self.s3.store.write(|tx| Ok(tx.delete(&SCHEDULES, self.scope, &place)?)).await
+    }
+}
+
+/// An object that S3 itself puts into a bucket.
+pub struct Parcel<'a> {
+    pub bucket: &'a str,
+    pub key: String,
+    pub content_type: &'static str,
+    pub content: Vec<u8>,
+    pub wanted: Wanted,
+}
+
+/// Puts a parcel, as the owner of its bucket; says whether there is such a bucket.
+pub async fn put_parcel(s3: &S3, world: &World, scope: &Scope, parcel: Parcel<'_>) -> Result<bool> {
+    let found = s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, scope, &(parcel.bucket,))?));
+    let Some(bucket) = found.await? else { return Ok(false) };
+    let account = AccountId::new(&bucket.account).unwrap_or_else(|_| AccountId::default_account());
+    let region = Region::new(&bucket.region).unwrap_or_else(|_| Region::us_east_1());
+    let cause = Cause::root("schedule".to_owned(), "s3.amazonaws.com".to_owned());
+    let cx = Context::internal(&s3.host, World { account, ..world.clone() }, region, cause);
+    let request = Request {
+        bucket: bucket.name,
+        key: parcel.key,
+        owner: None,
+        expected: Default::default(),
+        headers: ObjectHeaders { content_type: Some(parcel.content_type.to_owned()), ..ObjectHeaders::default() },
+        storage_class: None,
+        tags: Vec::new(),
+        conditions: Default::default(),
+        event: "s3:ObjectCreated:Put",
+        wanted: parcel.wanted,
+    };
+    put::store_object(s3, &cx, request, ByteStream::from(bytes::Bytes::from(parcel.content))).await?;
+    Ok(true)
+}
