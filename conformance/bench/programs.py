@@ -80,7 +80,7 @@ class Stack(Program):
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
-        names = [name for name in ("sqs", "s3", "sts") if has(name)]
+        names = [name for name in ("sqs", "s3", "sts", "dynamodb") if has(name)]
         super().__init__([os.path.join(PROGRAMS, "fractus"), "up", *names, "--port", str(port), *arguments], ready="Ready.")
         self.url = f"http://127.0.0.1:{port}"
 
@@ -100,6 +100,11 @@ class Request:
 def sqs(action, **members):
     body = json.dumps(members).encode()
     return Request("sqs", "POST", "/", body, X_Amz_Target=f"AmazonSQS.{action}", Content_Type="application/x-amz-json-1.0")
+
+
+def dynamodb(action, **members):
+    body = json.dumps(members).encode()
+    return Request("dynamodb", "POST", "/", body, X_Amz_Target=f"DynamoDB_20120810.{action}", Content_Type="application/x-amz-json-1.0")
 
 
 def s3(method, path, body=b""):
