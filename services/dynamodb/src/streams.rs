@@ -275,6 +275,9 @@ pub fn first_place(
     Ok(low)
 }
 
+/// Records with their places, and the place after the last of them.
+pub type Stretch = (Vec<(u64, StreamRecord)>, u64);
+
 /// Records of a shard from a place on, and the place after the last of them; nothing if the first has been trimmed.
 pub fn records_from(
     snapshot: &Snapshot<'_>,
@@ -282,7 +285,7 @@ pub fn records_from(
     (stream, shard): (u64, u64),
     from: u64,
     (limit, max_bytes): (usize, u64),
-) -> Result<Option<(Vec<(u64, StreamRecord)>, u64)>> {
+) -> Result<Option<Stretch>> {
     if from < next_place(snapshot, scope, stream, shard)?
         && !snapshot.contains(&STREAM_RECORDS, scope, &(stream, shard, from))?
     {

@@ -32,11 +32,13 @@ struct Bucket {
     at: Timestamp,
 }
 
+/// A table and its index, or the table itself, and the kind.
+type Holder = (u64, Option<u64>, Kind);
+
 #[derive(Debug, Default)]
 pub struct Throttle {
     is_on: bool,
-    /// By table, index (nothing: the table itself), and kind.
-    buckets: Mutex<HashMap<(u64, Option<u64>, Kind), Bucket>>,
+    buckets: Mutex<HashMap<Holder, Bucket>>,
 }
 
 /// Units a second, and whether the table is on demand; nothing where there is no bound.

@@ -60,7 +60,7 @@ pub async fn list(dynamodb: &DynamoDb, cx: &Context, input: api::ListStreamsInpu
     }
     let found = dynamodb.store.read(|snapshot| {
         let streams = snapshot.range(&STREAMS, &scope, range, Order::Ascending)?.take(limit + 1);
-        Ok::<_, Error>(streams.map(|found| Ok(found?.1)).collect::<Result<Vec<Stream>>>()?)
+        streams.map(|found| Ok(found?.1)).collect::<Result<Vec<Stream>>>()
     });
     let mut found = found.await?;
     let has_more = found.len() > limit;

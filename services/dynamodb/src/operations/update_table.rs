@@ -49,7 +49,13 @@ fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
         || input.deletion_protection_enabled.is_some()
         || input.on_demand_throughput.is_some()
         || input.warm_throughput.is_some();
-    if is_asked { Ok(()) } else { Err(Error::validation(NOTHING)) }
+    if !is_asked {
+        return Err(Error::validation(NOTHING));
+    }
+    if input.stream_specification.is_some() && input.provisioned_throughput.is_some() {
+        return Err(invalid("You cannot modify stream status while updating table IOPS"));
+    }
+    Ok(())
 }
 
 /// Remembers which way throughput went.

@@ -183,6 +183,13 @@ async fn throughput_and_billing_change() {
     let (code, message) = refused(&stack, "UpdateTable", change(5, 5)).await;
     assert_eq!(code, "ValidationException");
     assert!(message.starts_with("The provisioned throughput for the table will not change. The requested value equals the current value. Current ReadCapacityUnits provisioned for the table: 5. Requested ReadCapacityUnits: 5."), "{message}");
+    let mut both = change(7, 5);
+    both["StreamSpecification"] = json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"});
+    let (_, message) = refused(&stack, "UpdateTable", both).await;
+    assert_eq!(
+        message,
+        "One or more parameter values were invalid: You cannot modify stream status while updating table IOPS"
+    );
     call(&stack, "UpdateTable", change(7, 5)).await;
     call(&stack, "UpdateTable", change(7, 2)).await;
     call(&stack, "UpdateTable", change(1, 2)).await;
