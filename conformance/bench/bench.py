@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-from programs import CONNECTIONS, NAMES, ROUNDS, SECONDS, Stack, bare, events, has, load, s3, service, sns, sqs, sts
+from programs import CONNECTIONS, NAMES, ROUNDS, SECONDS, Stack, bare, dynamodb, events, has, load, s3, service, sns, sqs, sts
 
 SCALE = int(os.environ.get("SCALE", "1000000"))
 QUEUE = "http://localhost/000000000000/q"
@@ -70,6 +70,11 @@ def prepare(url, services):
         s3("PUT", "/bucket").send(url)
         s3("PUT", "/bucket/small", b"s" * 1024).send(url)
         s3("PUT", "/bucket/large", b"l" * (8 << 20)).send(url)
+    if "dynamodb" in services:
+        table(url)
+        dynamodb("PutItem", TableName="t", Item=item("a", "1")).send(url)
+        for sort in range(10):
+            dynamodb("PutItem", TableName="t", Item=item("p", f"wanted-{sort}")).send(url)
 
 
 def put_rules(url, count):
@@ -86,6 +91,35 @@ def put_events(count, kinds):
     return events("PutEvents", Entries=[{"Source": "bench", "DetailType": "measured", "Detail": one} for one in detail])
 
 
+def table(url):
+    names = ("pk", "sk")
+    dynamodb(
+        "CreateTable", TableName="t", BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"))],
+    ).send(url)
+
+
+def item(partition, sort):
+    """Some 200 bytes, of several types."""
+    return {
+        "pk": {"S": partition}, "sk": {"S": sort}, "name": {"S": "x" * 60}, "count": {"N": "12345"}, "on": {"BOOL": True},
+        "tags": {"SS": ["one", "two"]}, "address": {"M": {"street": {"S": "y" * 30}, "number": {"N": "7"}}},
+    }
+
+
+def get_item():
+    return dynamodb("GetItem", TableName="t", Key={"pk": {"S": "a"}, "sk": {"S": "1"}})
+
+
+def query_of_ten():
+    return dynamodb("Query", TableName="t", KeyConditionExpression="pk = :p AND begins_with(sk, :s)", ExpressionAttributeValues={":p": {"S": "p"}, ":s": {"S": "wanted-"}})
+
+
+def transaction_of_four():
+    return dynamodb("TransactWriteItems", TransactItems=[{"Put": {"TableName": "t", "Item": item("t", f"{n}")}} for n in range(4)])
+
+
 # Name: service, request, answer bytes of the bare server, parts wanted of it direct and through the router.
 def operations():
     return {
@@ -94,6 +128,10 @@ def operations():
         "SQS ReceiveMessage": ("sqs", sqs("ReceiveMessage", QueueUrl=QUEUE[:-1] + "r", VisibilityTimeout=0), 400, 0.60, 0.42),
         "EventBridge PutEvents": ("events", put_events(1, 1), 110, 0.50, 0.35),
         "SNS Publish": ("sns", sns("Publish", TopicArn=TOPIC, Message="x" * 100), 330, 0.50, 0.35),
+        "DynamoDB GetItem": ("dynamodb", get_item(), 320, 0.65, 0.45),
+        "DynamoDB PutItem": ("dynamodb", dynamodb("PutItem", TableName="t", Item=item("put", "1")), 2, 0.60, 0.42),
+        "DynamoDB Query of 10": ("dynamodb", query_of_ten(), 2_900, 0.50, 0.35),
+        "DynamoDB TransactWriteItems of 4": ("dynamodb", transaction_of_four(), 2, 0.40, 0.28),
         "S3 GET 1 KiB": ("s3", s3("GET", "/bucket/small"), 1024, 0.65, 0.45),
         "S3 PUT 1 KiB": ("s3", s3("PUT", "/bucket/put", b"p" * 1024), 0, 0.55, 0.38),
         "S3 GET 8 MiB": ("s3", s3("GET", "/bucket/large"), 8 << 20, 0.90, None),
@@ -147,6 +185,32 @@ def fill(url, request, count, each=1, keys=None):
     return done
 
 
+def scale_dynamodb():
+    """A table of SCALE items, half of them in one partition, against one of a thousand."""
+    batches = [
+        dynamodb("BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": item(*key(n))}} for n in range(25)]})
+        for key in (lambda n: (f"@KEY@-{n}", "1"), lambda n: ("p", f"@KEY@-{n}"))
+    ]
+    with service("dynamodb") as small, service("dynamodb") as large, bare(2_900) as ceiling:
+        for one, count in ((small, 1_000), (large, SCALE)):
+            prepare(one.url, ["dynamodb"])
+            for batch in batches:
+                if count == 1_000:
+                    for number in range(20):
+                        body = batch.body.replace(b"@KEY@", b"small%d" % number)
+                        type(batch)("dynamodb", "POST", "/", body, **{name.replace("-", "_"): value for name, value in batch.headers.items()}).send(one.url)
+                else:
+                    log(f"  {fill(one.url, batch, count // 2, each=25, keys='k'):,} items")
+        for what, request in (("GetItem", get_item()), ("Query of 10", query_of_ten())):
+            runs = {"much": lambda s: load(large.url, request, s), "little": lambda s: load(small.url, request, s)}
+            if what != "GetItem":
+                runs["bare"] = lambda s: load(ceiling.url, request, s)
+            found = interleaved(runs)
+            against(f"DynamoDB {what}, {SCALE:,} items against 1,000", found, "much", "little", 0.8)
+            if "bare" in found:
+                against(f"DynamoDB {what} out of {SCALE:,}, direct", found, "much", "bare", 0.5)
+
+
 def scale():
     entries = [{"Id": str(n), "MessageBody": "x" * 100} for n in range(10)]
     receive = sqs("ReceiveMessage", QueueUrl=QUEUE, VisibilityTimeout=0)
@@ -161,6 +225,7 @@ def scale():
                 log(f"  {fill(one.url, batch, count, each=10):,} messages wait")
         found = interleaved({"much": lambda s: load(large.url, receive, s), "little": lambda s: load(small.url, receive, s)})
         against(f"SQS ReceiveMessage, {SCALE:,} waiting against 1,000", found, "much", "little", 0.8)
+    scale_dynamodb()
     page = s3("GET", "/bucket?list-type=2&max-keys=1000")
     with service("s3") as small, service("s3") as large:
         for one, count in ((small, 10_000), (large, SCALE)):
@@ -235,7 +300,7 @@ def latency():
 
 
 def process():
-    for name in ("sqs", "s3", "sts", "events"):
+    for name in NAMES:
         if not has(name):
             continue
         took = []
@@ -253,7 +318,7 @@ def process():
         resident = stack.resident_kib() / 1024
         note("fractus up, all services idle, NATS included", round(resident, 1), "MiB", "< 60", resident < 60, "resident")
     prefix, tag = os.environ.get("FRACTUS_IMAGE_PREFIX", "fractus"), os.environ.get("FRACTUS_TAG", "latest")
-    for name in ("router", "sqs", "s3", "sts", "events", "all"):
+    for name in ("router", *NAMES, "all"):
         command = ["docker", "image", "inspect", "-f", "{{.Size}}", f"{prefix}/{name}:{tag}"]
         try:
             size = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -105,6 +105,11 @@ def sqs(action, **members):
     return Request("sqs", "POST", "/", body, X_Amz_Target=f"AmazonSQS.{action}", Content_Type="application/x-amz-json-1.0")
 
 
+def dynamodb(action, **members):
+    body = json.dumps(members).encode()
+    return Request("dynamodb", "POST", "/", body, X_Amz_Target=f"DynamoDB_20120810.{action}", Content_Type="application/x-amz-json-1.0")
+
+
 def s3(method, path, body=b""):
     return Request("s3", method, path, body, X_Amz_Content_Sha256="UNSIGNED-PAYLOAD")
 

@@ -1,5 +1,5 @@
 -- One fixed request, from files: what the signer made once is sent over and over. With BENCH_KEYS each request has a key
--- of its own at the end of its path.
+-- of its own: in place of every @KEY@ of its body, or where there is none at the end of its path.
 local folder, keys = os.getenv("BENCH_REQUEST"), os.getenv("BENCH_KEYS")
 local function read(name)
   local file = io.open(folder .. "/" .. name, "rb")
@@ -25,6 +25,10 @@ local made, count = nil, 0
 function request()
   if keys then
     count = count + 1
+    if wrk.body and wrk.body:find("@KEY@", 1, true) then
+      local body = wrk.body:gsub("@KEY@", string.format("%s-%d-%09d", keys, number, count))
+      return wrk.format(wrk.method, wrk.path, wrk.headers, body)
+    end
     return wrk.format(wrk.method, string.format("%s%s-%d-%09d", wrk.path, keys, number, count), wrk.headers, wrk.body)
   end
   made = made or wrk.format(wrk.method, wrk.path, wrk.headers, wrk.body)

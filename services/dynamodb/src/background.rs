@@ -1,16 +1,20 @@
-//! Work that no request waits for: clearing what deleted tables leave.
+//! Work that no request waits for: clearing what deleted tables leave, filling new indexes, deleting items whose time has come.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_aws::{AccountId, Lane, Partition, Region, World};
-use fractus_clock::Clock;
-use fractus_store::{Order, Range, Scope, Transaction};
+use fractus_clock::{Clock, Timestamp};
+use fractus_store::{Collection, Key, Order, PrefixOf, Range, Scope, Transaction};
 
-use crate::error::Result;
-use crate::operations::table_shape::status;
+use crate::error::{Error, Result};
+use crate::expiries;
+use crate::fillings::{self, Step};
 use crate::service::DynamoDb;
-use crate::store::{COUNTERS, DISCARDED, INDEX_ITEMS, ITEMS, Raw, TABLES};
+use crate::store::{
+    COUNTERS, DISCARDED, DISCARDED_INDEXES, EXPIRIES, EXPIRING_TABLES, FILLINGS, INDEX_ITEMS, ITEMS, Raw, TABLES,
+};
+use crate::streams;
 
 /// How often the janitor looks round, in real time: it frees memory, it changes nothing that a caller sees.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
@@ -32,12 +36,100 @@ pub fn start(dynamodb: &Arc<DynamoDb>) {
             }
         }
     });
+    let service = Arc::clone(dynamodb);
+    let waker = dynamodb.host.background("fillings and expiries", move |lane| {
+        let service = Arc::clone(&service);
+        async move { due_work(&service, &lane).await }
+    });
+    dynamodb.expiries.wake_by(waker);
+}
+
+/// Everything of a lane that is due; gives when the next of it is.
+async fn due_work(dynamodb: &DynamoDb, lane: &Lane) -> Option<Timestamp> {
+    dynamodb.expiries.forget(lane.as_str());
+    let filled = fill(dynamodb, lane).await;
+    let expired = expire(dynamodb, lane).await;
+    if let Ok(Some(next)) = &expired {
+        dynamodb.expiries.wait_for(lane.as_str(), *next);
+    }
+    let mut next = None;
+    for outcome in [filled, expired] {
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(at)) => next = Some(next.map_or(at, |next: Timestamp| next.min(at))),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "work on tables is tried again"),
+        }
+    }
+    next
+}
+
+async fn fill(dynamodb: &DynamoDb, lane: &Lane) -> Result<Option<Timestamp>> {
+    let mut next: Option<Timestamp> = None;
+    for scope in places_in(dynamodb, FILLINGS.name(), Some(lane)).await? {
+        for (name, number) in keys(dynamodb, &scope, &FILLINGS).await? {
+            loop {
+                match dynamodb.store.write(|tx| fillings::step(tx, &scope, &name, number)).await? {
+                    Step::Over => break,
+                    Step::More => tokio::task::yield_now().await,
+                    Step::Later(at) => {
+                        next = Some(next.map_or(at, |next| next.min(at)));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    Ok(next)
+}
+
+async fn expire(dynamodb: &DynamoDb, lane: &Lane) -> Result<Option<Timestamp>> {
+    let clock = dynamodb.host.clocks().lane(lane.as_str());
+    let mut next: Option<Timestamp> = None;
+    for scope in places_in(dynamodb, EXPIRING_TABLES.name(), Some(lane)).await? {
+        for (name,) in keys(dynamodb, &scope, &EXPIRING_TABLES).await? {
+            loop {
+                let step = |tx: &mut Transaction<'_>| match tx.get(&EXPIRING_TABLES, &scope, &(name.as_str(),))? {
+                    Some(id) => expiries::delete_due(tx, &scope, &name, id),
+                    None => Ok(None),
+                };
+                match dynamodb.store.write(step).await? {
+                    Some(at) if at <= clock.now() => tokio::task::yield_now().await,
+                    at => {
+                        next = [next, at].into_iter().flatten().min();
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    Ok(next)
+}
+
+/// The keys of a collection that has an entry for a few tables.
+async fn keys<K: Key + Send, V: Send>(
+    dynamodb: &DynamoDb,
+    scope: &Scope,
+    collection: &Collection<K, V>,
+) -> Result<Vec<K>> {
+    let found = dynamodb.store.read(|snapshot| {
+        let keys = snapshot.keys(collection, scope, Range::all(), Order::Ascending)?;
+        Ok::<_, Error>(keys.collect::<std::result::Result<Vec<_>, _>>()?)
+    });
+    found.await
 }
 
 /// The places in which a collection holds anything.
 async fn places(dynamodb: &DynamoDb, collection: &str) -> Result<Vec<Scope>> {
+    places_in(dynamodb, collection, None).await
+}
+
+/// The same, of one lane if one is given.
+async fn places_in(dynamodb: &DynamoDb, collection: &str, lane: Option<&Lane>) -> Result<Vec<Scope>> {
     let spaces = dynamodb.store.collections(0).await?;
-    let found = spaces.into_iter().filter(|space| space.collection == collection).filter_map(|space| {
+    let is_wanted = |space: &fractus_store::CollectionInfo| {
+        space.collection == collection && lane.is_none_or(|lane| space.lane == lane.as_str())
+    };
+    let found = spaces.into_iter().filter(is_wanted).filter_map(|space| {
         let world = World {
             lane: Lane::new(&space.lane).ok()?,
             partition: Partition::parse(&space.partition)?,
@@ -58,22 +150,56 @@ pub async fn clean_up(dynamodb: &DynamoDb) -> Result<()> {
             tokio::task::yield_now().await;
         }
     }
+    for scope in places(dynamodb, DISCARDED_INDEXES.name()).await? {
+        while dynamodb.store.write(|tx| clear_discarded_index(tx, &scope)).await? {
+            tokio::task::yield_now().await;
+        }
+    }
     Ok(())
 }
 
 fn end_deletions(tx: &mut Transaction<'_>, scope: &Scope) -> Result<()> {
     let now = tx.now(scope);
-    let mut gone = Vec::new();
+    let mut changed = Vec::new();
     for record in tx.range(&TABLES, scope, Range::all(), Order::Ascending)? {
-        let ((name,), table) = record?;
-        if status(&table, now).is_none() {
-            gone.push((name, table.id));
+        let table = record?.1;
+        let is_over = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        if is_over(table.deleted_at) || table.indexes.iter().any(|index| is_over(index.deleted_at)) {
+            changed.push(table);
         }
     }
-    for (name, id) in gone {
-        tx.delete(&TABLES, scope, &(name.as_str(),))?;
-        tx.put(&DISCARDED, scope, &(id,), &())?;
+    for mut table in changed {
+        if table.state(now).is_none() {
+            discard(tx, scope, &mut table)?;
+        } else {
+            discard_indexes(tx, scope, &mut table)?;
+            tx.put(&TABLES, scope, &(table.name.as_str(),), &table)?;
+        }
     }
+    Ok(())
+}
+
+/// Takes a table away; what lies under it is cleared later.
+pub fn discard(tx: &mut Transaction<'_>, scope: &Scope, table: &mut crate::store::Table) -> Result<()> {
+    let now = tx.now(scope);
+    streams::disable(tx, scope, table, now)?;
+    tx.delete(&TABLES, scope, &(table.name.as_str(),))?;
+    tx.put(&DISCARDED, scope, &(table.id,), &())?;
+    if let Some(settings) = &table.time_to_live {
+        tx.put(&DISCARDED, scope, &(settings.id,), &())?;
+        tx.delete(&EXPIRING_TABLES, scope, &(table.name.as_str(),))?;
+    }
+    Ok(())
+}
+
+/// Takes the indexes away whose deletion is over.
+pub fn discard_indexes(tx: &mut Transaction<'_>, scope: &Scope, table: &mut crate::store::Table) -> Result<()> {
+    let now = tx.now(scope);
+    let is_over = |index: &crate::store::Index| index.deleted_at.is_some_and(|at| at <= now);
+    for index in table.indexes.iter().filter(|index| is_over(index)) {
+        tx.put(&DISCARDED_INDEXES, scope, &(table.id, index.number), &())?;
+    }
+    table.indexes.retain(|index| !is_over(index));
     Ok(())
 }
 
@@ -81,24 +207,56 @@ fn end_deletions(tx: &mut Transaction<'_>, scope: &Scope) -> Result<()> {
 fn clear_discarded(tx: &mut Transaction<'_>, scope: &Scope) -> Result<bool> {
     let first = tx.keys(&DISCARDED, scope, Range::all(), Order::Ascending)?.next().transpose()?;
     let Some((id,)) = first else { return Ok(false) };
-    let items: Vec<_> = tx
-        .keys(&ITEMS, scope, Range::prefix(&(id,)), Order::Ascending)?
-        .take(CLEARED_AT_ONCE)
-        .collect::<std::result::Result<_, _>>()?;
-    let entries: Vec<_> = tx
-        .keys(&INDEX_ITEMS, scope, Range::prefix(&(id,)), Order::Ascending)?
-        .take(CLEARED_AT_ONCE)
-        .collect::<std::result::Result<_, _>>()?;
-    if items.is_empty() && entries.is_empty() {
-        tx.delete(&COUNTERS, scope, &(id,))?;
+    let mut left = CLEARED_AT_ONCE;
+    clear(tx, scope, &ITEMS, &(id,), &mut left, |tx, (_, key)| tx.delete(&ITEMS, scope, &(id, Raw(&key.0))))?;
+    clear(tx, scope, &INDEX_ITEMS, &(id,), &mut left, |tx, (_, index, key)| {
+        tx.delete(&INDEX_ITEMS, scope, &(id, index, Raw(&key.0)))
+    })?;
+    clear(tx, scope, &EXPIRIES, &(id,), &mut left, |tx, (_, at, key)| {
+        tx.delete(&EXPIRIES, scope, &(id, at, Raw(&key.0)))
+    })?;
+    clear(tx, scope, &COUNTERS, &(id,), &mut left, |tx, (_, share)| tx.delete(&COUNTERS, scope, &(id, share)))?;
+    if left > 0 {
         tx.delete(&DISCARDED, scope, &(id,))?;
-        return Ok(true);
-    }
-    for (_, key) in items {
-        tx.delete(&ITEMS, scope, &(id, Raw(&key.0)))?;
-    }
-    for (_, index, key) in entries {
-        tx.delete(&INDEX_ITEMS, scope, &(id, index, Raw(&key.0)))?;
     }
     Ok(true)
+}
+
+/// The same of a discarded index.
+fn clear_discarded_index(tx: &mut Transaction<'_>, scope: &Scope) -> Result<bool> {
+    let first = tx.keys(&DISCARDED_INDEXES, scope, Range::all(), Order::Ascending)?.next().transpose()?;
+    let Some((id, number)) = first else { return Ok(false) };
+    let mut left = CLEARED_AT_ONCE;
+    clear(tx, scope, &INDEX_ITEMS, &(id, number), &mut left, |tx, (_, _, key)| {
+        tx.delete(&INDEX_ITEMS, scope, &(id, number, Raw(&key.0)))
+    })?;
+    if left > 0 {
+        let shares = tx.keys(&COUNTERS, scope, Range::prefix(&(id,)), Order::Ascending)?;
+        let shares = shares.collect::<std::result::Result<Vec<_>, _>>()?;
+        for at in shares {
+            if let Some(mut counters) = tx.get(&COUNTERS, scope, &at)? {
+                counters.indexes.retain(|(own, ..)| *own != number);
+                tx.put(&COUNTERS, scope, &at, &counters)?;
+            }
+        }
+        tx.delete(&DISCARDED_INDEXES, scope, &(id, number))?;
+    }
+    Ok(true)
+}
+
+fn clear<K: Key, V>(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    collection: &Collection<K, V>,
+    prefix: &impl PrefixOf<K>,
+    left: &mut usize,
+    delete: impl Fn(&mut Transaction<'_>, K) -> std::result::Result<(), fractus_store::StoreError>,
+) -> Result<()> {
+    let keys: Vec<K> = tx
+        .keys(collection, scope, Range::prefix(prefix), Order::Ascending)?
+        .take(*left)
+        .collect::<std::result::Result<_, _>>()?;
+    *left -= keys.len();
+    keys.into_iter().try_for_each(|key| delete(tx, key))?;
+    Ok(())
 }

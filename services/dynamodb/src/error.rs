@@ -32,6 +32,22 @@ pub enum Error {
     Cancelled(Vec<Reason>),
     #[error("Duplicate primary key exists in table")]
     Duplicate,
+    #[error("The level of configured provisioned throughput for {}", exceeded(*is_index))]
+    Throttled { is_index: bool },
+    #[error("Throughput exceeds the maximum OnDemandThroughput configured on table or index")]
+    BeyondMaximum,
+    #[error("{0}")]
+    LimitExceeded(String),
+    #[error("Requested resource not found: ResourcArn: {0} not found")]
+    NoResourceArn(String),
+    #[error("Requested resource not found: Stream: {0} not found")]
+    NoStream(String),
+    #[error("Requested resource not found: Shard does not exist")]
+    NoShard,
+    #[error("Iterator expired: the iterator was created more than 15 minutes ago.")]
+    IteratorExpired,
+    #[error("The operation attempted to read past the oldest stream record in a shard.")]
+    Trimmed,
     /// Inside a transaction; the request is refused for it.
     #[error("two actions on one item")]
     TwiceInTransaction,
@@ -45,11 +61,20 @@ pub enum Error {
     Store(#[from] StoreError),
 }
 
+const fn exceeded(is_index: bool) -> &'static str {
+    if is_index {
+        "one or more global secondary indexes of the table was exceeded. Consider increasing your provisioning level for the under-provisioned global secondary indexes with the UpdateTable API"
+    } else {
+        "the table was exceeded. Consider increasing your provisioning level with the UpdateTable API."
+    }
+}
+
 /// Why one action of a transaction did not go through; or that it would have.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Reason {
     None,
     ConditionFailed(Option<Box<Item>>),
+    Duplicate,
     Invalid(String),
 }
 
@@ -58,6 +83,7 @@ impl Reason {
         match self {
             Reason::None => "None",
             Reason::ConditionFailed(_) => "ConditionalCheckFailed",
+            Reason::Duplicate => "DuplicateItem",
             Reason::Invalid(_) => "ValidationError",
         }
     }
@@ -71,6 +97,10 @@ impl Reason {
                 message: Some("The conditional request failed".to_owned()),
                 item: item.map(|item| item_to_api(*item)),
             },
+            Reason::Duplicate => {
+                let message = Some("Duplicate primary key exists in table".to_owned());
+                api::CancellationReason { code, message, item: None }
+            }
             Reason::Invalid(message) => api::CancellationReason { code, message: Some(message), item: None },
         }
     }
@@ -124,7 +154,9 @@ impl From<Error> for Failure {
             Error::Rule(_) | Error::Enveloped(_) | Error::Validation(_) => {
                 Failure::new("ValidationException", 400, message)
             }
-            Error::NoResource | Error::NoTable(_) => api::ResourceNotFoundException { message: Some(message) }.into(),
+            Error::NoResource | Error::NoTable(_) | Error::NoResourceArn(_) | Error::NoStream(_) | Error::NoShard => {
+                api::ResourceNotFoundException { message: Some(message) }.into()
+            }
             Error::TableExists(_) | Error::InUse(_) => api::ResourceInUseException { message: Some(message) }.into(),
             Error::ConditionFailed(item) => {
                 let item = item.map(|item| item_to_api(*item));
@@ -135,6 +167,13 @@ impl From<Error> for Failure {
                 api::TransactionCanceledException { message: Some(message), cancellation_reasons: Some(reasons) }.into()
             }
             Error::Duplicate => api::DuplicateItemException { message: Some(message) }.into(),
+            Error::Throttled { .. } => {
+                api::ProvisionedThroughputExceededException { message: Some(message), ..Default::default() }.into()
+            }
+            Error::BeyondMaximum => api::ThrottlingException { message: Some(message), ..Default::default() }.into(),
+            Error::LimitExceeded(_) => api::LimitExceededException { message: Some(message) }.into(),
+            Error::IteratorExpired => api::streams::ExpiredIteratorException { message: Some(message) }.into(),
+            Error::Trimmed => api::streams::TrimmedDataAccessException { message: Some(message) }.into(),
             Error::OtherRequest => api::IdempotentParameterMismatchException { message: Some(message) }.into(),
             Error::TwiceInTransaction => Failure::new("ValidationException", 400, message),
             Error::NotBuilt(_) => Failure::new("UnknownOperationException", 501, message),

@@ -1,19 +1,23 @@
 //! DynamoDB: tables, items, indexes.
 //!
-//! In reading order: [`store`] says what is kept, the rules crate (`rules/`) what everything means, [`values`] and
-//! [`forms`] bring requests to it, [`writes`] changes an item with its indexes, [`operations`] are the API's handlers, [`background`]
-//! clears what deleted tables leave, [`service`] is the operation table.
-//!
-//! Not there yet: PartiQL in batches and transactions, streams, time to live, updating tables,
-//! back-ups, global tables. Their operations answer that they are not built.
+//! In reading order: [`store`] and [`table`] say what is kept, the rules crate (`rules/`) what everything means, [`values`] and
+//! [`forms`] bring requests to it, [`writes`] changes an item with its indexes, [`streams`] what a stream is told of it, [`operations`]
+//! are the API's handlers, [`throttle`] and [`access`] what may be refused before, [`fillings`], [`expiries`] and [`background`] what
+//! goes on without a request, [`service`] is the operation table.
 
+pub mod access;
 pub mod background;
 pub mod config;
 pub mod error;
+pub mod expiries;
+pub mod fillings;
 pub mod forms;
 pub mod operations;
 pub mod service;
 pub mod store;
+pub mod streams;
+pub mod table;
+pub mod throttle;
 pub mod values;
 pub mod writes;
 

@@ -2,16 +2,25 @@
 
 use std::sync::Arc;
 
+use fractus_aws::Arn;
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_rules::expression::Cache;
-use fractus_host::{Context, Host, Operations, Service};
-use fractus_store::{Scope, Snapshot, Store};
+use fractus_host::{Access, Context, Host, Operations, ResourceFacts, Service};
+use fractus_store::{Scope, Snapshot, Store, Transaction};
+use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
+use crate::access;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::operations::{batch, items, reads, statements, tables, transact};
+use crate::expiries::Expiries;
+use crate::operations::{
+    batch, items, limits, reads, statement_batch, statements, streams, tables, tags, time_to_live, transact,
+    update_table,
+};
 use crate::store::{TABLES, Table};
+use crate::throttle::Throttle;
+use crate::writes::Writer;
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -23,6 +32,8 @@ pub struct DynamoDb {
     pub cache: Arc<Cache>,
     /// Tells the janitor that a table was discarded.
     pub discarded: Arc<Notify>,
+    pub expiries: Arc<Expiries>,
+    pub throttle: Arc<Throttle>,
 }
 
 impl DynamoDb {
@@ -30,10 +41,33 @@ impl DynamoDb {
         DynamoDb {
             store: host.store().clone(),
             host: host.clone(),
+            throttle: Arc::new(Throttle::new(config.throttle)),
             config,
             cache: Arc::default(),
             discarded: Arc::default(),
+            expiries: Arc::default(),
         }
+    }
+
+    /// Runs `work` as one transaction that changes items.
+    pub async fn change<T>(
+        &self,
+        cx: &Context,
+        mut work: impl FnMut(&mut Transaction<'_>, &Scope, &mut Writer) -> Result<T>,
+    ) -> Result<T> {
+        let scope = scope(cx);
+        let (done, expiry) = self
+            .store
+            .write(|tx| {
+                let mut writer = Writer::default();
+                let done = work(tx, &scope, &mut writer)?;
+                Ok::<_, Error>((done, writer.finish(tx, &scope)?))
+            })
+            .await?;
+        if let Some(expiry) = expiry {
+            self.expiries.expect(cx.world.lane.as_str(), expiry);
+        }
+        Ok(done)
     }
 }
 
@@ -58,24 +92,75 @@ pub fn active_table(snapshot: &Snapshot<'_>, scope: &Scope, name: &str) -> Resul
     if is_there { Ok(table) } else { Err(Error::NoResource) }
 }
 
+macro_rules! by_table {
+    () => {
+        |cx, input| Ok::<_, Error>(vec![access::table(cx, &input.table_name)])
+    };
+}
+
+macro_rules! by_arn {
+    ($arn:ident) => {
+        |_, input| Ok::<_, Error>(vec![access::arn(&input.$arn)])
+    };
+}
+
 /// Every operation of DynamoDB and of its streams; those without a line are not built.
 pub fn operations() -> Operations<DynamoDb> {
     Operations::new(&[&api::MODEL, &api::streams::MODEL])
         .on(api::CreateTable, tables::create)
+        .access(api::CreateTable, by_table!())
         .on(api::DescribeTable, tables::describe)
+        .access(api::DescribeTable, by_table!())
         .on(api::DeleteTable, tables::delete)
+        .access(api::DeleteTable, by_table!())
         .on(api::ListTables, tables::list)
         .on(api::GetItem, items::get)
+        .access(api::GetItem, access::get_item)
         .on(api::PutItem, items::put)
+        .access(api::PutItem, access::put_item)
         .on(api::UpdateItem, items::update)
+        .access(api::UpdateItem, access::update_item)
         .on(api::DeleteItem, items::delete)
+        .access(api::DeleteItem, access::delete_item)
         .on(api::Query, reads::query)
+        .access(api::Query, access::query)
         .on(api::Scan, reads::scan)
+        .access(api::Scan, access::scan)
         .on(api::BatchGetItem, batch::get)
+        .access(api::BatchGetItem, access::batch_get)
         .on(api::BatchWriteItem, batch::write)
+        .access(api::BatchWriteItem, access::batch_write)
         .on(api::TransactGetItems, transact::get)
+        .access(api::TransactGetItems, access::transact_get)
         .on(api::TransactWriteItems, transact::write)
+        .access(api::TransactWriteItems, access::transact_write)
         .on(api::ExecuteStatement, statements::execute)
+        .access(api::ExecuteStatement, access::execute_statement)
+        .on(api::BatchExecuteStatement, statement_batch::batch)
+        .access(api::BatchExecuteStatement, access::batch_statements)
+        .on(api::ExecuteTransaction, statement_batch::transaction)
+        .access(api::ExecuteTransaction, access::transaction)
+        .on(api::UpdateTable, update_table::update)
+        .access(api::UpdateTable, by_table!())
+        .on(api::UpdateTimeToLive, time_to_live::update)
+        .access(api::UpdateTimeToLive, by_table!())
+        .on(api::DescribeTimeToLive, time_to_live::describe)
+        .access(api::DescribeTimeToLive, by_table!())
+        .on(api::TagResource, tags::tag)
+        .access(api::TagResource, by_arn!(resource_arn))
+        .on(api::UntagResource, tags::untag)
+        .access(api::UntagResource, by_arn!(resource_arn))
+        .on(api::ListTagsOfResource, tags::list)
+        .access(api::ListTagsOfResource, by_arn!(resource_arn))
+        .on(api::DescribeLimits, limits::limits)
+        .on(api::DescribeEndpoints, limits::endpoints)
+        .on(api::streams::ListStreams, streams::list)
+        .on(api::streams::DescribeStream, streams::describe)
+        .access(api::streams::DescribeStream, by_arn!(stream_arn))
+        .on(api::streams::GetShardIterator, streams::iterator)
+        .access(api::streams::GetShardIterator, by_arn!(stream_arn))
+        .on(api::streams::GetRecords, streams::records)
+        .access(api::streams::GetRecords, |_, input| Ok::<_, Error>(vec![access::of_iterator(&input.shard_iterator)]))
         // Twenty-five items of 400 KB, and JSON around them.
         .body_limit_bytes(17 * 1024 * 1024)
 }
@@ -83,5 +168,33 @@ pub fn operations() -> Operations<DynamoDb> {
 impl Service for DynamoDb {
     fn error_namespace(&self) -> Option<&'static str> {
         Some("com.amazonaws.dynamodb.v20120810")
+    }
+
+    /// What policies may ask of a table: the keys that lead, and its tags.
+    fn resource_facts<'a>(
+        &'a self,
+        cx: &'a Context,
+        access: &'a Access,
+        resource: &'a Arn,
+    ) -> BoxFuture<'a, ResourceFacts> {
+        Box::pin(async move {
+            let policy = self.resource_policy(cx, resource).await;
+            let scope = scope(cx);
+            let name = access::table_of(&access.resource);
+            let read = |snapshot: &Snapshot<'_>| Ok::<_, Error>(snapshot.get_shared(&TABLES, &scope, &(name,))?);
+            let Ok(Some(table)) = self.store.read(read).await else {
+                return ResourceFacts { policy, ..Default::default() };
+            };
+            let mut conditions = access::leading_keys(&table, access);
+            let tags = table.tags.iter();
+            conditions.extend(tags.map(|(key, value)| (format!("aws:ResourceTag/{key}"), vec![value.clone()])));
+            ResourceFacts { policy, conditions, ..Default::default() }
+        })
+    }
+
+    fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
+        self.expiries.forget_all();
+        self.expiries.wake();
+        Box::pin(std::future::ready(()))
     }
 }

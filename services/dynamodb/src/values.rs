@@ -60,6 +60,27 @@ pub fn value_to_api(value: Value) -> api::AttributeValue {
     }
 }
 
+/// The same as the streams' API has them.
+fn value_to_stream_api(value: Value) -> api::streams::AttributeValue {
+    use api::streams::AttributeValue;
+    match value {
+        Value::S(text) => AttributeValue::S(text),
+        Value::N(number) => AttributeValue::N(number.to_string()),
+        Value::B(bytes) => AttributeValue::B(bytes.into()),
+        Value::SS(set) => AttributeValue::Ss(set),
+        Value::NS(set) => AttributeValue::Ns(set.iter().map(ToString::to_string).collect()),
+        Value::BS(set) => AttributeValue::Bs(set.into_iter().map(Into::into).collect()),
+        Value::M(map) => AttributeValue::M(item_to_stream_api(map)),
+        Value::L(list) => AttributeValue::L(list.into_iter().map(value_to_stream_api).collect()),
+        Value::Bool(value) => AttributeValue::Bool(value),
+        Value::Null => AttributeValue::Null(true),
+    }
+}
+
+pub fn item_to_stream_api(item: Item) -> IndexMap<String, api::streams::AttributeValue> {
+    item.into_iter().map(|(name, value)| (name, value_to_stream_api(value))).collect()
+}
+
 pub fn item_to_api(item: Item) -> ApiItem {
     item.into_iter().map(|(name, value)| (name, value_to_api(value))).collect()
 }

@@ -1,14 +1,16 @@
-//! A change of one item inside a transaction: the item, its indexes, the table's counters, and what it costs.
+//! A change of one item inside a transaction: the item, its indexes, its stream's record, its expiry, the table's counters, and
+//! what it costs.
 
 use bytes::Bytes;
 use fractus_dynamodb_rules::capacity::{self, Projected, Units};
-use fractus_dynamodb_rules::key::KeySchema;
-use fractus_dynamodb_rules::size::item_bytes;
+use fractus_dynamodb_rules::key::{KeyBytes, KeySchema};
+use fractus_dynamodb_rules::size::{entries_bytes, item_bytes};
 use fractus_dynamodb_rules::{Item, codec};
 use fractus_store::{Scope, Snapshot, Transaction};
 
 use crate::error::Result;
-use crate::store::{COUNTERS, INDEX_ITEMS, ITEMS, Index, Raw, Table};
+use crate::store::{COUNTERS, EXPIRIES, INDEX_ITEMS, ITEMS, Index, Raw, Table, share_of};
+use crate::streams;
 
 /// What an operation consumed.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +20,7 @@ pub struct Cost {
     pub indexes: Vec<(String, bool, Units)>,
 }
 
-fn encoded(item: &Item) -> Bytes {
+pub(crate) fn encoded(item: &Item) -> Bytes {
     let mut bytes = Vec::with_capacity(64 + item_bytes(item));
     codec::encode(item, &mut bytes);
     bytes.into()
@@ -32,98 +34,253 @@ pub fn read(snapshot: &Snapshot<'_>, scope: &Scope, table: &Table, key: &[u8]) -
     }
 }
 
-/// One index's entry of an item: its stored key and what of the item is projected.
-struct Entry {
-    key: fractus_dynamodb_rules::key::KeyBytes,
-    item: Item,
+/// On whose behalf an item is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum By {
+    #[default]
+    Caller,
+    /// Its time had come.
+    TimeToLive,
 }
 
-fn entry(table: &Table, schema: &KeySchema, index: &Index, item: Option<&Item>) -> Result<Option<Entry>> {
+/// Counts of one share of a table, as a transaction changes them.
+#[derive(Debug)]
+struct Tally {
+    table: u64,
+    share: u64,
+    items: i64,
+    bytes: i64,
+    indexes: Vec<(u64, i64, i64)>,
+}
+
+/// The writes of one transaction. What several of them change alike is written once, by [`Writer::finish`].
+#[derive(Debug, Default)]
+pub struct Writer {
+    by: By,
+    tallies: Vec<Tally>,
+    /// The first of the expiries that were put.
+    first_expiry: Option<u64>,
+}
+
+/// An item before and after.
+type Change<'a> = (Option<&'a Item>, Option<&'a Item>);
+
+/// The stored key of an item's entry in an index, if it has one there.
+fn entry_key(table: &Table, schema: &KeySchema, index: &Index, item: Option<&Item>) -> Result<Option<KeyBytes>> {
     let Some(item) = item else { return Ok(None) };
     let index_schema = table.index_schema(index);
     if !index_schema.check_index(&index.name, item)? {
         return Ok(None);
     }
-    let key = index_schema.index_bytes(schema, item);
-    Ok(Some(Entry { key, item: table.projection(index, item) }))
+    Ok(Some(index_schema.index_bytes(schema, item)))
 }
 
-fn change_index(
+fn put_entry(
     tx: &mut Transaction<'_>,
     scope: &Scope,
-    (table, schema, index): (&Table, &KeySchema, &Index),
-    (before, after): (Option<&Item>, Option<&Item>),
-) -> Result<Units> {
-    let (before, after) = (entry(table, schema, index, before)?, entry(table, schema, index, after)?);
-    let has_changed = match (&before, &after) {
-        (Some(before), Some(after)) => before.item != after.item || before.key != after.key,
-        (None, None) => false,
-        _ => true,
-    };
-    if has_changed {
-        if let Some(before) = &before {
-            tx.delete(&INDEX_ITEMS, scope, &(table.id, index.number, Raw(&before.key)))?;
-        }
-        if let Some(after) = &after {
-            tx.put(&INDEX_ITEMS, scope, &(table.id, index.number, Raw(&after.key)), &encoded(&after.item))?;
-        }
-    }
-    let of = |entry: Option<Entry>| entry.map(|entry| (entry.key, item_bytes(&entry.item)));
-    let (before, after) = (of(before), of(after));
-    Ok(capacity::index_write(
-        before.as_ref().map(|(key, bytes)| Projected { key, bytes: *bytes }),
-        after.as_ref().map(|(key, bytes)| Projected { key, bytes: *bytes }),
-        has_changed,
-        false,
-    ))
+    (table, index): (&Table, &Index),
+    key: &[u8],
+    item: &Item,
+) -> Result<()> {
+    let entries = table.projected(index, item);
+    let mut bytes = Vec::with_capacity(64 + entries_bytes(entries.clone()));
+    codec::encode_entries(entries, &mut bytes);
+    Ok(tx.put(&INDEX_ITEMS, scope, &(table.id, index.number, Raw(key)), &Bytes::from(bytes))?)
 }
 
-/// Replaces an item by another, or removes it; both are of the same key, which `key` is the stored form of.
+impl Writer {
+    pub fn by(by: By) -> Self {
+        Writer { by, ..Self::default() }
+    }
+
+    /// Replaces an item by another, or removes it; both are of the same key, which `key` is the stored form of.
+    pub fn change(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+        (table, schema): (&Table, &KeySchema),
+        key: &[u8],
+        (before, after): Change<'_>,
+    ) -> Result<Cost> {
+        let (before_bytes, after_bytes) = (before.map(item_bytes), after.map(item_bytes));
+        let table_cost = capacity::write(before_bytes, after_bytes, false);
+        let mut cost = Cost { table: table_cost, indexes: Vec::new() };
+        if before == after {
+            return Ok(cost);
+        }
+        for index in &table.indexes {
+            let units = self.change_index(tx, scope, (table, schema, index), key, (before, after))?;
+            if units > Units::ZERO {
+                cost.indexes.push((index.name.clone(), index.is_global, units));
+            }
+        }
+        let stored = after.map(encoded);
+        match &stored {
+            Some(stored) => tx.put(&ITEMS, scope, &(table.id, Raw(key)), stored)?,
+            None => tx.delete(&ITEMS, scope, &(table.id, Raw(key)))?,
+        }
+        if let Some(stream) = &table.stream {
+            let change = streams::Change { schema, key, before, after, stored, by: self.by };
+            streams::record(tx, scope, stream, change)?;
+        }
+        self.expire(tx, scope, table, key, (before, after))?;
+        self.count(table, key, |tally| {
+            tally.items += i64::from(after.is_some()) - i64::from(before.is_some());
+            tally.bytes += difference(before_bytes, after_bytes);
+        });
+        Ok(cost)
+    }
+
+    /// Puts an item that was there before an index into it, if it has a place there and has not come into it since.
+    pub fn fill(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+        (table, index): (&Table, &Index),
+        key: &[u8],
+        item: &Item,
+    ) -> Result<()> {
+        let Ok(Some(entry)) = entry_key(table, table.schema(), index, Some(item)) else { return Ok(()) };
+        if tx.contains(&INDEX_ITEMS, scope, &(table.id, index.number, Raw(&entry)))? {
+            return Ok(());
+        }
+        put_entry(tx, scope, (table, index), &entry, item)?;
+        let bytes = entries_bytes(table.projected(index, item)) as i64;
+        self.count_index(table, key, index.number, (1, bytes));
+        Ok(())
+    }
+
+    fn change_index(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+        (table, schema, index): (&Table, &KeySchema, &Index),
+        key: &[u8],
+        (before, after): Change<'_>,
+    ) -> Result<Units> {
+        if index.deleted_at.is_some() {
+            return Ok(Units::ZERO);
+        }
+        // An item that was there before the index may have no place in it, or not have come into it yet.
+        let mut before_key = entry_key(table, schema, index, before).unwrap_or_default();
+        if let (Some(key), Some(filling)) = (&before_key, &index.filling)
+            && !filling.is_over
+            && !tx.contains(&INDEX_ITEMS, scope, &(table.id, index.number, Raw(key)))?
+        {
+            before_key = None;
+        }
+        let after_key = entry_key(table, schema, index, after)?;
+        if before_key.is_none() && after_key.is_none() {
+            return Ok(Units::ZERO);
+        }
+        let of = |item: Option<&Item>, has_entry: bool| {
+            item.filter(|_| has_entry).map(|item| entries_bytes(table.projected(index, item)))
+        };
+        let (before_bytes, after_bytes) = (of(before, before_key.is_some()), of(after, after_key.is_some()));
+        let has_changed = match (before, after) {
+            (Some(before), Some(after)) if before_key == after_key => {
+                !table.projected(index, before).eq(table.projected(index, after))
+            }
+            _ => true,
+        };
+        if has_changed {
+            if let Some(before_key) = before_key.as_ref().filter(|_| before_key != after_key) {
+                tx.delete(&INDEX_ITEMS, scope, &(table.id, index.number, Raw(before_key)))?;
+            }
+            if let (Some(after_key), Some(after)) = (&after_key, after) {
+                put_entry(tx, scope, (table, index), after_key, after)?;
+            }
+            let items = i64::from(after_key.is_some()) - i64::from(before_key.is_some());
+            self.count_index(table, key, index.number, (items, difference(before_bytes, after_bytes)));
+        }
+        let projected = |key: &Option<KeyBytes>, bytes: Option<usize>| {
+            key.as_ref().zip(bytes).map(|(key, bytes)| (key.clone(), bytes))
+        };
+        let (before, after) = (projected(&before_key, before_bytes), projected(&after_key, after_bytes));
+        Ok(capacity::index_write(
+            before.as_ref().map(|(key, bytes)| Projected { key, bytes: *bytes }),
+            after.as_ref().map(|(key, bytes)| Projected { key, bytes: *bytes }),
+            has_changed,
+            false,
+        ))
+    }
+
+    /// Keeps the index of expiries as the items are.
+    fn expire(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+        table: &Table,
+        key: &[u8],
+        (before, after): Change<'_>,
+    ) -> Result<()> {
+        let Some(settings) = table.time_to_live.as_ref().filter(|settings| settings.is_enabled) else { return Ok(()) };
+        let now = tx.now(scope);
+        let at = |item: Option<&Item>| item.and_then(|item| settings.expiry(item, now));
+        let (old, new) = (before.and_then(|item| settings.any_expiry(item)), at(after));
+        if old == new {
+            return Ok(());
+        }
+        if let Some(old) = old {
+            tx.delete(&EXPIRIES, scope, &(settings.id, old, Raw(key)))?;
+        }
+        if let Some(new) = new {
+            tx.put(&EXPIRIES, scope, &(settings.id, new, Raw(key)), &())?;
+            self.first_expiry = Some(self.first_expiry.map_or(new, |first| first.min(new)));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, table: &Table, key: &[u8], change: impl FnOnce(&mut Tally)) {
+        let share = share_of(key);
+        let found = self.tallies.iter_mut().position(|tally| tally.table == table.id && tally.share == share);
+        let at = found.unwrap_or_else(|| {
+            self.tallies.push(Tally { table: table.id, share, items: 0, bytes: 0, indexes: Vec::new() });
+            self.tallies.len() - 1
+        });
+        change(&mut self.tallies[at]);
+    }
+
+    fn count_index(&mut self, table: &Table, key: &[u8], number: u64, (items, bytes): (i64, i64)) {
+        if items != 0 || bytes != 0 {
+            self.count(table, key, |tally| tally.indexes.push((number, items, bytes)));
+        }
+    }
+
+    /// Writes what was counted. Gives the first of the expiries that were put, in seconds.
+    pub fn finish(self, tx: &mut Transaction<'_>, scope: &Scope) -> Result<Option<u64>> {
+        for tally in self.tallies {
+            if tally.items == 0 && tally.bytes == 0 && tally.indexes.is_empty() {
+                continue;
+            }
+            let at = (tally.table, tally.share);
+            let mut counters = tx.get(&COUNTERS, scope, &at)?.unwrap_or_default();
+            counters.change((tally.items, tally.bytes));
+            for (number, items, bytes) in tally.indexes {
+                counters.change_index(number, (items, bytes));
+            }
+            tx.put(&COUNTERS, scope, &at, &counters)?;
+        }
+        Ok(self.first_expiry)
+    }
+}
+
+fn difference(before: Option<usize>, after: Option<usize>) -> i64 {
+    after.unwrap_or(0) as i64 - before.unwrap_or(0) as i64
+}
+
+/// One change that is a transaction's only one.
 pub fn change(
     tx: &mut Transaction<'_>,
     scope: &Scope,
-    (table, schema): (&Table, &KeySchema),
+    table: (&Table, &KeySchema),
     key: &[u8],
-    (before, after): (Option<&Item>, Option<&Item>),
+    change: Change<'_>,
 ) -> Result<Cost> {
-    let mut cost = Cost::default();
-    for index in &table.indexes {
-        let units = change_index(tx, scope, (table, schema, index), (before, after))?;
-        if units > Units::ZERO {
-            cost.indexes.push((index.name.clone(), index.is_global, units));
-        }
-    }
-    match after {
-        Some(after) => tx.put(&ITEMS, scope, &(table.id, Raw(key)), &encoded(after))?,
-        None if before.is_some() => tx.delete(&ITEMS, scope, &(table.id, Raw(key)))?,
-        None => {}
-    }
-    let (before_bytes, after_bytes) = (before.map(item_bytes), after.map(item_bytes));
-    count(tx, scope, table, before_bytes, after_bytes)?;
-    cost.table = capacity::write(before_bytes, after_bytes, false);
+    let mut writer = Writer::default();
+    let cost = writer.change(tx, scope, table, key, change)?;
+    writer.finish(tx, scope)?;
     Ok(cost)
-}
-
-fn count(
-    tx: &mut Transaction<'_>,
-    scope: &Scope,
-    table: &Table,
-    before: Option<usize>,
-    after: Option<usize>,
-) -> Result<()> {
-    if before == after {
-        return Ok(());
-    }
-    let mut counters = tx.get(&COUNTERS, scope, &(table.id,))?.unwrap_or_default();
-    if let Some(bytes) = before {
-        counters.items = counters.items.saturating_sub(1);
-        counters.bytes = counters.bytes.saturating_sub(bytes as u64);
-    }
-    if let Some(bytes) = after {
-        counters.items += 1;
-        counters.bytes += bytes as u64;
-    }
-    Ok(tx.put(&COUNTERS, scope, &(table.id,), &counters)?)
 }
 
 impl Cost {

@@ -518,18 +518,11 @@ async fn requests_are_refused_in_aws_s_words() {
         client.call(api::Query, mixed).await.unwrap_err().message,
         "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {QueryFilter} Expression parameters: {KeyConditionExpression}"
     );
-    let streams = api::CreateTableInput {
-        stream_specification: Some(api::StreamSpecification { stream_enabled: true, ..Default::default() }),
-        ..table_input("streams")
-    };
-    assert_eq!(client.call(api::CreateTable, streams).await.unwrap_err().status, 501);
-    let updating = api::UpdateTableInput { table_name: "t".into(), ..Default::default() };
-    assert_eq!(client.call(api::UpdateTable, updating).await.unwrap_err().status, 501);
 }
 
 #[tokio::test]
 async fn tables_live_by_the_clock() {
-    let stack = stack_with(fractus_dynamodb::Config { table_transition_secs: 30 }).await;
+    let stack = stack_with(fractus_dynamodb::Config { table_transition_secs: 30, ..Default::default() }).await;
     let client = stack.client("dynamodb").api(&api::MODEL);
     let described = || async {
         let found = client.call(api::DescribeTable, api::DescribeTableInput { table_name: "t".into() }).await;

@@ -17,8 +17,12 @@ impl Units {
         Units { halves: units * 2 }
     }
 
-    const fn of_halves(halves: u64) -> Self {
+    pub const fn of_halves(halves: u64) -> Self {
         Units { halves }
+    }
+
+    pub const fn halves(self) -> u64 {
+        self.halves
     }
 
     /// As `CapacityUnits` gives it.

@@ -99,6 +99,16 @@ pub fn encode(item: &Item, out: &mut Vec<u8>) {
     put_map(item, out);
 }
 
+/// Encodes a part of an item, which is read as an item again; its entries come sorted by name.
+pub fn encode_entries<'a>(entries: impl Iterator<Item = (&'a str, &'a Value)> + Clone, out: &mut Vec<u8>) {
+    out.push(VERSION);
+    put_length(entries.clone().count() as u128, out);
+    for (name, value) in entries {
+        put_bytes(name.as_bytes(), out);
+        put_value(value, out);
+    }
+}
+
 type Read<T> = Result<T, CodecError>;
 
 fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Read<&'a [u8]> {

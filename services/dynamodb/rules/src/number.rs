@@ -147,6 +147,20 @@ impl Number {
         Self::of(false, u128::from(value), 0).unwrap_or(Number::ZERO)
     }
 
+    /// Its whole part, if it is not negative and fits.
+    pub fn to_u64(self) -> Option<u64> {
+        if self.negative {
+            return None;
+        }
+        let power = 10_u128.checked_pow(u32::from(self.exponent.unsigned_abs()));
+        let whole = if self.exponent < 0 {
+            power.map_or(0, |power| self.whole() / power)
+        } else {
+            self.whole().checked_mul(power?)?
+        };
+        u64::try_from(whole).ok()
+    }
+
     fn whole(self) -> u128 {
         u128::from(self.high) << 64 | u128::from(self.low)
     }

@@ -36,16 +36,28 @@ impl Page {
         plan.limit.is_some_and(|limit| self.scanned_count >= limit) || self.read_bytes >= MAX_PAGE_BYTES
     }
 
+    /// Whether an item of so many bytes is the page's last.
+    pub fn is_full_with(&self, plan: &ReadPlan, bytes: usize) -> bool {
+        plan.limit.is_some_and(|limit| self.scanned_count + 1 >= limit) || self.read_bytes + bytes >= MAX_PAGE_BYTES
+    }
+
     /// Looks at the next item of the range.
     pub fn read(&mut self, plan: &ReadPlan, attributes: &Attributes, item: Item) {
-        self.read_with(plan, (attributes, attributes), item);
+        let bytes = item_bytes(&item);
+        self.read_with(plan, (attributes, attributes), item, bytes);
     }
 
     /// The same where the filter and the projection have values of their own: those of one may be written as an
-    /// expression, the other's not.
-    pub fn read_with(&mut self, plan: &ReadPlan, (filter_by, project_by): (&Attributes, &Attributes), item: Item) {
+    /// expression, the other's not. The item's size is known.
+    pub fn read_with(
+        &mut self,
+        plan: &ReadPlan,
+        (filter_by, project_by): (&Attributes, &Attributes),
+        item: Item,
+        bytes: usize,
+    ) {
         self.scanned_count += 1;
-        self.read_bytes += item_bytes(&item);
+        self.read_bytes += bytes;
         if plan.filter.as_ref().is_some_and(|filter| !filter.holds(filter_by, &item)) {
             return;
         }

@@ -34,5 +34,10 @@ pub fn value_bytes(value: &Value) -> usize {
 
 /// The size of an item: its names and its values.
 pub fn item_bytes(item: &Item) -> usize {
-    item.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+    entries_bytes(item.iter())
+}
+
+/// The size of some attributes of an item.
+pub fn entries_bytes<'a>(entries: impl Iterator<Item = (&'a str, &'a Value)>) -> usize {
+    entries.map(|(name, value)| name.len() + value_bytes(value)).sum()
 }

@@ -174,6 +174,12 @@ fn remove(path: &DocumentPath, context: Context<'_>, item: &mut Item) -> Updated
 }
 
 impl Bound<Update> {
+    /// Calls `seen` with the attribute that every target begins with.
+    pub fn each_attribute<'a>(&'a self, attributes: &'a Attributes, mut seen: impl FnMut(&'a str)) {
+        let context = self.context(attributes);
+        self.root().actions.iter().for_each(|action| seen(context.attribute_of(action.target())));
+    }
+
     /// An update may not name an attribute of the key.
     pub fn check_key(&self, attributes: &Attributes, schema: &KeySchema) -> Result<(), KeyError> {
         let context = self.context(attributes);

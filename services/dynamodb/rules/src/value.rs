@@ -273,7 +273,7 @@ impl Map {
         self.position(name).ok().map(|at| self.entries.remove(at).1)
     }
 
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> + Clone {
         self.entries.iter().map(|(name, value)| (name.as_str(), value))
     }
 

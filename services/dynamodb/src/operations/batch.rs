@@ -2,16 +2,19 @@
 
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_rules::capacity::{self as units, ReadMode, Units};
+use fractus_dynamodb_rules::key::KeyBytes;
 use fractus_dynamodb_rules::size::item_bytes;
 use fractus_dynamodb_rules::{Item, check};
 use fractus_host::Context;
 use indexmap::IndexMap;
 
-use super::capacity::consumed;
+use super::capacity::{collection_metrics, consumed};
 use super::reads::batch_projection;
 use crate::error::{Error, Result};
 use crate::forms::Forms;
 use crate::service::{DynamoDb, active_table, scope};
+use crate::store::Table;
+use crate::throttle::Kind;
 use crate::values::{ApiItem, item_from_api, item_to_api};
 use crate::writes::{self, Cost};
 
@@ -28,7 +31,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
     }
     let scope = scope(cx);
     let (mut responses, mut unprocessed) = (IndexMap::new(), IndexMap::new());
-    let (mut capacities, mut answer_bytes) = (Vec::new(), 0);
+    let (mut capacities, mut answer_bytes, mut read_count, mut throttled) = (Vec::new(), 0, 0, None);
     for (name, mut wanted) in input.request_items {
         let whole = wanted.clone();
         let forms = Forms::new(&dynamodb.cache, wanted.expression_attribute_names.take(), None)?;
@@ -48,7 +51,8 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
                 seen.push(bytes);
             }
             let items = seen.iter().map(|key| writes::read(snapshot, &scope, &table, key));
-            Ok((table.name.clone(), items.collect::<Result<Vec<_>>>()?))
+            let items = items.collect::<Result<Vec<_>>>()?;
+            Ok((table, items))
         });
         let (table, items) = read.await?;
         let (mut found, mut left, mut used): (Vec<ApiItem>, Vec<ApiItem>, Units) = Default::default();
@@ -58,8 +62,15 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
                 left.push(key.clone());
                 continue;
             }
+            let cost = Cost { table: units::read(bytes, mode), indexes: Vec::new() };
+            if let Err(error) = dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now()) {
+                throttled = Some(error);
+                left.push(key.clone());
+                continue;
+            }
+            read_count += 1;
             answer_bytes += bytes;
-            used = used + units::read(bytes, mode);
+            used = used + cost.table;
             let item = item.map(|item| match &projection {
                 Some((projection, attributes)) => projection.apply(attributes, &item),
                 None => item,
@@ -71,7 +82,11 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
         }
         responses.insert(name, found);
         let cost = Cost { table: used, indexes: Vec::new() };
-        capacities.extend(consumed(&input.return_consumed_capacity, &table, &cost));
+        capacities.extend(consumed(&input.return_consumed_capacity, &table.name, &cost));
+    }
+    // A part is done and the rest told; only where nothing is done it is an error.
+    if let Some(error) = throttled.filter(|_| read_count == 0) {
+        return Err(error);
     }
     Ok(api::BatchGetItemOutput {
         responses: Some(responses),
@@ -84,6 +99,36 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
 enum Write {
     Put(Item),
     Delete(Item),
+}
+
+impl Write {
+    const fn item(&self) -> &Item {
+        match self {
+            Write::Put(item) | Write::Delete(item) => item,
+        }
+    }
+
+    /// The stored key, and the item to be put, if they are fit for the table.
+    fn checked(&self, table: &Table) -> Result<(KeyBytes, Option<&Item>)> {
+        let schema = table.schema();
+        match self {
+            Write::Put(item) => schema.check_item(item)?,
+            Write::Delete(key) => schema.check_key(key)?,
+        }
+        let new = Some(self.item()).filter(|_| matches!(self, Write::Put(_)));
+        Ok((schema.table_bytes(self.item()), new))
+    }
+
+    /// As it was asked for.
+    fn request(&self) -> api::WriteRequest {
+        let item = item_to_api(self.item().clone());
+        match self {
+            Write::Put(_) => api::WriteRequest { put_request: Some(api::PutRequest { item }), delete_request: None },
+            Write::Delete(_) => {
+                api::WriteRequest { put_request: None, delete_request: Some(api::DeleteRequest { key: item }) }
+            }
+        }
+    }
 }
 
 /// The checks of batches use the older words.
@@ -118,43 +163,77 @@ pub async fn write(
         .request_items
         .into_iter()
         .map(|(name, requests)| Ok((name, writes_of(requests)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let scope = scope(cx);
-    // All of a batch is refused if any of it is; so it is one transaction, though AWS promises less.
-    let costs = dynamodb.store.write(|tx| {
-        let mut costs: Vec<(String, Cost)> = Vec::new();
+        .collect::<Result<IndexMap<String, Vec<Write>>>>()?;
+    let metrics = &input.return_item_collection_metrics;
+    // All of a batch is refused if any of it is wrong; so it is one transaction, though AWS promises less.
+    let done = dynamodb.change(cx, |tx, scope, writer| {
+        let mut done = Done::default();
         for (name, writes) in &batches {
-            let table = active_table(tx, &scope, name)?;
-            let schema = table.schema();
+            let table = active_table(tx, scope, name)?;
             let (mut seen, mut cost) = (Vec::new(), Cost::default());
-            for write in writes {
-                let (key, new) = match write {
-                    Write::Put(item) => {
-                        schema.check_item(item)?;
-                        (schema.table_bytes(item), Some(item))
-                    }
-                    Write::Delete(key) => {
-                        schema.check_key(key)?;
-                        (schema.table_bytes(key), None)
-                    }
-                };
+            for (at, write) in writes.iter().enumerate() {
+                let (key, new) = write.checked(&table)?;
                 if seen.contains(&key) {
                     return Err(Error::validation(DUPLICATES));
                 }
-                let old = writes::read(tx, &scope, &table, &key)?;
-                cost.add(writes::change(tx, &scope, (&table, &schema), &key, (old.as_ref(), new))?);
+                let old = writes::read(tx, scope, &table, &key)?;
+                let least = Cost {
+                    table: units::write(old.as_ref().map(item_bytes), new.map(item_bytes), false),
+                    indexes: Vec::new(),
+                };
+                match dynamodb.throttle.take(&table, &least, Kind::Write, tx.now(scope)) {
+                    Ok(()) => {
+                        cost.add(writer.change(tx, scope, (&table, table.schema()), &key, (old.as_ref(), new))?);
+                        done.written += 1;
+                        done.told(name, collection_metrics(metrics, &table, write.item()));
+                    }
+                    Err(error) => {
+                        done.throttled = Some(error);
+                        done.left.push((name.clone(), at));
+                    }
+                }
                 seen.push(key);
             }
-            costs.push((table.name.clone(), cost));
+            done.costs.push((table.name.clone(), cost));
         }
-        Ok(costs)
+        Ok(done)
     });
-    let costs = costs.await?;
+    let done = done.await?;
+    if let Some(error) = done.throttled.filter(|_| done.written == 0) {
+        return Err(error);
+    }
+    let mut unprocessed: IndexMap<String, Vec<api::WriteRequest>> = IndexMap::new();
+    for (name, at) in done.left {
+        let request = batches.get(&name).and_then(|writes| writes.get(at)).map(Write::request);
+        unprocessed.entry(name).or_default().extend(request);
+    }
     let capacities: Vec<_> =
-        costs.iter().filter_map(|(name, cost)| consumed(&input.return_consumed_capacity, name, cost)).collect();
+        done.costs.iter().filter_map(|(name, cost)| consumed(&input.return_consumed_capacity, name, cost)).collect();
     Ok(api::BatchWriteItemOutput {
-        unprocessed_items: Some(IndexMap::new()),
-        item_collection_metrics: None,
+        unprocessed_items: Some(unprocessed),
+        item_collection_metrics: (!done.metrics.is_empty()).then_some(done.metrics),
         consumed_capacity: (!capacities.is_empty()).then_some(capacities),
     })
+}
+
+/// What became of a batch.
+#[derive(Default)]
+struct Done {
+    costs: Vec<(String, Cost)>,
+    metrics: IndexMap<String, Vec<api::ItemCollectionMetrics>>,
+    written: usize,
+    throttled: Option<Error>,
+    /// Tables and places of the requests that were not carried out.
+    left: Vec<(String, usize)>,
+}
+
+impl Done {
+    /// Each item collection is told once.
+    fn told(&mut self, table: &str, metrics: Option<api::ItemCollectionMetrics>) {
+        let Some(metrics) = metrics else { return };
+        let told = self.metrics.entry(table.to_owned()).or_default();
+        if !told.contains(&metrics) {
+            told.push(metrics);
+        }
+    }
 }

@@ -1,15 +1,56 @@
 //! ConsumedCapacity, as much of it as was asked for.
 
 use fractus_dynamodb_api as api;
+use fractus_dynamodb_rules::Item;
 use fractus_dynamodb_rules::capacity::Units;
 use indexmap::IndexMap;
 
+use crate::store::Table;
+use crate::throttle::Kind;
+use crate::values::item_to_api;
 use crate::writes::Cost;
 
 pub type Wanted = Option<api::ReturnConsumedCapacity>;
 
 fn capacity(units: Units) -> api::Capacity {
     api::Capacity { capacity_units: Some(units.as_f64()), ..Default::default() }
+}
+
+/// What a transaction consumed, which is told once more by its kind.
+pub fn consumed_by(kind: Kind, wanted: &Wanted, table: &str, cost: &Cost) -> Option<api::ConsumedCapacity> {
+    let mut consumed = consumed(wanted, table, cost)?;
+    let by_kind = |capacity: &mut api::Capacity| match kind {
+        Kind::Read => capacity.read_capacity_units = capacity.capacity_units,
+        Kind::Write => capacity.write_capacity_units = capacity.capacity_units,
+    };
+    match kind {
+        Kind::Read => consumed.read_capacity_units = consumed.capacity_units,
+        Kind::Write => consumed.write_capacity_units = consumed.capacity_units,
+    }
+    consumed.table.iter_mut().for_each(by_kind);
+    let indexes = consumed.global_secondary_indexes.iter_mut().chain(consumed.local_secondary_indexes.iter_mut());
+    indexes.flat_map(IndexMap::values_mut).for_each(by_kind);
+    Some(consumed)
+}
+
+/// Below which, and up to which, an item collection's size in GB is told.
+const COLLECTION_RANGE: [f64; 2] = [0.0, 1.0];
+
+/// The item collection of an item, for tables that have local indexes. Its size is not measured.
+pub fn collection_metrics(
+    wanted: &Option<api::ReturnItemCollectionMetrics>,
+    table: &Table,
+    item: &Item,
+) -> Option<api::ItemCollectionMetrics> {
+    if !matches!(wanted, Some(api::ReturnItemCollectionMetrics::Size)) || !table.has_local_indexes() {
+        return None;
+    }
+    let partition = table.schema().partition.iter();
+    let key: Item = partition.filter_map(|own| Some((own.name.clone(), item.get(&own.name)?.clone()))).collect();
+    Some(api::ItemCollectionMetrics {
+        item_collection_key: Some(item_to_api(key)),
+        size_estimate_range_gb: Some(COLLECTION_RANGE.to_vec()),
+    })
 }
 
 /// The capacity that operations on one table consumed.

@@ -1,5 +1,6 @@
 //! One item: got, put, updated, deleted.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fractus_dynamodb_api as api;
@@ -13,13 +14,14 @@ use fractus_host::Context;
 use fractus_store::{Scope, Transaction};
 use indexmap::IndexMap;
 
-use super::capacity::consumed;
+use super::capacity::{collection_metrics, consumed};
 use crate::error::{Error, Result};
 use crate::forms::{Forms, With, conditional_operator, expected, present};
 use crate::service::{DynamoDb, active_table, scope, table_name};
 use crate::store::Table;
+use crate::throttle::Kind;
 use crate::values::{ApiItem, item_from_api, item_to_api, value_from_api};
-use crate::writes::{self, Cost};
+use crate::writes::{self, Cost, Writer};
 
 /// The projection of a read, from either kind of parameter.
 pub(super) fn projection(
@@ -52,18 +54,19 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) ->
             let schema = table.schema();
             schema.check_key(&key)?;
             let item = writes::read(snapshot, &scope, &table, &schema.table_bytes(&key))?;
-            Ok::<_, Error>((table.name.clone(), item))
+            Ok::<_, Error>((table, item))
         })
         .await?;
     let mode = if input.consistent_read == Some(true) { ReadMode::Consistent } else { ReadMode::Eventual };
     let cost = Cost { table: units::read(item.as_ref().map_or(0, item_bytes), mode), indexes: Vec::new() };
+    dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now())?;
     let item = item.map(|item| match &projection {
         Some((projection, attributes)) => projection.apply(attributes, &item),
         None => item,
     });
     Ok(api::GetItemOutput {
         item: item.map(item_to_api),
-        consumed_capacity: consumed(&input.return_consumed_capacity, &table, &cost),
+        consumed_capacity: consumed(&input.return_consumed_capacity, &table.name, &cost),
     })
 }
 
@@ -126,54 +129,58 @@ fn only_old(return_values: &Option<api::ReturnValue>) -> Result<bool> {
 struct Written {
     table: Arc<Table>,
     old: Option<Item>,
+    /// What an update made.
     new: Option<Item>,
     cost: Cost,
 }
 
+/// The one item that is written: of which table, on which condition, with which key.
+struct Target<'a, F> {
+    name: &'a str,
+    guarded: &'a Guarded,
+    key: F,
+}
+
 /// Finds the item, checks the condition, and replaces the item by what `make` makes of it.
-fn write(
-    tx: &mut Transaction<'_>,
-    scope: &Scope,
-    name: &str,
-    guarded: &Guarded,
-    key: impl Fn(&Table) -> Result<KeyBytes>,
-    make: impl Fn(&Table, Option<&Item>) -> Result<Option<Item>>,
+async fn write<'i>(
+    dynamodb: &DynamoDb,
+    cx: &Context,
+    target: Target<'_, impl Fn(&Table) -> Result<KeyBytes>>,
+    make: impl Fn(Option<&Item>) -> Result<Option<Cow<'i, Item>>>,
 ) -> Result<Written> {
-    let table = active_table(tx, scope, name)?;
-    let schema = table.schema();
-    let key = key(&table)?;
-    let old = writes::read(tx, scope, &table, &key)?;
-    guarded.check(old.as_ref())?;
-    let new = make(&table, old.as_ref())?;
-    let cost = writes::change(tx, scope, (&table, &schema), &key, (old.as_ref(), new.as_ref()))?;
-    Ok(Written { table, old, new, cost })
+    let work = |tx: &mut Transaction<'_>, scope: &Scope, writer: &mut Writer| {
+        let table = active_table(tx, scope, target.name)?;
+        let key = (target.key)(&table)?;
+        let old = writes::read(tx, scope, &table, &key)?;
+        target.guarded.check(old.as_ref())?;
+        let new = make(old.as_ref())?;
+        let cost = writer.change(tx, scope, (&table, table.schema()), &key, (old.as_ref(), new.as_deref()))?;
+        dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?;
+        let new = match new {
+            Some(Cow::Owned(new)) => Some(new),
+            _ => None,
+        };
+        Ok(Written { table, old, new, cost })
+    };
+    dynamodb.change(cx, work).await
 }
 
 pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: api::PutItemInput) -> Result<api::PutItemOutput> {
     let tells_old = only_old(&input.return_values)?;
-    let wanted = input.return_consumed_capacity.clone();
+    let wanted = (input.return_consumed_capacity.clone(), input.return_item_collection_metrics.clone());
     let name = input.table_name.clone();
     let (item, guarded) = prepare_put(dynamodb, input).map_err(Error::enveloped)?;
-    let scope = scope(cx);
-    let written = dynamodb.store.write(|tx| {
-        write(
-            tx,
-            &scope,
-            &name,
-            &guarded,
-            |table| {
-                let schema = table.schema();
-                schema.check_item(&item)?;
-                Ok(schema.table_bytes(&item))
-            },
-            |_, _| Ok(Some(item.clone())),
-        )
-    });
-    let written = written.await?;
+    let key = |table: &Table| {
+        let schema = table.schema();
+        schema.check_item(&item)?;
+        Ok(schema.table_bytes(&item))
+    };
+    let target = Target { name: &name, guarded: &guarded, key };
+    let written = write(dynamodb, cx, target, |_| Ok(Some(Cow::Borrowed(&item)))).await?;
     Ok(api::PutItemOutput {
         attributes: written.old.filter(|_| tells_old).map(item_to_api),
-        consumed_capacity: consumed(&wanted, &written.table.name, &written.cost),
-        item_collection_metrics: None,
+        consumed_capacity: consumed(&wanted.0, &written.table.name, &written.cost),
+        item_collection_metrics: collection_metrics(&wanted.1, &written.table, &item),
     })
 }
 
@@ -206,17 +213,15 @@ pub(super) fn prepare_put(dynamodb: &DynamoDb, input: api::PutItemInput) -> Resu
 
 pub async fn delete(dynamodb: &DynamoDb, cx: &Context, input: api::DeleteItemInput) -> Result<api::DeleteItemOutput> {
     let tells_old = only_old(&input.return_values)?;
-    let wanted = input.return_consumed_capacity.clone();
+    let wanted = (input.return_consumed_capacity.clone(), input.return_item_collection_metrics.clone());
     let name = input.table_name.clone();
     let (key, guarded) = prepare_delete(dynamodb, input).map_err(Error::enveloped)?;
-    let scope = scope(cx);
-    let written =
-        dynamodb.store.write(|tx| write(tx, &scope, &name, &guarded, |table| key_of(table, &key), |_, _| Ok(None)));
-    let written = written.await?;
+    let target = Target { name: &name, guarded: &guarded, key: |table: &Table| key_of(table, &key) };
+    let written = write(dynamodb, cx, target, |_| Ok(None)).await?;
     Ok(api::DeleteItemOutput {
         attributes: written.old.filter(|_| tells_old).map(item_to_api),
-        consumed_capacity: consumed(&wanted, &written.table.name, &written.cost),
-        item_collection_metrics: None,
+        consumed_capacity: consumed(&wanted.0, &written.table.name, &written.cost),
+        item_collection_metrics: collection_metrics(&wanted.1, &written.table, &key),
     })
 }
 
@@ -315,25 +320,17 @@ pub(super) fn updated(prepared: &PreparedUpdate, old: Option<&Item>) -> Result<O
 }
 
 pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateItemInput) -> Result<api::UpdateItemOutput> {
-    let (wanted, returns) = (input.return_consumed_capacity.clone(), input.return_values.clone());
+    let wanted = (input.return_consumed_capacity.clone(), input.return_item_collection_metrics.clone());
+    let returns = input.return_values.clone();
     let name = table_name(&input.table_name).to_owned();
     let prepared = prepare_update(dynamodb, input).map_err(Error::enveloped)?;
-    let scope = scope(cx);
-    let written = dynamodb.store.write(|tx| {
-        write(
-            tx,
-            &scope,
-            &name,
-            &prepared.guarded,
-            |table| {
-                let key = key_of(table, &prepared.key)?;
-                prepared.check_key(&table.schema())?;
-                Ok(key)
-            },
-            |_, old| updated(&prepared, old),
-        )
-    });
-    let written = written.await?;
+    let key = |table: &Table| {
+        let key = key_of(table, &prepared.key)?;
+        prepared.check_key(table.schema())?;
+        Ok(key)
+    };
+    let target = Target { name: &name, guarded: &prepared.guarded, key };
+    let written = write(dynamodb, cx, target, |old| Ok(updated(&prepared, old)?.map(Cow::Owned))).await?;
     let touched = |item: Option<Item>| -> Option<ApiItem> {
         let (update, attributes) = prepared.update.as_ref()?;
         let touched = update.touched(attributes, &item?);
@@ -348,7 +345,7 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateItemInp
     };
     Ok(api::UpdateItemOutput {
         attributes,
-        consumed_capacity: consumed(&wanted, &written.table.name, &written.cost),
-        item_collection_metrics: None,
+        consumed_capacity: consumed(&wanted.0, &written.table.name, &written.cost),
+        item_collection_metrics: collection_metrics(&wanted.1, &written.table, &prepared.key),
     })
 }

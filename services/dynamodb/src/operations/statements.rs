@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fractus_dynamodb_api as api;
+use fractus_dynamodb_rules::capacity as units;
 use fractus_dynamodb_rules::expression::{Bound, Condition, Update};
-use fractus_dynamodb_rules::key::{KeyRange, KeySchema};
+use fractus_dynamodb_rules::key::{KeyBytes, KeyRange, KeySchema};
 use fractus_dynamodb_rules::partiql::{Action, PartiqlError, Reads, Returning, Select, Statement, reads, write_key};
+use fractus_dynamodb_rules::size::item_bytes;
 use fractus_dynamodb_rules::{Item, check, codec};
 use fractus_host::Context;
 use fractus_store::{Scope, Transaction};
 
 use super::capacity::consumed;
-use super::reads::{Read, run};
+use super::read_page::{Read, run};
 use crate::error::{Error, Result};
 use crate::service::{DynamoDb, active_table, scope, table_name};
+use crate::store::Table;
+use crate::throttle::Kind;
 use crate::values::{item_to_api, value_from_api};
-use crate::writes::{self, Cost};
+use crate::writes::{self, Cost, Writer};
 
 /// What a statement gave back.
 #[derive(Default)]
@@ -69,10 +73,11 @@ fn is_forward(select: &Select, schema: &KeySchema, is_query: bool) -> Result<boo
 
 async fn select(
     dynamodb: &DynamoDb,
-    scope: &Scope,
+    cx: &Context,
     (statement, select): (&Statement, &Select),
     input: &api::ExecuteStatementInput,
 ) -> Result<Done> {
+    let scope = &scope(cx);
     let attributes = Arc::new(statement.attributes.clone());
     let filter = select.condition.clone().map(|condition| (statement.bound(condition), Arc::clone(&attributes)));
     let projection = select.projection.clone().map(|paths| (paths, Arc::clone(&attributes)));
@@ -107,7 +112,8 @@ async fn select(
             Ok((query.range(), forward))
         };
         let found = dynamodb.store.read(|snapshot| run(snapshot, scope, &read, range)).await?;
-        done.table = found.table;
+        dynamodb.throttle.take(&found.table, &found.cost, Kind::Read, cx.now())?;
+        done.table = found.table.name.clone();
         done.cost.add(found.cost);
         done.looked_at += i32::try_from(found.page.scanned_count).unwrap_or(i32::MAX);
         done.items.extend(found.page.items);
@@ -122,54 +128,120 @@ async fn select(
     }
 }
 
-fn insert(tx: &mut Transaction<'_>, scope: &Scope, name: &str, item: &Item) -> Result<Done> {
-    let table = active_table(tx, scope, name)?;
-    let schema = table.schema();
-    schema.check_item(item)?;
-    let key = schema.table_bytes(item);
-    if writes::read(tx, scope, &table, &key)?.is_some() {
-        return Err(Error::Duplicate);
-    }
-    let cost = writes::change(tx, scope, (&table, &schema), &key, (None, Some(item)))?;
-    Ok(Done { table: table.name.clone(), cost, ..Done::default() })
+/// What a write has done.
+pub(super) struct Wrote {
+    pub table: Arc<Table>,
+    pub cost: Cost,
+    /// What it gives back.
+    pub item: Option<Item>,
+    /// The size of the item afterwards.
+    pub bytes: usize,
 }
 
-/// The item an UPDATE or DELETE is for: an update must find it, and what else the WHERE asks must hold.
-fn change(
+/// Carries out an INSERT, UPDATE or DELETE, or looks whether an EXISTS holds. `see` is told which item it is for.
+pub(super) fn write(
     tx: &mut Transaction<'_>,
     scope: &Scope,
-    statement: &Statement,
-    (condition, update): (Option<&Condition>, Option<&Bound<Update>>),
-    returning: Option<Returning>,
-) -> Result<Done> {
+    writer: &mut Writer,
+    (statement, tells_old): (&Statement, bool),
+    see: impl FnOnce(&Table, &KeyBytes) -> Result<()>,
+) -> Result<Wrote> {
     let table = active_table(tx, scope, table_name(&statement.table))?;
+    let (condition, update, returning) = match &statement.action {
+        Action::Insert(item) => return insert(tx, scope, writer, (table, item), see),
+        Action::Update { update, condition, returning } => (condition.as_ref(), Some(update), *returning),
+        Action::Delete { condition, returning } => (condition.as_ref(), None, *returning),
+        Action::Exists(select) | Action::Select(select) => (select.condition.as_ref(), None, None),
+    };
     let schema = table.schema();
-    let wanted = write_key(statement, condition, &schema)?;
+    let wanted = write_key(statement, condition, schema)?;
     schema.check_key(&wanted.key)?;
     let key = schema.table_bytes(&wanted.key);
+    see(&table, &key)?;
     let old = writes::read(tx, scope, &table, &key)?;
     let empty = Item::new();
     let holds = |rest: Condition| statement.bound(rest).holds(&statement.attributes, old.as_ref().unwrap_or(&empty));
-    if (update.is_some() && old.is_none()) || !wanted.rest.is_none_or(holds) {
-        return Err(Error::ConditionFailed(None));
+    let is_look = matches!(statement.action, Action::Exists(_) | Action::Select(_));
+    let must_be_there = update.is_some() || is_look;
+    if (must_be_there && old.is_none()) || !wanted.rest.is_none_or(holds) {
+        return Err(Error::ConditionFailed(old.filter(|_| tells_old).map(Box::new)));
+    }
+    if is_look {
+        let bytes = old.as_ref().map_or(0, item_bytes);
+        let cost = Cost { table: units::write(Some(bytes), None, false), indexes: Vec::new() };
+        return Ok(Wrote { table, cost, item: None, bytes });
     }
     let new = match (update, &old) {
         (Some(update), Some(old)) => {
-            update.check_key(&statement.attributes, &schema)?;
+            update.check_key(&statement.attributes, schema)?;
             Some(update.apply(&statement.attributes, old)?)
         }
         _ => None,
     };
-    let cost = writes::change(tx, scope, (&table, &schema), &key, (old.as_ref(), new.as_ref()))?;
+    let cost = writer.change(tx, scope, (&table, schema), &key, (old.as_ref(), new.as_ref()))?;
+    let bytes = new.as_ref().map_or(0, item_bytes);
+    let item = returned(statement, update, returning, (old, new));
+    Ok(Wrote { table, cost, item, bytes })
+}
+
+fn returned(
+    statement: &Statement,
+    update: Option<&Bound<Update>>,
+    returning: Option<Returning>,
+    (old, new): (Option<Item>, Option<Item>),
+) -> Option<Item> {
     let touched = |item: Item| update.map(|update| update.touched(&statement.attributes, &item));
-    let items = match returning {
-        Some(Returning::AllOld) => old,
-        Some(Returning::AllNew) => new,
-        Some(Returning::ModifiedOld) => old.and_then(touched),
-        Some(Returning::ModifiedNew) => new.and_then(touched),
-        None => None,
-    };
-    Ok(Done { table: table.name.clone(), cost, items: items.into_iter().collect(), ..Done::default() })
+    match returning? {
+        Returning::AllOld => old,
+        Returning::AllNew => new,
+        Returning::ModifiedOld => old.and_then(touched),
+        Returning::ModifiedNew => new.and_then(touched),
+    }
+}
+
+fn insert(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    writer: &mut Writer,
+    (table, item): (Arc<Table>, &Item),
+    see: impl FnOnce(&Table, &KeyBytes) -> Result<()>,
+) -> Result<Wrote> {
+    check::item(item)?;
+    let schema = table.schema();
+    schema.check_item(item)?;
+    let key = schema.table_bytes(item);
+    see(&table, &key)?;
+    if writes::read(tx, scope, &table, &key)?.is_some() {
+        return Err(Error::Duplicate);
+    }
+    let cost = writer.change(tx, scope, (&table, schema), &key, (None, Some(item)))?;
+    Ok(Wrote { table, cost, item: None, bytes: item_bytes(item) })
+}
+
+/// The statement of a request, with its parameters in it.
+pub(crate) fn parsed(text: &str, parameters: Option<Vec<api::AttributeValue>>) -> Result<Statement> {
+    let parameters = parameters
+        .unwrap_or_default()
+        .into_iter()
+        .map(value_from_api)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Error::from(PartiqlError::Value(error)))?;
+    Ok(Statement::parse(text, parameters)?)
+}
+
+/// One write on its own.
+pub(super) async fn write_alone(
+    dynamodb: &DynamoDb,
+    cx: &Context,
+    (statement, tells_old): (&Statement, bool),
+) -> Result<Wrote> {
+    dynamodb
+        .change(cx, |tx, scope, writer| {
+            let wrote = write(tx, scope, writer, (statement, tells_old), |_, _| Ok(()))?;
+            dynamodb.throttle.take(&wrote.table, &wrote.cost, Kind::Write, tx.now(scope))?;
+            Ok(wrote)
+        })
+        .await
 }
 
 pub async fn execute(
@@ -178,29 +250,17 @@ pub async fn execute(
     input: api::ExecuteStatementInput,
 ) -> Result<api::ExecuteStatementOutput> {
     let mut input = input;
-    let parameters = input.parameters.take().unwrap_or_default();
-    let parameters = parameters
-        .into_iter()
-        .map(value_from_api)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Error::from(PartiqlError::Value(error)))?;
-    let statement = Statement::parse(&input.statement, parameters)?;
-    let scope = scope(cx);
+    let statement = parsed(&input.statement, input.parameters.take())?;
+    let tells_old =
+        input.return_values_on_condition_check_failure == Some(api::ReturnValuesOnConditionCheckFailure::AllOld);
     let done = match &statement.action {
-        Action::Select(wanted) => select(dynamodb, &scope, (&statement, wanted), &input).await?,
+        Action::Select(wanted) => select(dynamodb, cx, (&statement, wanted), &input).await?,
         // Unconfirmed words.
         Action::Exists(_) => return Err(Error::validation("EXISTS is only supported in ExecuteTransaction")),
-        Action::Insert(item) => {
-            check::item(item)?;
-            dynamodb.store.write(|tx| insert(tx, &scope, table_name(&statement.table), item)).await?
-        }
-        Action::Update { update, condition, returning } => {
-            let what = (condition.as_ref(), Some(update));
-            dynamodb.store.write(|tx| change(tx, &scope, &statement, what, *returning)).await?
-        }
-        Action::Delete { condition, returning } => {
-            let what = (condition.as_ref(), None);
-            dynamodb.store.write(|tx| change(tx, &scope, &statement, what, *returning)).await?
+        _ => {
+            let wrote = write_alone(dynamodb, cx, (&statement, tells_old)).await?;
+            let items = wrote.item.into_iter().collect();
+            Done { table: wrote.table.name.clone(), cost: wrote.cost, items, ..Done::default() }
         }
     };
     Ok(api::ExecuteStatementOutput {

@@ -1,22 +1,24 @@
-//! A table as requests define it and as answers describe it.
+//! A table as requests define it.
 
-use fractus_clock::Timestamp;
 use fractus_dynamodb_api as api;
 use fractus_host::Context;
 
+use super::limits::TABLE_UNITS;
+
+pub use super::described::{described, status, table_arn};
 use crate::error::{Error, Result};
-use crate::store::{Counters, Index, Projected, Table};
+use crate::table::{Index, KeyNames as Key, OnDemandLimits, Projected, Table, Units, View};
 
 const INVALID: &str = "One or more parameter values were invalid: ";
+pub(super) const MAX_GLOBAL_INDEXES: usize = 20;
+const MAX_TAGS: usize = 50;
 
-type Key = (Vec<String>, Vec<String>);
-
-fn invalid(what: impl std::fmt::Display) -> Error {
+pub(super) fn invalid(what: impl std::fmt::Display) -> Error {
     Error::validation(format!("{INVALID}{what}"))
 }
 
 /// The attributes of a key schema: the partition's, then the sort key's.
-fn key_of(elements: &[api::KeySchemaElement], max_each: (usize, usize)) -> Result<Key> {
+pub(super) fn key_of(elements: &[api::KeySchemaElement], max_each: (usize, usize)) -> Result<Key> {
     let names = |kind: &api::KeyType| -> Vec<String> {
         elements
             .iter()
@@ -40,7 +42,7 @@ fn key_of(elements: &[api::KeySchemaElement], max_each: (usize, usize)) -> Resul
     Ok(key)
 }
 
-fn projection(projection: &api::Projection) -> Result<(Projected, Vec<String>)> {
+pub(super) fn projection(projection: &api::Projection) -> Result<(Projected, Vec<String>)> {
     let included = projection.non_key_attributes.clone().unwrap_or_default();
     match (&projection.projection_type, included.is_empty()) {
         (None, _) => Err(invalid("Unknown ProjectionType: null")),
@@ -56,8 +58,158 @@ fn projection(projection: &api::Projection) -> Result<(Projected, Vec<String>)> 
     }
 }
 
-fn units(throughput: Option<&api::ProvisionedThroughput>) -> (i64, i64) {
+/// A table, or an index, may not be given more than the quota of a table.
+pub(super) fn check_units(throughput: Option<&api::ProvisionedThroughput>) -> Result<()> {
+    let (read, write) = units(throughput);
+    for (units, name) in [(read, "read"), (write, "write")] {
+        if units > TABLE_UNITS {
+            // Unconfirmed words.
+            return Err(Error::LimitExceeded(format!(
+                "Subscriber limit exceeded: {units} {name} capacity units are more than the per-table limit of {TABLE_UNITS}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn units(throughput: Option<&api::ProvisionedThroughput>) -> Units {
     throughput.map_or((0, 0), |units| (units.read_capacity_units, units.write_capacity_units))
+}
+
+pub(super) fn is_on_demand(mode: Option<&api::BillingMode>) -> bool {
+    mode == Some(&api::BillingMode::PayPerRequest)
+}
+
+/// A global index of a table that is on demand or not.
+pub(super) fn global_index(number: u64, global: &api::GlobalSecondaryIndex, on_demand: bool) -> Result<Index> {
+    let (projected, included) = projection(&global.projection)?;
+    let name = global.index_name.clone();
+    match (&global.provisioned_throughput, on_demand) {
+        (Some(_), true) => {
+            return Err(invalid(format!(
+                "ProvisionedThroughput should not be specified for index: {name} when BillingMode is PAY_PER_REQUEST"
+            )));
+        }
+        (None, false) => return Err(invalid(format!("ProvisionedThroughput is not specified for index: {name}"))),
+        _ => {}
+    }
+    check_units(global.provisioned_throughput.as_ref())?;
+    Ok(Index {
+        number,
+        name,
+        is_global: true,
+        key: key_of(&global.key_schema, (4, 4))?,
+        projected,
+        included,
+        throughput: units(global.provisioned_throughput.as_ref()),
+        limits: on_demand_limits(OnDemandLimits::default(), global.on_demand_throughput.as_ref())?,
+        warm: warm_units(None, global.warm_throughput.as_ref())?,
+        ..Index::default()
+    })
+}
+
+/// What a stream is to show; nothing where none is asked for.
+pub(super) fn stream_view(specification: Option<&api::StreamSpecification>) -> Result<Option<View>> {
+    let Some(specification) = specification else { return Ok(None) };
+    // Unconfirmed words, both.
+    match (specification.stream_enabled, &specification.stream_view_type) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => Err(invalid("StreamViewType cannot be specified when StreamEnabled is false")),
+        (true, None) => Err(invalid("StreamViewType must be specified when StreamEnabled is true")),
+        (true, Some(api::StreamViewType::NewImage)) => Ok(Some(View::New)),
+        (true, Some(api::StreamViewType::OldImage)) => Ok(Some(View::Old)),
+        (true, Some(api::StreamViewType::KeysOnly)) => Ok(Some(View::KeysOnly)),
+        (true, Some(_)) => Ok(Some(View::NewAndOld)),
+    }
+}
+
+/// Maxima as they are after a request: -1 takes one away.
+pub(super) fn on_demand_limits(
+    before: OnDemandLimits,
+    wanted: Option<&api::OnDemandThroughput>,
+) -> Result<OnDemandLimits> {
+    let Some(wanted) = wanted else { return Ok(before) };
+    let one = |before: Option<i64>, wanted: Option<i64>, name: &str| match wanted {
+        None => Ok(before),
+        Some(-1) => Ok(None),
+        Some(units) if units >= 1 => Ok(Some(units)),
+        // Unconfirmed words.
+        Some(units) => Err(invalid(format!("{name} must be -1 or at least 1, and is {units}"))),
+    };
+    Ok(OnDemandLimits {
+        read: one(before.read, wanted.max_read_request_units, "MaxReadRequestUnits")?,
+        write: one(before.write, wanted.max_write_request_units, "MaxWriteRequestUnits")?,
+    })
+}
+
+/// What a table or an index is warmed up for on demand, unless it is told otherwise.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/warm-throughput.html>
+pub const WARM: Units = (12_000, 4_000);
+
+pub(super) fn warm_units(before: Option<Units>, wanted: Option<&api::WarmThroughput>) -> Result<Option<Units>> {
+    let Some(wanted) = wanted else { return Ok(before) };
+    let (read, write) = before.unwrap_or(WARM);
+    let units = (wanted.read_units_per_second.unwrap_or(read), wanted.write_units_per_second.unwrap_or(write));
+    if units.0 < 1 || units.1 < 1 {
+        // Unconfirmed words.
+        return Err(invalid("WarmThroughput must be at least 1"));
+    }
+    Ok(Some(units))
+}
+
+/// The ARN of the key that a table is encrypted with; nothing for the one that AWS owns.
+pub(super) fn encryption_key(cx: &Context, wanted: Option<&api::SSESpecification>) -> Result<Option<String>> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    if wanted.sse_type == Some(api::SSEType::Aes256) {
+        // Unconfirmed words.
+        return Err(invalid("SSEType AES256 is not supported"));
+    }
+    if wanted.enabled != Some(true) {
+        return match &wanted.kms_master_key_id {
+            None => Ok(None),
+            // Unconfirmed words.
+            Some(_) => Err(invalid("KMSMasterKeyId can only be specified when SSESpecification is enabled")),
+        };
+    }
+    let prefix =
+        format!("arn:{}:kms:{}:{}:", cx.world.partition.as_str(), cx.region.as_str(), cx.world.account.as_str());
+    Ok(Some(match wanted.kms_master_key_id.as_deref() {
+        Some(arn) if arn.starts_with("arn:") => arn.to_owned(),
+        Some("alias/aws/dynamodb") | None => format!("{prefix}key/{}", managed_key(cx)),
+        Some(alias) if alias.starts_with("alias/") => format!("{prefix}{alias}"),
+        Some(id) => format!("{prefix}key/{id}"),
+    }))
+}
+
+/// The id of the key that AWS manages for DynamoDB in an account and region: always the same one.
+fn managed_key(cx: &Context) -> String {
+    use fractus_dynamodb_rules::Value;
+    let of = [Value::text("aws/dynamodb"), Value::text(cx.world.account.as_str()), Value::text(cx.region.as_str())];
+    let hash = u128::from_be_bytes(fractus_dynamodb_rules::key::partition_hash(of.iter()));
+    let version_4 = (hash & !(0xf << 76) & !(0b11 << 62)) | (4 << 76) | (0b10 << 62);
+    fractus_host::RequestUuid(version_4).hyphenated()
+}
+
+/// A table's tags after some were given.
+pub(super) fn tagged(before: &[(String, String)], given: &[api::Tag]) -> Result<Vec<(String, String)>> {
+    let mut tags = before.to_vec();
+    for (at, tag) in given.iter().enumerate() {
+        // Unconfirmed words, all three.
+        if given[..at].iter().any(|other| other.key == tag.key) {
+            return Err(invalid("Tag keys must be unique"));
+        }
+        if tag.key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(invalid("Tag keys starting with 'aws:' are reserved for system use"));
+        }
+        match tags.iter_mut().find(|(key, _)| *key == tag.key) {
+            Some((_, value)) => value.clone_from(&tag.value),
+            None => tags.push((tag.key.clone(), tag.value.clone())),
+        }
+    }
+    if tags.len() > MAX_TAGS {
+        return Err(invalid("Too many tags: a table has at most 50"));
+    }
+    Ok(tags)
 }
 
 fn indexes(input: &api::CreateTableInput, key: &Key) -> Result<Vec<Index>> {
@@ -78,17 +230,18 @@ fn indexes(input: &api::CreateTableInput, key: &Key) -> Result<Vec<Index>> {
         }
         let (projected, included) = projection(&local.projection)?;
         let (number, name) = (indexes.len() as u64, local.index_name.clone());
-        indexes.push(Index { number, name, is_global: false, key: own, projected, included, throughput: (0, 0) });
+        indexes.push(Index { number, name, key: own, projected, included, ..Index::default() });
     }
     if indexes.len() > MAX_LOCAL {
         return Err(invalid("Number of LocalSecondaryIndexes exceeds per-table limit of 5"));
     }
+    let local_count = indexes.len();
     for global in globals {
-        let (projected, included) = projection(&global.projection)?;
-        let (number, name) = (indexes.len() as u64, global.index_name.clone());
-        let throughput = units(global.provisioned_throughput.as_ref());
-        let key = key_of(&global.key_schema, (4, 4))?;
-        indexes.push(Index { number, name, is_global: true, key, projected, included, throughput });
+        let number = indexes.len() as u64;
+        indexes.push(global_index(number, global, is_on_demand(input.billing_mode.as_ref()))?);
+    }
+    if indexes.len() - local_count > MAX_GLOBAL_INDEXES {
+        return Err(invalid("GlobalSecondaryIndex count exceeds the per-table limit of 20"));
     }
     for (at, index) in indexes.iter().enumerate() {
         if indexes[..at].iter().any(|other| other.name == index.name) {
@@ -99,7 +252,7 @@ fn indexes(input: &api::CreateTableInput, key: &Key) -> Result<Vec<Index>> {
 }
 
 /// Every attribute of a key is defined, and nothing else is.
-fn check_definitions(defined: &[(String, String)], key: &Key, indexes: &[Index]) -> Result<()> {
+pub(super) fn check_definitions(defined: &[(String, String)], key: &Key, indexes: &[Index]) -> Result<()> {
     let keys = || std::iter::once(key).chain(indexes.iter().map(|index| &index.key));
     let is_defined = |name: &String| defined.iter().any(|(own, _)| own == name);
     let undefined: Vec<String> =
@@ -124,8 +277,8 @@ fn check_definitions(defined: &[(String, String)], key: &Key, indexes: &[Index])
     Err(invalid(format!("Some AttributeDefinitions are not used. AttributeDefinitions: [{}]", names())))
 }
 
-fn check_billing(input: &api::CreateTableInput, on_demand: bool) -> Result<()> {
-    match (on_demand, input.provisioned_throughput.is_some()) {
+pub(super) fn check_billing(on_demand: bool, has_throughput: bool) -> Result<()> {
+    match (on_demand, has_throughput) {
         (true, true) => Err(invalid(
             "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
         )),
@@ -139,154 +292,44 @@ fn check_billing(input: &api::CreateTableInput, on_demand: bool) -> Result<()> {
 /// What is asked for and cannot be given is refused, not forgotten.
 fn check_built(input: &api::CreateTableInput) -> Result<()> {
     let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
-    let streams = input.stream_specification.as_ref().is_some_and(|stream| stream.stream_enabled);
-    asks(streams, "StreamSpecification")?;
     asks(input.vector_indexes.as_ref().is_some_and(|indexes| !indexes.is_empty()), "VectorIndexes")?;
     asks(input.resource_policy.is_some(), "ResourcePolicy")?;
-    asks(input.global_table_source_arn.is_some(), "GlobalTableSourceArn")?;
-    asks(input.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "Tags")?;
-    asks(input.sse_specification.is_some(), "SSESpecification")?;
-    asks(input.warm_throughput.is_some() || input.on_demand_throughput.is_some(), "throughput beyond BillingMode")
+    asks(input.global_table_source_arn.is_some(), "GlobalTableSourceArn")
 }
 
 /// The table that a request defines; what is only known later is left for the caller.
-pub fn defined(input: &api::CreateTableInput) -> Result<Table> {
+pub fn defined(cx: &Context, input: &api::CreateTableInput) -> Result<Table> {
     check_built(input)?;
     let elements = input.key_schema.as_deref().unwrap_or_default();
     let key = key_of(elements, (1, 1))?;
-    let attributes: Vec<(String, String)> = input
-        .attribute_definitions
-        .iter()
-        .flatten()
-        .map(|definition| (definition.attribute_name.clone(), definition.attribute_type.as_str().to_owned()))
-        .collect();
+    let attributes = definitions(input.attribute_definitions.as_deref());
+    let on_demand = is_on_demand(input.billing_mode.as_ref());
     let indexes = indexes(input, &key)?;
     check_definitions(&attributes, &key, &indexes)?;
-    let on_demand = input.billing_mode == Some(api::BillingMode::PayPerRequest);
-    check_billing(input, on_demand)?;
+    check_billing(on_demand, input.provisioned_throughput.is_some())?;
+    check_units(input.provisioned_throughput.as_ref())?;
     Ok(Table {
-        name: input.table_name.clone(),
-        id: 0,
-        uuid: String::new(),
-        created_at: Timestamp::from_micros(0),
-        active_at: Timestamp::from_micros(0),
-        deleted_at: None,
+        name: crate::service::table_name(&input.table_name).to_owned(),
         attributes,
         key,
+        next_index: indexes.len() as u64,
         indexes,
         on_demand,
         throughput: units(input.provisioned_throughput.as_ref()),
+        limits: on_demand_limits(OnDemandLimits::default(), input.on_demand_throughput.as_ref())?,
+        warm: warm_units(None, input.warm_throughput.as_ref())?,
         deletion_protection: input.deletion_protection_enabled == Some(true),
         class: input.table_class.as_ref().map(|class| class.as_str().to_owned()),
+        encryption_key: encryption_key(cx, input.sse_specification.as_ref())?,
+        tags: tagged(&[], input.tags.as_deref().unwrap_or_default())?,
+        ..Table::default()
     })
 }
 
-fn elements(key: &Key) -> Vec<api::KeySchemaElement> {
-    let of = |names: &[String], kind: api::KeyType| -> Vec<api::KeySchemaElement> {
-        let element = |name: &String| api::KeySchemaElement { attribute_name: name.clone(), key_type: kind.clone() };
-        names.iter().map(element).collect()
+/// Names and types of attributes.
+pub(super) fn definitions(given: Option<&[api::AttributeDefinition]>) -> Vec<(String, String)> {
+    let one = |definition: &api::AttributeDefinition| {
+        (definition.attribute_name.clone(), definition.attribute_type.as_str().to_owned())
     };
-    let mut elements = of(&key.0, api::KeyType::Hash);
-    elements.extend(of(&key.1, api::KeyType::Range));
-    elements
-}
-
-fn projection_of(index: &Index) -> api::Projection {
-    let kind = match index.projected {
-        Projected::All => api::ProjectionType::All,
-        Projected::KeysOnly => api::ProjectionType::KeysOnly,
-        Projected::Include => api::ProjectionType::Include,
-    };
-    let included = (!index.included.is_empty()).then(|| index.included.clone());
-    api::Projection { projection_type: Some(kind), non_key_attributes: included }
-}
-
-fn throughput((read, write): (i64, i64)) -> api::ProvisionedThroughputDescription {
-    api::ProvisionedThroughputDescription {
-        number_of_decreases_today: Some(0),
-        read_capacity_units: Some(read),
-        write_capacity_units: Some(write),
-        ..Default::default()
-    }
-}
-
-pub fn table_arn(cx: &Context, name: &str) -> String {
-    let partition = cx.world.partition.as_str();
-    format!("arn:{partition}:dynamodb:{}:{}:table/{name}", cx.region.as_str(), cx.world.account.as_str())
-}
-
-/// The status of a table at a time; nothing if it is gone.
-pub fn status(table: &Table, now: Timestamp) -> Option<api::TableStatus> {
-    match table.deleted_at {
-        Some(deleted_at) if deleted_at <= now => None,
-        Some(_) => Some(api::TableStatus::Deleting),
-        None if table.active_at > now => Some(api::TableStatus::Creating),
-        None => Some(api::TableStatus::Active),
-    }
-}
-
-pub fn described(cx: &Context, table: &Table, status: api::TableStatus, counters: Counters) -> api::TableDescription {
-    let arn = table_arn(cx, &table.name);
-    let index_status = match status {
-        api::TableStatus::Creating => api::IndexStatus::Creating,
-        api::TableStatus::Deleting => api::IndexStatus::Deleting,
-        _ => api::IndexStatus::Active,
-    };
-    let index_arn = |index: &Index| Some(format!("{arn}/index/{}", index.name));
-    let local = |index: &Index| api::LocalSecondaryIndexDescription {
-        index_name: Some(index.name.clone()),
-        key_schema: Some(elements(&index.key)),
-        projection: Some(projection_of(index)),
-        index_arn: index_arn(index),
-        ..Default::default()
-    };
-    let global = |index: &Index| api::GlobalSecondaryIndexDescription {
-        index_name: Some(index.name.clone()),
-        key_schema: Some(elements(&index.key)),
-        projection: Some(projection_of(index)),
-        index_status: Some(index_status.clone()),
-        provisioned_throughput: Some(throughput(index.throughput)),
-        index_arn: index_arn(index),
-        ..Default::default()
-    };
-    let of = |is_global: bool| table.indexes.iter().filter(move |index| index.is_global == is_global);
-    let locals: Vec<_> = of(false).map(local).collect();
-    let globals: Vec<_> = of(true).map(global).collect();
-    let definition = |(name, kind): &(String, String)| api::AttributeDefinition {
-        attribute_name: name.clone(),
-        attribute_type: match kind.as_str() {
-            "N" => api::ScalarAttributeType::N,
-            "B" => api::ScalarAttributeType::B,
-            _ => api::ScalarAttributeType::S,
-        },
-    };
-    let billing = api::BillingModeSummary {
-        billing_mode: Some(api::BillingMode::PayPerRequest),
-        last_update_to_pay_per_request_date_time: Some(table.created_at),
-    };
-    let class = table.class.as_deref().map(|class| api::TableClassSummary {
-        table_class: Some(match class {
-            "STANDARD_INFREQUENT_ACCESS" => api::TableClass::StandardInfrequentAccess,
-            _ => api::TableClass::Standard,
-        }),
-        ..Default::default()
-    });
-    api::TableDescription {
-        attribute_definitions: Some(table.attributes.iter().map(definition).collect()),
-        table_name: Some(table.name.clone()),
-        key_schema: Some(elements(&table.key)),
-        table_status: Some(status),
-        creation_date_time: Some(table.created_at),
-        provisioned_throughput: Some(throughput(table.throughput)),
-        table_size_bytes: i64::try_from(counters.bytes).ok(),
-        item_count: i64::try_from(counters.items).ok(),
-        table_arn: Some(arn),
-        table_id: Some(table.uuid.clone()),
-        billing_mode_summary: table.on_demand.then_some(billing),
-        local_secondary_indexes: (!locals.is_empty()).then_some(locals),
-        global_secondary_indexes: (!globals.is_empty()).then_some(globals),
-        table_class_summary: class,
-        deletion_protection_enabled: Some(table.deletion_protection),
-        ..Default::default()
-    }
+    given.unwrap_or_default().iter().map(one).collect()
 }

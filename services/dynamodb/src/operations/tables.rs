@@ -2,20 +2,36 @@
 
 use std::time::Duration;
 
+use fractus_clock::Timestamp;
 use fractus_dynamodb_api as api;
 use fractus_host::{Context, RequestUuid};
 use fractus_store::{Order, Range};
 
-use super::table_shape::{defined, described, status};
+use super::table_shape::{defined, described, status, stream_view};
+use crate::background::discard;
 use crate::error::{Error, Result};
 use crate::service::{DynamoDb, scope, table_name};
-use crate::store::{COUNTERS, Counters, DISCARDED, TABLES};
+use crate::store::{Counters, TABLES};
+use crate::streams::{self, NewStream};
+use crate::table::{State, Table};
 
 /// The largest page of ListTables, and its size without a Limit.
 const MAX_TABLES: usize = 100;
 
+/// What is said of a table whose state does not let it be changed.
+pub(super) fn in_use(table: &Table, now: Timestamp) -> Error {
+    let state = match table.state(now) {
+        Some(State::Creating) => "created",
+        Some(State::Deleting) => "deleted",
+        _ => "updated",
+    };
+    let name = &table.name;
+    Error::InUse(format!("Attempt to change a resource which is still in use: Table is being {state}: {name}"))
+}
+
 pub async fn create(dynamodb: &DynamoDb, cx: &Context, input: api::CreateTableInput) -> Result<api::CreateTableOutput> {
-    let mut table = defined(&input)?;
+    let mut table = defined(cx, &input)?;
+    let view = stream_view(input.stream_specification.as_ref())?;
     let now = cx.now();
     table.id = cx.random().u64();
     let uuid = u128::from(cx.random().u64()) << 64 | u128::from(cx.random().u64());
@@ -23,16 +39,23 @@ pub async fn create(dynamodb: &DynamoDb, cx: &Context, input: api::CreateTableIn
     table.created_at = now;
     table.active_at = now.plus(Duration::from_secs(dynamodb.config.table_transition_secs));
     let scope = scope(cx);
-    dynamodb
+    let (stream_id, shard_count) = (cx.random().u64(), dynamodb.config.stream_shards);
+    let table = dynamodb
         .store
         .write(|tx| {
-            if let Some(existing) = tx.get(&TABLES, &scope, &(table.name.as_str(),))? {
-                if status(&existing, now).is_some() {
+            let mut table = table.clone();
+            if let Some(mut existing) = tx.get(&TABLES, &scope, &(table.name.as_str(),))? {
+                if existing.state(now).is_some() {
                     return Err(Error::TableExists(existing.name));
                 }
-                tx.put(&DISCARDED, &scope, &(existing.id,), &())?;
+                discard(tx, &scope, &mut existing)?;
             }
-            Ok(tx.put(&TABLES, &scope, &(table.name.as_str(),), &table)?)
+            if let Some(view) = view {
+                let new = NewStream { id: stream_id, view, now, enabled_at: table.active_at, shard_count };
+                streams::enable(tx, &scope, &mut table, new)?;
+            }
+            tx.put(&TABLES, &scope, &(table.name.as_str(),), &table)?;
+            Ok(table)
         })
         .await?;
     // AWS answers CREATING whatever comes next.
@@ -49,7 +72,7 @@ pub async fn describe(
     let no_table = || Error::NoTable(name.to_owned());
     let found = dynamodb.store.read(|snapshot| {
         let table = snapshot.get(&TABLES, &scope, &(name,))?.ok_or_else(no_table)?;
-        let counters = snapshot.get(&COUNTERS, &scope, &(table.id,))?.unwrap_or_default();
+        let counters = Counters::of(snapshot, &scope, table.id)?;
         let status = status(&table, snapshot.now(&scope)).ok_or_else(no_table)?;
         Ok::<_, Error>((table, status, counters))
     });
@@ -66,30 +89,26 @@ pub async fn delete(dynamodb: &DynamoDb, cx: &Context, input: api::DeleteTableIn
             let now = tx.now(&scope);
             let no_table = || Error::NoTable(name.to_owned());
             let mut table = tx.get(&TABLES, &scope, &(name,))?.ok_or_else(no_table)?;
-            match status(&table, now) {
+            match table.state(now) {
                 None => return Err(no_table()),
-                Some(api::TableStatus::Active) => {}
-                Some(other) => {
-                    let state = if other == api::TableStatus::Creating { "created" } else { "deleted" };
-                    return Err(Error::InUse(format!(
-                        "Attempt to change a resource which is still in use: Table is being {state}: {name}"
-                    )));
-                }
+                Some(State::Active) => {}
+                Some(_) => return Err(in_use(&table, now)),
             }
             if table.deletion_protection {
                 return Err(Error::validation(
                     "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
                 ));
             }
-            let counters = tx.get(&COUNTERS, &scope, &(table.id,))?.unwrap_or_default();
+            let counters = Counters::of(tx, &scope, table.id)?;
             table.deleted_at = Some(now.plus(transition));
+            let described = table.clone();
             if transition.is_zero() {
-                tx.delete(&TABLES, &scope, &(name,))?;
-                tx.put(&DISCARDED, &scope, &(table.id,), &())?;
+                discard(tx, &scope, &mut table)?;
             } else {
+                streams::disable(tx, &scope, &mut table, now)?;
                 tx.put(&TABLES, &scope, &(name,), &table)?;
             }
-            Ok((table, counters))
+            Ok((described, counters))
         })
         .await?;
     dynamodb.discarded.notify_one();

@@ -1,6 +1,6 @@
 //! The key in a WHERE: what a SELECT reads, and which item a write means.
 
-use super::{PartiqlError, Statement};
+use super::{Action, PartiqlError, Statement};
 use crate::expression::{Comparator, Condition, Context, Operand};
 use crate::key::KeySchema;
 use crate::key_condition::{KeyCondition, KeyTerm, KeyTest};
@@ -114,6 +114,26 @@ pub fn reads(statement: &Statement, condition: Option<&Condition>, schema: &KeyS
         query(terms)
     };
     values.into_iter().map(of_value).collect::<Option<Vec<_>>>().map_or(Reads::Scan, Reads::Queries)
+}
+
+/// The attributes that a statement's WHERE wants to be equal to a value.
+pub fn equalities(statement: &Statement) -> Vec<(String, Value)> {
+    let condition = match &statement.action {
+        Action::Select(select) | Action::Exists(select) => select.condition.as_ref(),
+        Action::Update { condition, .. } | Action::Delete { condition, .. } => condition.as_ref(),
+        Action::Insert(_) => None,
+    };
+    let bound = statement.bound(Condition::And(Box::new([])));
+    let context = bound.context(&statement.attributes);
+    let mut all = Vec::new();
+    if let Some(condition) = condition {
+        conjuncts(condition, &mut all);
+    }
+    let equal = |term: KeyTerm| match term.test {
+        KeyTest::Compare(Comparator::Equal, value) => Some((term.attribute, value)),
+        _ => None,
+    };
+    all.into_iter().filter_map(|one| term(one, context).and_then(equal)).collect()
 }
 
 /// The one item that an UPDATE or DELETE is for.

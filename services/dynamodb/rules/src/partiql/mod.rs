@@ -18,7 +18,7 @@ use crate::expression::{Attributes, Bound, Condition, Problem, Projection, Updat
 use crate::number::NumberError;
 use crate::value::{Item, Value};
 
-pub use keys::{Reads, WriteKey, reads, write_key};
+pub use keys::{Reads, WriteKey, equalities, reads, write_key};
 
 // Texts marked "unconfirmed" are in the manner of the others; no answer of AWS with them was at hand.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

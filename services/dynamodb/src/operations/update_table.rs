@@ -1,0 +1,317 @@
+//! UpdateTable: throughput and billing, indexes made and taken away, the stream, and what else a table is set to.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html>
+
+use std::time::Duration;
+
+use fractus_clock::Timestamp;
+use fractus_dynamodb_api as api;
+use fractus_host::Context;
+use fractus_store::{Scope, Transaction};
+
+use super::table_shape::{
+    MAX_GLOBAL_INDEXES, check_billing, check_definitions, check_units, definitions, described, encryption_key,
+    global_index, invalid, is_on_demand, on_demand_limits, stream_view, units, warm_units,
+};
+use super::tables::in_use;
+use crate::background::discard_indexes;
+use crate::error::{Error, Result};
+use crate::fillings;
+use crate::service::{DynamoDb, scope, table_name};
+use crate::store::{Counters, Filled, TABLES};
+use crate::streams::{self, NewStream};
+use crate::table::{Filling, Index, State, Table, ThroughputChanges, Units};
+
+const NOTHING: &str = "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required";
+
+const ONE_AT_A_TIME: &str =
+    "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table";
+
+/// The times of an update.
+#[derive(Clone, Copy)]
+struct Times {
+    now: Timestamp,
+    /// When the table is no longer UPDATING.
+    done_at: Timestamp,
+}
+
+fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
+    let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
+    asks(input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "VectorIndexUpdates")?;
+    asks(input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "ReplicaUpdates")?;
+    asks(input.global_table_witness_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "witnesses")?;
+    let indexes = input.global_secondary_index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
+    let is_asked = indexes
+        || input.billing_mode.is_some()
+        || input.provisioned_throughput.is_some()
+        || input.stream_specification.is_some()
+        || input.sse_specification.is_some()
+        || input.table_class.is_some()
+        || input.deletion_protection_enabled.is_some()
+        || input.on_demand_throughput.is_some()
+        || input.warm_throughput.is_some();
+    if !is_asked {
+        return Err(Error::validation(NOTHING));
+    }
+    if input.stream_specification.is_some() && input.provisioned_throughput.is_some() {
+        return Err(invalid("You cannot modify stream status while updating table IOPS"));
+    }
+    Ok(())
+}
+
+/// Remembers which way throughput went.
+fn changed(changes: &mut ThroughputChanges, before: Units, after: Units, now: Timestamp) {
+    const DAY_SECS: i64 = 24 * 3_600;
+    if after.0 > before.0 || after.1 > before.1 {
+        changes.last_increase_at = Some(now);
+    }
+    if after.0 < before.0 || after.1 < before.1 {
+        let day = |at: Timestamp| at.secs().div_euclid(DAY_SECS);
+        let is_today = changes.last_decrease_at.is_some_and(|last| day(last) == day(now));
+        changes.decreases = if is_today { changes.decreases + 1 } else { 1 };
+        changes.last_decrease_at = Some(now);
+    }
+}
+
+fn set_billing(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp) -> Result<()> {
+    check_units(input.provisioned_throughput.as_ref())?;
+    let on_demand = match &input.billing_mode {
+        Some(mode) => is_on_demand(Some(mode)),
+        None => table.on_demand,
+    };
+    if input.billing_mode.is_some() || input.provisioned_throughput.is_some() {
+        let keeps = !on_demand && !table.on_demand;
+        check_billing(on_demand, input.provisioned_throughput.is_some() || keeps)?;
+    }
+    if on_demand != table.on_demand {
+        table.on_demand = on_demand;
+        if on_demand {
+            table.on_demand_since = Some(now);
+            table.throughput = (0, 0);
+            table.indexes.iter_mut().for_each(|index| index.throughput = (0, 0));
+        } else {
+            table.on_demand_since = table.on_demand_since.or(Some(table.created_at));
+        }
+        if let Some(wanted) = &input.provisioned_throughput {
+            table.throughput = units(Some(wanted));
+        }
+        return Ok(());
+    }
+    let Some(wanted) = &input.provisioned_throughput else { return Ok(()) };
+    let (before, after) = (table.throughput, units(Some(wanted)));
+    if before == after {
+        return Err(Error::validation(format!(
+            "The provisioned throughput for the table will not change. The requested value equals the current value. Current ReadCapacityUnits provisioned for the table: {}. Requested ReadCapacityUnits: {}. Current WriteCapacityUnits provisioned for the table: {}. Requested WriteCapacityUnits: {}. Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
+            before.0, after.0, before.1, after.1
+        )));
+    }
+    changed(&mut table.throughput_changes, before, after, now);
+    table.throughput = after;
+    Ok(())
+}
+
+fn create_index(
+    table: &mut Table,
+    wanted: &api::CreateGlobalSecondaryIndexAction,
+    given: Option<&[api::AttributeDefinition]>,
+    times: Times,
+) -> Result<u64> {
+    if table.index(&wanted.index_name).is_some() {
+        return Err(Error::validation("Attempting to create an index which already exists"));
+    }
+    if table.indexes.iter().filter(|index| index.is_global).count() >= MAX_GLOBAL_INDEXES {
+        return Err(Error::LimitExceeded(
+            "Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of 20".to_owned(),
+        ));
+    }
+    let global = api::GlobalSecondaryIndex {
+        index_name: wanted.index_name.clone(),
+        key_schema: wanted.key_schema.clone(),
+        projection: wanted.projection.clone(),
+        provisioned_throughput: wanted.provisioned_throughput.clone(),
+        on_demand_throughput: wanted.on_demand_throughput.clone(),
+        warm_throughput: wanted.warm_throughput.clone(),
+    };
+    let number = table.next_index;
+    let index = global_index(number, &global, table.on_demand)?;
+    // Attributes that other keys have may be given again; they keep their types.
+    let mut given = definitions(given);
+    for (name, kind) in &given {
+        let before = table.attributes.iter().find(|(own, _)| own == name);
+        if before.is_some_and(|(_, own)| own != kind) {
+            // Unconfirmed words.
+            return Err(invalid(format!("AttributeDefinitions conflict with the table's own: {name}")));
+        }
+    }
+    given.retain(|(name, _)| index.key.0.contains(name) || index.key.1.contains(name));
+    check_definitions(&given, &index.key, &[])?;
+    for definition in given {
+        if !table.attributes.contains(&definition) {
+            table.attributes.push(definition);
+        }
+    }
+    let filling = Some(Filling { begins_at: times.done_at, is_over: false });
+    table.indexes.push(Index { filling, ..index });
+    table.next_index += 1;
+    Ok(number)
+}
+
+fn delete_index(table: &mut Table, name: &str, times: Times) -> Result<()> {
+    let index = table.index_mut(name).filter(|index| index.is_global).ok_or(Error::NoResource)?;
+    if index.filling.as_ref().is_some_and(|filling| filling.begins_at > times.now) {
+        // Unconfirmed words.
+        return Err(Error::InUse(format!(
+            "Attempt to change a resource which is still in use: Index is being created: {name}"
+        )));
+    }
+    if index.deleted_at.is_some() {
+        // Unconfirmed words.
+        return Err(Error::InUse(format!(
+            "Attempt to change a resource which is still in use: Index is being deleted: {name}"
+        )));
+    }
+    index.deleted_at = Some(times.done_at);
+    Ok(())
+}
+
+fn update_index(table: &mut Table, wanted: &api::UpdateGlobalSecondaryIndexAction, times: Times) -> Result<()> {
+    let on_demand = table.on_demand;
+    let name = &wanted.index_name;
+    let index = table.index_mut(name).filter(|index| index.is_global).ok_or(Error::NoResource)?;
+    if let Some(throughput) = &wanted.provisioned_throughput {
+        if on_demand {
+            return Err(invalid(
+                "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+            ));
+        }
+        check_units(Some(throughput))?;
+        let (before, after) = (index.throughput, units(Some(throughput)));
+        if before == after {
+            return Err(Error::validation(format!(
+                "The provisioned throughput for the index {name} will not change. The requested value equals the current value. Current ReadCapacityUnits provisioned for the index: {}. Requested ReadCapacityUnits: {}. Current WriteCapacityUnits provisioned for the index: {}. Requested WriteCapacityUnits: {}. Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
+                before.0, after.0, before.1, after.1
+            )));
+        }
+        changed(&mut index.throughput_changes, before, after, times.now);
+        index.throughput = after;
+    }
+    index.limits = on_demand_limits(index.limits, wanted.on_demand_throughput.as_ref())?;
+    index.warm = warm_units(index.warm, wanted.warm_throughput.as_ref())?;
+    index.updated_at = Some(times.done_at);
+    Ok(())
+}
+
+/// Changes the indexes; gives the number of one that is new.
+fn set_indexes(table: &mut Table, input: &api::UpdateTableInput, times: Times) -> Result<Option<u64>> {
+    let updates = input.global_secondary_index_updates.as_deref().unwrap_or_default();
+    let online = updates.iter().filter(|update| update.create.is_some() || update.delete.is_some()).count();
+    let under_way =
+        table.indexes.iter().any(|index| matches!(index.state(times.now), State::Creating | State::Deleting));
+    let creates = updates.iter().any(|update| update.create.is_some());
+    if online > 1 || (creates && under_way) {
+        return Err(Error::LimitExceeded(ONE_AT_A_TIME.to_owned()));
+    }
+    let mut number = None;
+    for update in updates {
+        match (&update.create, &update.update, &update.delete) {
+            (Some(create), None, None) => {
+                number = Some(create_index(table, create, input.attribute_definitions.as_deref(), times)?);
+            }
+            (None, Some(update), None) => update_index(table, update, times)?,
+            (None, None, Some(delete)) => delete_index(table, &delete.index_name, times)?,
+            // Unconfirmed words.
+            _ => return Err(invalid("A GlobalSecondaryIndexUpdate must be one of Create, Update and Delete")),
+        }
+    }
+    let unprovisioned = |index: &&Index| index.is_global && index.throughput == (0, 0) && index.deleted_at.is_none();
+    if let Some(index) = table.indexes.iter().find(unprovisioned).filter(|_| !table.on_demand) {
+        return Err(invalid(format!("ProvisionedThroughput is not specified for index: {}", index.name)));
+    }
+    Ok(number)
+}
+
+fn set_stream(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    table: &mut Table,
+    wanted: Option<&api::StreamSpecification>,
+    new: impl FnOnce(crate::table::View) -> NewStream,
+) -> Result<()> {
+    if wanted.is_none() {
+        return Ok(());
+    }
+    match (stream_view(wanted)?, &table.stream) {
+        (Some(_), Some(_)) => {
+            Err(Error::validation(format!("Table already has an enabled stream: TableName: {}", table.name)))
+        }
+        (None, None) => Err(Error::validation(format!("Table has no stream to disable: TableName: {}", table.name))),
+        (Some(view), None) => streams::enable(tx, scope, table, new(view)),
+        (None, Some(_)) => {
+            let now = tx.now(scope);
+            streams::disable(tx, scope, table, now)
+        }
+    }
+}
+
+/// Attributes that no key has any longer are not told.
+fn forget_attributes(table: &mut Table) {
+    let keys: Vec<_> =
+        std::iter::once(table.key.clone()).chain(table.indexes.iter().map(|index| index.key.clone())).collect();
+    table.attributes.retain(|(name, _)| keys.iter().any(|key| key.0.contains(name) || key.1.contains(name)));
+}
+
+pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableInput) -> Result<api::UpdateTableOutput> {
+    check_asked(&input)?;
+    let (scope, name) = (scope(cx), table_name(&input.table_name));
+    let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
+    let (stream_id, shard_count) = (cx.random().u64(), dynamodb.config.stream_shards);
+    let (table, counters) = dynamodb
+        .store
+        .write(|tx| {
+            let now = tx.now(&scope);
+            let times = Times { now, done_at: now.plus(transition) };
+            let no_table = || Error::NoTable(name.to_owned());
+            let mut table = tx.get(&TABLES, &scope, &(name,))?.ok_or_else(no_table)?;
+            match table.state(now) {
+                None => return Err(no_table()),
+                Some(State::Active) => {}
+                Some(_) => return Err(in_use(&table, now)),
+            }
+            discard_indexes(tx, &scope, &mut table)?;
+            set_billing(&mut table, &input, now)?;
+            let number = set_indexes(&mut table, &input, times)?;
+            set_stream(tx, &scope, &mut table, input.stream_specification.as_ref(), |view| NewStream {
+                id: stream_id,
+                view,
+                now,
+                enabled_at: times.done_at,
+                shard_count,
+            })?;
+            if input.sse_specification.is_some() {
+                table.encryption_key = encryption_key(cx, input.sse_specification.as_ref())?;
+            }
+            if let Some(class) = &input.table_class {
+                table.class = Some(class.as_str().to_owned());
+                table.class_changed_at = Some(now);
+            }
+            table.deletion_protection = input.deletion_protection_enabled.unwrap_or(table.deletion_protection);
+            table.limits = on_demand_limits(table.limits, input.on_demand_throughput.as_ref())?;
+            table.warm = warm_units(table.warm, input.warm_throughput.as_ref())?;
+            table.updated_at = Some(times.done_at);
+            let described = table.clone();
+            discard_indexes(tx, &scope, &mut table)?;
+            forget_attributes(&mut table);
+            tx.put(&TABLES, &scope, &(name,), &table)?;
+            if let Some(number) = number {
+                fillings::begin(tx, &scope, &table, Filled::Index(number), times.done_at)?;
+                // A small table is in its new index at once.
+                fillings::step(tx, &scope, name, number)?;
+            }
+            Ok((described, Counters::of(tx, &scope, table.id)?))
+        })
+        .await?;
+    dynamodb.discarded.notify_one();
+    dynamodb.expiries.wake();
+    // AWS answers UPDATING whatever comes next.
+    let description = described(cx, &table, api::TableStatus::Updating, counters);
+    Ok(api::UpdateTableOutput { table_description: Some(description) })
+}

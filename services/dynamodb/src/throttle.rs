@@ -1,0 +1,138 @@
+//! Throughput that runs out, where the setting `throttle` says so: provisioned units, and the maxima of on-demand tables.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/throttling-diagnosing.html>
+//!
+//! A table or an index fills by its units each second of the lane's clock and keeps what was not used of the last five minutes
+//! (burst capacity). A request goes through while anything is left, and what it consumes is taken then, so that the next ones wait
+//! for it.
+
+use std::collections::HashMap;
+
+use fractus_clock::Timestamp;
+use fractus_dynamodb_rules::capacity::Units;
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::table::{OnDemandLimits, Table};
+use crate::writes::Cost;
+
+/// Seconds of unused throughput that are kept.
+const BURST_SECS: f64 = 300.0;
+/// Beyond it everything is forgotten, as if it had not been used.
+const MAX_BUCKETS: usize = 10_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Read,
+    Write,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    units: f64,
+    at: Timestamp,
+}
+
+/// A table and its index, or the table itself, and the kind.
+type Holder = (u64, Option<u64>, Kind);
+
+#[derive(Debug, Default)]
+pub struct Throttle {
+    is_on: bool,
+    buckets: Mutex<HashMap<Holder, Bucket>>,
+}
+
+/// Units a second, and whether the table is on demand; nothing where there is no bound.
+fn rate(on_demand: bool, (read, write): (i64, i64), limits: OnDemandLimits, kind: Kind) -> Option<f64> {
+    let (provisioned, limit) = match kind {
+        Kind::Read => (read, limits.read),
+        Kind::Write => (write, limits.write),
+    };
+    let units = if on_demand { limit? } else { provisioned };
+    Some(units as f64)
+}
+
+impl Throttle {
+    pub fn new(is_on: bool) -> Self {
+        Throttle { is_on, ..Self::default() }
+    }
+
+    /// Takes what an operation on a table consumes; an error if there was nothing left before.
+    pub fn take(&self, table: &Table, cost: &Cost, kind: Kind, now: Timestamp) -> Result<()> {
+        if !self.is_on {
+            return Ok(());
+        }
+        let mut wanted = Vec::with_capacity(1 + cost.indexes.len());
+        let mut own = cost.table;
+        for (name, _, units) in &cost.indexes {
+            match table.index(name).filter(|index| index.is_global) {
+                Some(index) => {
+                    let rate = rate(table.on_demand, index.throughput, index.limits, kind);
+                    wanted.push((Some(index.number), rate, *units));
+                }
+                // Local indexes use up what is the table's.
+                None => own = own + *units,
+            }
+        }
+        if own > Units::ZERO {
+            wanted.push((None, rate(table.on_demand, table.throughput, table.limits, kind), own));
+        }
+        let mut buckets = self.buckets.lock();
+        if buckets.len() > MAX_BUCKETS {
+            buckets.clear();
+        }
+        let bounded = wanted.into_iter().filter_map(|(number, rate, units)| Some((number, rate?, units)));
+        let mut taken = Vec::new();
+        for (number, rate, units) in bounded {
+            let key = (table.id, number, kind);
+            let bucket = buckets.get(&key).copied().unwrap_or(Bucket { units: rate, at: now });
+            let filled = bucket.units + rate * now.since(bucket.at).as_secs_f64();
+            let left = filled.min(rate * BURST_SECS);
+            if left <= 0.0 {
+                return Err(if table.on_demand {
+                    Error::BeyondMaximum
+                } else {
+                    Error::Throttled { is_index: number.is_some() }
+                });
+            }
+            taken.push((key, Bucket { units: left - units.as_f64(), at: now }));
+        }
+        buckets.extend(taken);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_used_is_kept_for_five_minutes() {
+        let throttle = Throttle::new(true);
+        let table = Table { throughput: (1, 2), ..Table::default() };
+        let cost = |units| Cost { table: Units::whole(units), indexes: Vec::new() };
+        let mut now = Timestamp::from_secs(1_000);
+        let write = |units, now| throttle.take(&table, &cost(units), Kind::Write, now).is_ok();
+        assert!(write(1, now) && write(5, now), "as long as anything is left");
+        assert!(!write(1, now));
+        now = now.plus(Duration::from_secs(2));
+        assert!(!write(1, now), "the debt of four is paid");
+        now = now.plus(Duration::from_secs(1));
+        assert!(write(2, now) && !write(1, now));
+        now = now.plus(Duration::from_secs(100_000));
+        assert!(write(600, now) && !write(1, now));
+    }
+
+    #[test]
+    fn an_on_demand_table_is_bound_by_its_maxima_only() {
+        let throttle = Throttle::new(true);
+        let mut table = Table { on_demand: true, ..Table::default() };
+        let cost = Cost { table: Units::whole(100_000), indexes: Vec::new() };
+        let now = Timestamp::EPOCH;
+        assert!((0..3).all(|_| throttle.take(&table, &cost, Kind::Read, now).is_ok()));
+        table.limits.read = Some(10);
+        throttle.take(&table, &cost, Kind::Read, now).unwrap();
+        assert!(matches!(throttle.take(&table, &cost, Kind::Read, now), Err(Error::BeyondMaximum)));
+    }
+}
