@@ -6,12 +6,11 @@ import os
 import urllib.error
 import urllib.request
 
+import pyarrow
 import pytest
 from boto3.s3.transfer import TransferConfig
 
 from stack import client, endpoint, unique
-
-pyarrow = pytest.importorskip("pyarrow")
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
 //! Whether the destinations of a notification configuration are there.
 //!
-//! Queues are asked for where SQS is: at a replica that has announced itself, else through the router, which starts an
-//! idle one. Where no SQS answers, a configuration is taken as it is; its events wait in the outbox.
+//! Queues and topics are asked for where SQS and SNS are: at a replica that has announced itself, else through the router,
+//! which starts an idle one. Where nobody answers, a configuration is taken as it is; its events wait in the outbox.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_aws::{AccountId, Arn, Region, World};
 use fractus_bus::Directory;
-use fractus_client::{CallError, Client, Credentials, Limits, RetryRules};
+use fractus_client::{CallError, Calls, Client, Credentials, Limits, RetryRules};
 use fractus_host::{Context, Host};
+use fractus_sns_api as sns_api;
 use fractus_sqs_api as sqs_api;
 use fractus_wire::ServiceSchema;
 use http::Uri;
@@ -41,8 +42,9 @@ impl Destinations {
         for target in targets {
             match target.kind {
                 DestinationKind::Queue => self.check_queue(cx, &target.arn).await?,
+                DestinationKind::Topic => self.check_topic(cx, &target.arn).await?,
                 // Nobody is there yet who could be asked.
-                DestinationKind::Topic | DestinationKind::Function => {
+                DestinationKind::Function => {
                     tracing::warn!(arn = target.arn, "a notification destination is taken without a look at it");
                 }
             }
@@ -52,25 +54,46 @@ impl Destinations {
 
     async fn check_queue(&self, cx: &Context, text: &str) -> Result<()> {
         let Ok(arn) = text.parse::<Arn>() else { return Ok(()) };
-        let (Ok(account), Ok(region)) = (AccountId::new(&*arn.account), Region::new(&*arn.region)) else {
-            return Err(missing(text));
-        };
+        let input = sqs_api::GetQueueUrlInput { queue_name: arn.resource.clone(), ..Default::default() };
+        let calls = self.calls(cx, &arn).ok_or_else(|| missing(text, "queue"))?;
+        judge(calls.try_call::<sqs_api::GetQueueUrl>(input).await.err(), text, "queue")
+    }
+
+    async fn check_topic(&self, cx: &Context, text: &str) -> Result<()> {
+        let Ok(arn) = text.parse::<Arn>() else { return Ok(()) };
+        let input = sns_api::GetTopicAttributesInput { topic_arn: text.to_owned() };
+        let calls = self.calls(cx, &arn).ok_or_else(|| missing(text, "topic"))?;
+        judge(calls.try_call::<sns_api::GetTopicAttributes>(input).await.err(), text, "topic")
+    }
+
+    /// Calls as the destination's own account, in its region; none for an ARN that says neither.
+    fn calls(&self, cx: &Context, arn: &Arn) -> Option<Calls> {
+        let (account, region) = (AccountId::new(&*arn.account).ok()?, Region::new(&*arn.region).ok()?);
         let world = World { lane: cx.world.lane.clone(), partition: cx.world.partition, account: account.clone() };
-        let mut calls = self.client.on_behalf(world, region);
-        if let Some(secret) = &cx.host().config().root_secret {
-            let key = Credentials::of_account(&account);
-            calls = calls.with_credentials(Credentials { secret: secret.clone(), ..key });
-        }
-        let input = sqs_api::GetQueueUrlInput { queue_name: arn.resource, ..Default::default() };
-        match calls.try_call::<sqs_api::GetQueueUrl>(input).await {
-            Ok(_) => Ok(()),
-            Err(CallError::Failure(failure)) if failure.code.ends_with("QueueDoesNotExist") => Err(missing(text)),
-            Err(CallError::Failure(failure)) if failure.code.ends_with("NonExistentQueue") => Err(missing(text)),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, arn = text, "a notification destination could not be looked for; it is taken");
-                Ok(())
+        let calls = self.client.on_behalf(world, region);
+        Some(match &cx.host().config().root_secret {
+            Some(secret) => {
+                let key = Credentials::of_account(&account);
+                calls.with_credentials(Credentials { secret: secret.clone(), ..key })
             }
+            None => calls,
+        })
+    }
+}
+
+/// What a destination's service says of it when it is not there.
+const MISSING: [&str; 3] = ["QueueDoesNotExist", "NonExistentQueue", "NotFound"];
+
+fn judge(error: Option<CallError>, arn: &str, what: &str) -> Result<()> {
+    match error {
+        None => Ok(()),
+        Some(CallError::Failure(failure)) if MISSING.iter().any(|code| failure.code.ends_with(code)) => {
+            Err(missing(arn, what))
+        }
+        Some(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, arn, "a notification destination could not be looked for; it is taken");
+            Ok(())
         }
     }
 }
@@ -80,6 +103,7 @@ fn resolve(directory: &Directory, router: Option<&str>, service: &'static Servic
     announced.or_else(|| router?.parse().ok())
 }
 
-fn missing(arn: &str) -> Error {
-    Error::UnableToValidateDestinations { arn: arn.to_owned(), reason: "The destination queue does not exist".into() }
+fn missing(arn: &str, what: &str) -> Error {
+    let reason = format!("The destination {what} does not exist");
+    Error::UnableToValidateDestinations { arn: arn.to_owned(), reason }
 }

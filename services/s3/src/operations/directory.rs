@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fractus_bus::contracts::{Credential, CredentialKind};
-use fractus_host::Context;
 use fractus_host::access_key::issue_access_key_id;
+use fractus_host::{CallerKind, Context};
 use fractus_s3_api as api;
 use fractus_store::{Order, Range};
 use serde_json::json;
@@ -150,12 +150,14 @@ fn session(cx: &Context, input: &api::CreateSessionInput) -> Credential {
         "Statement": [{"Effect": "Allow", "Action": actions, "Resource": within}],
     });
     let account = cx.caller.account.clone();
+    let is_root = matches!(cx.caller.kind, CallerKind::Root | CallerKind::Known(CredentialKind::Root));
     let root = fractus_aws::Arn::new(cx.world.partition, "iam", "", account.as_str(), "root");
     Credential {
         access_key_id: issue_access_key_id("ASIA", &account, random),
         secret_access_key: STANDARD.encode(random.bytes::<30>()),
         session_token: Some(STANDARD.encode(random.bytes::<96>())),
-        kind: CredentialKind::Session,
+        // A root has no policies to be held against: the session's own decide.
+        kind: if is_root { CredentialKind::FederatedUser } else { CredentialKind::Session },
         principal: cx.caller.arn.parse().unwrap_or(root),
         principal_id: cx.caller.principal_id.clone(),
         account,

@@ -1,10 +1,9 @@
 """fsspec's s3fs. It wants a botocore of its own, so it runs in an environment of its own."""
 
 import pytest
+import s3fs
 
 from stack import client, endpoint, unique
-
-s3fs = pytest.importorskip("s3fs")
 
 
 @pytest.fixture
