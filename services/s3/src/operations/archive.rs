@@ -20,7 +20,7 @@ pub const ACCEPTED: &str = "accepted";
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_RestoreObject.html>
 pub async fn restore(s3: &S3, cx: &Context, input: api::RestoreObjectInput) -> Result<api::RestoreObjectOutput> {
     let request = input.restore_request.as_ref().ok_or(Error::MalformedXml)?;
-    if request.r#type.is_some() || request.select_parameters.is_some() {
+    if request.r#type.is_some() || request.select_parameters.is_some() || request.output_location.is_some() {
         // Queries as a part of a restore were ended by AWS for everybody.
         return Err(Error::MethodNotAllowed { method: "POST".into(), resource: "OBJECT" });
     }

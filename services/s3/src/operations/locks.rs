@@ -24,6 +24,10 @@ pub async fn put_bucket(
 ) -> Result<api::PutObjectLockConfigurationOutput> {
     let configuration = input.object_lock_configuration.as_ref().ok_or(Error::MalformedXml)?;
     lock::check(configuration)?;
+    let default = configuration.rule.as_ref().and_then(|rule| rule.default_retention.as_ref());
+    if default.is_some_and(|default| default.default_event_hold.is_some()) {
+        return Err(Error::NotImplemented { header: "DefaultEventHold".into() });
+    }
     configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
         if bucket.settings.versioning != Some(Versioning::Enabled) {
             let message = "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration";
