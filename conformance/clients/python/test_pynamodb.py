@@ -78,7 +78,10 @@ def test_queries_indexes_batches_and_counts():
     assert first + rest == list(range(40))
 
 
-def test_a_transaction_of_models():
+def test_a_transaction_of_models(monkeypatch):
+    # A connection of its own takes its keys from the environment.
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS["aws_access_key_id"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS["aws_secret_access_key"])
     connection = Connection(region=REGION, host=endpoint())
     with TransactWrite(connection=connection) as transaction:
         transaction.save(Post("tx", 1))

@@ -297,9 +297,22 @@ fn check_built(input: &api::CreateTableInput) -> Result<()> {
     asks(input.global_table_source_arn.is_some(), "GlobalTableSourceArn")
 }
 
+/// Names have letters, digits, `_`, `-` and `.`. AWS wants three characters at least; here one will do.
+fn check_name(name: &str) -> Result<()> {
+    const MAX_NAME: usize = 255;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain) {
+        return Ok(());
+    }
+    Err(Error::validation(
+        "Invalid table/index name.  Table/index names must be between 3 and 255 characters long, and may contain only the characters a-z, A-Z, 0-9, '_', '-', and '.'",
+    ))
+}
+
 /// The table that a request defines; what is only known later is left for the caller.
 pub fn defined(cx: &Context, input: &api::CreateTableInput) -> Result<Table> {
     check_built(input)?;
+    check_name(crate::service::table_name(&input.table_name))?;
     let elements = input.key_schema.as_deref().unwrap_or_default();
     let key = key_of(elements, (1, 1))?;
     let attributes = definitions(input.attribute_definitions.as_deref());

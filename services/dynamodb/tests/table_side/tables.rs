@@ -202,6 +202,14 @@ async fn throughput_and_billing_change() {
     assert_eq!(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
     assert_eq!(table["ProvisionedThroughput"]["ReadCapacityUnits"], 0);
     assert!(refused(&stack, "UpdateTable", change(3, 3)).await.1.contains("BillingMode is PAY_PER_REQUEST"));
+    for name in ["with space", "a/b", "ü", &"x".repeat(256)] {
+        let input = json!({
+            "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        });
+        assert!(refused(&stack, "CreateTable", input).await.1.starts_with("Invalid table/index name."), "{name}");
+    }
     let nothing = refused(&stack, "UpdateTable", json!({"TableName": "t"})).await.1;
     assert!(nothing.starts_with("At least one of ProvisionedThroughput, BillingMode,"), "{nothing}");
     let limits = call(&stack, "DescribeLimits", json!({})).await;
