@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_aws::{Arn, World};
-use fractus_bus::contracts::{ApiCallRecorded, Cause, Delivery, Event as Told, StateChange};
+use fractus_bus::contracts::{ApiCallRecorded, Cause, Delivery, StateChange};
 use fractus_bus::outbox::Handoff;
-use fractus_bus::{ConsumeConfig, Heard, Hears, Outcome, Publishers};
+use fractus_bus::{ConsumeConfig, Heard, Hears, Outcome, Publishers, Subscription};
 use fractus_clock::Timestamp;
 use fractus_patterns::Event;
 use fractus_store::Transaction;
@@ -36,18 +36,21 @@ pub fn start(events: &Arc<Events>) {
         async move { deliver(&events, delivery).await }
     });
     events.host.keep(consumption);
-    hear(events, "state changes", |events, change: StateChange, cause| Box::pin(state_changed(events, change, cause)));
-    hear(events, "recorded calls", |events, call: ApiCallRecorded, cause| Box::pin(call_recorded(events, call, cause)));
+    let bus = events.host.bus();
+    let changes = bus.subscribe::<StateChange>(Publishers::Any, Hears::OneReplica);
+    hear(events, "state changes", changes, |events, change, cause| Box::pin(state_changed(events, change, cause)));
+    let calls = bus.subscribe::<ApiCallRecorded>(Publishers::Any, Hears::OneReplica);
+    hear(events, "recorded calls", calls, |events, call, cause| Box::pin(call_recorded(events, call, cause)));
 }
 
 type Hearing<'a> = futures::future::BoxFuture<'a, Result<()>>;
 
-fn hear<E: Told>(
+fn hear<E: fractus_bus::contracts::Event>(
     events: &Arc<Events>,
     name: &'static str,
+    mut told: Subscription<E>,
     take: impl for<'a> Fn(&'a Events, E, Cause) -> Hearing<'a> + Send + Sync + 'static,
 ) {
-    let mut told = events.host.bus().subscribe::<E>(Publishers::Any, Hears::OneReplica);
     let hearing = Arc::clone(events);
     events.host.spawn(name, async move {
         let draining = hearing.host.draining();
@@ -196,7 +199,7 @@ fn check_source(tx: &Transaction<'_>, bus: &BusRef, delivery: &Delivery, now: Ti
     policy::check_reach(&Reach {
         principal: &policy::principal_of_rule(&delivery.source, bus.place.world.partition.as_str()),
         action: "events:PutEvents",
-        bus_arn: &bus.arn().to_string(),
+        resource: &bus.arn().to_string(),
         owner: &bus.place.world.account,
         policy: record.policy.as_deref(),
         conditions: &[],

@@ -96,8 +96,7 @@ pub fn send(
     let Some(event) = event(&id, now, cx.caller.account.as_str(), about) else { return Ok(None) };
     let account = AccountId::new(&bucket.account).unwrap_or_else(|_| cx.world.account.clone());
     let region = Region::new(&bucket.region).unwrap_or_else(|_| cx.region.clone());
-    let target =
-        Arn::new(cx.world.partition, "events", region.as_str(), account.as_str(), "event-bus/default");
+    let target = Arn::new(cx.world.partition, "events", region.as_str(), account.as_str(), "event-bus/default");
     let source = Source {
         principal: "s3.amazonaws.com".to_owned(),
         arn: Some(bucket_arn(cx, &bucket.name)),

@@ -121,7 +121,8 @@ pub struct Reach<'a> {
     pub principal: &'a Principal,
     /// `events:PutEvents`.
     pub action: &'a str,
-    pub bus_arn: &'a str,
+    /// The bus, or a rule on it.
+    pub resource: &'a str,
     pub owner: &'a AccountId,
     pub policy: Option<&'a str>,
     /// Condition keys of the event: `events:source`, `events:detail-type`.
@@ -142,13 +143,13 @@ pub fn check_reach(reach: &Reach<'_>) -> Result<()> {
     let request = Request {
         principal: reach.principal,
         action: reach.action,
-        resource: reach.bus_arn,
+        resource: reach.resource,
         resource_account: Some(reach.owner.as_str()),
         context: &context,
     };
     let policy = reach.policy.map(Policy::parse).transpose();
     let policy = policy.map_err(|error| Error::AccessDenied(format!("The policy cannot be read: {error}")))?;
-    let resource = policy.as_ref().map(|policy| Attached::new(reach.bus_arn, policy));
+    let resource = policy.as_ref().map(|policy| Attached::new(reach.resource, policy));
     let resource = resource.map_or(ResourcePolicy::None, ResourcePolicy::Policy);
     let verdict = Policies { resource, ..Policies::default() }.evaluate(&request);
     match verdict {
@@ -201,7 +202,7 @@ mod tests {
         check_reach(&Reach {
             principal: &principal,
             action: "events:PutEvents",
-            bus_arn: BUS,
+            resource: BUS,
             owner: &AccountId::default_account(),
             policy,
             conditions: &[("events:source", "my.app")],

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::index;
 use crate::model::names::{BusRef, DEFAULT_BUS, Place};
 use crate::model::{json, target};
-use crate::operations::{event_sources, rules, tags};
+use crate::operations::{event_sources, permissions, rules, tags};
 use crate::pages::{self, Asked};
 use crate::service::Events;
 use crate::store::{BUSES, Bus, RULE_COUNTS, RULES, STAMPS};
@@ -151,10 +151,14 @@ pub async fn describe(
     input: api::DescribeEventBusInput,
 ) -> Result<api::DescribeEventBusOutput> {
     let bus = BusRef::of(cx, input.name.as_deref())?;
-    if bus.is_default() {
+    if bus == BusRef::of(cx, None)? {
         keep_default(events, &bus.place, cx.now()).await?;
     }
-    let record = events.store.read(|snapshot| load(snapshot, &bus)).await?;
+    let read = events.store.read(|snapshot| {
+        permissions::check_reach(snapshot, cx, &bus, "events:DescribeEventBus", &[])?;
+        load(snapshot, &bus)
+    });
+    let record = read.await?;
     Ok(api::DescribeEventBusOutput {
         name: Some(bus.name.clone()),
         arn: Some(bus.arn().to_string()),

@@ -1,5 +1,6 @@
 //! PutPermission and RemovePermission: the policy of a bus; and who may reach for a bus of another account.
 
+use fractus_aws::Arn;
 use fractus_events_api as api;
 use fractus_host::Context;
 use fractus_store::Snapshot;
@@ -18,6 +19,22 @@ pub fn check_reach(
     action: &str,
     conditions: &[(&str, &str)],
 ) -> Result<()> {
+    check_reach_for(snapshot, cx, bus, &bus.arn(), action, conditions)
+}
+
+/// The same for a rule on the bus, which is under the bus's policy.
+pub fn check_rule(snapshot: &Snapshot<'_>, cx: &Context, bus: &BusRef, rule: &str, action: &str) -> Result<()> {
+    check_reach_for(snapshot, cx, bus, &bus.rule_arn(rule), action, &[])
+}
+
+fn check_reach_for(
+    snapshot: &Snapshot<'_>,
+    cx: &Context,
+    bus: &BusRef,
+    resource: &Arn,
+    action: &str,
+    conditions: &[(&str, &str)],
+) -> Result<()> {
     if bus.place.world.account == cx.world.account {
         return Ok(());
     }
@@ -25,7 +42,7 @@ pub fn check_reach(
     policy::check_reach(&Reach {
         principal: &policy::principal_of_caller(&cx.caller),
         action,
-        bus_arn: &bus.arn().to_string(),
+        resource: &resource.to_string(),
         owner: &bus.place.world.account,
         policy: record.policy.as_deref(),
         conditions,

@@ -122,7 +122,7 @@ pub async fn put(events: &Events, cx: &Context, input: api::PutRuleInput) -> Res
     let now = cx.now();
     let write = events.store.write(|tx| {
         buses::check_exists(tx, &bus)?;
-        permissions::check_reach(tx, cx, &bus, "events:PutRule", &[])?;
+        permissions::check_rule(tx, cx, &bus, &input.name, "events:PutRule")?;
         let known = tx.get(&RULES, &bus.place.scope, &(bus.name.as_str(), input.name.as_str()))?;
         let mut rule = match known {
             Some(known) => known,
@@ -158,7 +158,7 @@ pub async fn put(events: &Events, cx: &Context, input: api::PutRuleInput) -> Res
 pub async fn delete(events: &Events, cx: &Context, input: api::DeleteRuleInput) -> Result<api::DeleteRuleOutput> {
     let bus = BusRef::of(cx, input.event_bus_name.as_deref())?;
     let write = events.store.write(|tx| {
-        permissions::check_reach(tx, cx, &bus, "events:DeleteRule", &[])?;
+        permissions::check_rule(tx, cx, &bus, &input.name, "events:DeleteRule")?;
         let rule = match load(tx, &bus, &input.name) {
             Ok(rule) => rule,
             Err(Error::NotFound(_)) if bus.is_default() || buses::check_exists(tx, &bus).is_ok() => return Ok(()),
@@ -178,7 +178,7 @@ pub async fn delete(events: &Events, cx: &Context, input: api::DeleteRuleInput) 
 pub async fn describe(events: &Events, cx: &Context, input: api::DescribeRuleInput) -> Result<api::DescribeRuleOutput> {
     let bus = BusRef::of(cx, input.event_bus_name.as_deref())?;
     let read = events.store.read(|snapshot| {
-        permissions::check_reach(snapshot, cx, &bus, "events:DescribeRule", &[])?;
+        permissions::check_rule(snapshot, cx, &bus, &input.name, "events:DescribeRule")?;
         load(snapshot, &bus, &input.name)
     });
     let rule = read.await?;
@@ -199,7 +199,7 @@ pub async fn describe(events: &Events, cx: &Context, input: api::DescribeRuleInp
 async fn set_state(events: &Events, cx: &Context, bus: &BusRef, name: &str, state: &str, action: &str) -> Result<()> {
     let now = cx.now();
     let write = events.store.write(|tx| {
-        permissions::check_reach(tx, cx, bus, action, &[])?;
+        permissions::check_rule(tx, cx, bus, name, action)?;
         let mut rule = load(tx, bus, name)?;
         check_managed(&rule, None)?;
         if rule.is_enabled() == (state != "DISABLED") {

@@ -6,7 +6,7 @@ use fractus_store::Snapshot;
 
 use crate::error::{Error, Result};
 use crate::model::names::Tagged;
-use crate::operations::{buses, rules};
+use crate::operations::{buses, permissions, rules};
 use crate::service::Events;
 use crate::store::Tags;
 
@@ -40,17 +40,34 @@ fn missing(tagged: &Tagged, error: Error) -> Error {
     }
 }
 
-async fn change(events: &Events, tagged: &Tagged, change: impl Fn(&mut Tags) -> Result<()>) -> Result<()> {
-    let write = events.store.write(|tx| match tagged {
-        Tagged::Bus(bus) => {
-            let mut record = buses::load(tx, bus)?;
-            change(&mut record.tags)?;
-            buses::save(tx, bus, &record)
-        }
-        Tagged::Rule(bus, name) => {
-            let mut rule = rules::load(tx, bus, name).map_err(|error| missing(tagged, error))?;
-            change(&mut rule.tags)?;
-            rules::save(tx, bus, &rule)
+/// What lies in another account is its bus's to give.
+fn check(snapshot: &Snapshot<'_>, cx: &Context, tagged: &Tagged, action: &str) -> Result<()> {
+    match tagged {
+        Tagged::Bus(bus) => permissions::check_reach(snapshot, cx, bus, action, &[]),
+        Tagged::Rule(bus, name) => permissions::check_rule(snapshot, cx, bus, name, action),
+    }
+}
+
+async fn change(
+    events: &Events,
+    cx: &Context,
+    tagged: &Tagged,
+    action: &str,
+    change: impl Fn(&mut Tags) -> Result<()>,
+) -> Result<()> {
+    let write = events.store.write(|tx| {
+        check(tx, cx, tagged, action)?;
+        match tagged {
+            Tagged::Bus(bus) => {
+                let mut record = buses::load(tx, bus)?;
+                change(&mut record.tags)?;
+                buses::save(tx, bus, &record)
+            }
+            Tagged::Rule(bus, name) => {
+                let mut rule = rules::load(tx, bus, name).map_err(|error| missing(tagged, error))?;
+                change(&mut rule.tags)?;
+                rules::save(tx, bus, &rule)
+            }
         }
     });
     write.await
@@ -65,7 +82,7 @@ fn read(snapshot: &Snapshot<'_>, tagged: &Tagged) -> Result<Tags> {
 
 pub async fn tag(events: &Events, cx: &Context, input: api::TagResourceInput) -> Result<api::TagResourceOutput> {
     let tagged = Tagged::parse(cx, &input.resource_arn)?;
-    change(events, &tagged, |tags| add(tags, &input.tags)).await?;
+    change(events, cx, &tagged, "events:TagResource", |tags| add(tags, &input.tags)).await?;
     Ok(api::TagResourceOutput::default())
 }
 
@@ -75,7 +92,7 @@ pub async fn untag(events: &Events, cx: &Context, input: api::UntagResourceInput
         tags.retain(|key, _| !input.tag_keys.contains(key));
         Ok(())
     };
-    change(events, &tagged, remove).await?;
+    change(events, cx, &tagged, "events:UntagResource", remove).await?;
     Ok(api::UntagResourceOutput::default())
 }
 
@@ -85,7 +102,11 @@ pub async fn list(
     input: api::ListTagsForResourceInput,
 ) -> Result<api::ListTagsForResourceOutput> {
     let tagged = Tagged::parse(cx, &input.resource_arn)?;
-    let tags = events.store.read(|snapshot| read(snapshot, &tagged)).await?;
+    let found = events.store.read(|snapshot| {
+        check(snapshot, cx, &tagged, "events:ListTagsForResource")?;
+        read(snapshot, &tagged)
+    });
+    let tags = found.await?;
     let tags = tags.into_iter().map(|(key, value)| api::Tag { key, value }).collect();
     Ok(api::ListTagsForResourceOutput { tags: Some(tags) })
 }

@@ -32,7 +32,7 @@ pub async fn put(events: &Events, cx: &Context, input: api::PutTargetsInput) -> 
         stored.push(Target { id: given.id.clone(), arn: given.arn.clone(), json: json::of_shape(given)? });
     }
     let write = events.store.write(|tx| {
-        permissions::check_reach(tx, cx, &bus, "events:PutTargets", &[])?;
+        permissions::check_rule(tx, cx, &bus, &input.rule, "events:PutTargets")?;
         let mut rule = rules::load(tx, &bus, &input.rule)?;
         rules::check_managed(&rule, None)?;
         for given in &input.targets {
@@ -59,7 +59,7 @@ pub async fn put(events: &Events, cx: &Context, input: api::PutTargetsInput) -> 
 pub async fn remove(events: &Events, cx: &Context, input: api::RemoveTargetsInput) -> Result<api::RemoveTargetsOutput> {
     let bus = BusRef::of(cx, input.event_bus_name.as_deref())?;
     let write = events.store.write(|tx| {
-        permissions::check_reach(tx, cx, &bus, "events:RemoveTargets", &[])?;
+        permissions::check_rule(tx, cx, &bus, &input.rule, "events:RemoveTargets")?;
         let mut rule = rules::load(tx, &bus, &input.rule)?;
         rules::check_managed(&rule, input.force)?;
         let before = rule.targets.clone();
@@ -87,7 +87,7 @@ pub async fn list(
 ) -> Result<api::ListTargetsByRuleOutput> {
     let bus = BusRef::of(cx, input.event_bus_name.as_deref())?;
     let read = events.store.read(|snapshot| {
-        permissions::check_reach(snapshot, cx, &bus, "events:ListTargetsByRule", &[])?;
+        permissions::check_rule(snapshot, cx, &bus, &input.rule, "events:ListTargetsByRule")?;
         rules::load(snapshot, &bus, &input.rule)
     });
     let mut targets = read.await?.targets;

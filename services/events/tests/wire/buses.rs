@@ -195,3 +195,37 @@ async fn an_endpoint_leads_to_both_its_buses() {
     home.call(api::PutEvents, put()).await.unwrap();
     queue.messages(1).await;
 }
+
+#[tokio::test]
+async fn a_rule_on_another_account_s_bus_is_its_owner_s_to_allow() {
+    let stack = alone().await;
+    let (owner, guest) = (stack.client("events"), stack.client("events").as_account("111122223333"));
+    let bus = create_bus(&owner, "b").await;
+    let rule = || api::PutRuleInput {
+        name: "r".into(),
+        event_pattern: Some(r#"{"source":["a"]}"#.into()),
+        event_bus_name: Some(bus.clone()),
+        ..Default::default()
+    };
+    let describe = || api::DescribeEventBusInput { name: Some(bus.clone()) };
+    assert_eq!(guest.call(api::PutRule, rule()).await.unwrap_err().code, "AccessDeniedException");
+    assert_eq!(guest.call(api::DescribeEventBus, describe()).await.unwrap_err().code, "AccessDeniedException");
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Sid": "s", "Effect": "Allow", "Principal": {"AWS": "111122223333"},
+        "Action": ["events:PutRule", "events:DescribeEventBus"],
+        "Resource": [bus, "arn:aws:events:us-east-1:000000000000:rule/b/r"],
+    }]});
+    let allow = api::PutPermissionInput {
+        event_bus_name: Some("b".into()),
+        policy: Some(policy.to_string()),
+        ..Default::default()
+    };
+    owner.call(api::PutPermission, allow).await.unwrap();
+    guest.call(api::DescribeEventBus, describe()).await.unwrap();
+    guest.call(api::PutRule, rule()).await.unwrap();
+    let made = api::DescribeRuleInput { name: "r".into(), event_bus_name: Some("b".into()) };
+    let made = owner.call(api::DescribeRule, made).await.unwrap();
+    assert_eq!(made.created_by.as_deref(), Some("111122223333"));
+    let other = api::PutRuleInput { name: "other".into(), ..rule() };
+    assert_eq!(guest.call(api::PutRule, other).await.unwrap_err().code, "AccessDeniedException");
+}

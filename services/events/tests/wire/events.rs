@@ -157,11 +157,71 @@ async fn state_changes_are_events_of_the_default_bus() {
     };
     let bus = stack.host("sqs").bus().clone();
     let got = wait_for("the change arrives", async || {
-        // Told again until the subscription stands; each telling is an event.
-        bus.publish(&change, &Cause::default()).unwrap();
+        // Told again until the connection and the subscription stand; each telling is an event.
+        let _ = bus.publish(&change, &Cause::default());
         queue.receive().await.into_iter().next()
     });
     let body: serde_json::Value = serde_json::from_str(got.await.body.as_ref().unwrap()).unwrap();
     assert_eq!(body["detail"], json!({"state": "running"}));
     assert_eq!(body["resources"], json!(["arn:aws:ec2:us-east-1:000000000000:instance/i-1"]));
+}
+
+#[tokio::test]
+async fn recorded_calls_are_events_for_rules_that_want_them() {
+    use fractus_bus::contracts::{ApiCallRecorded, Cause};
+    let stack = stack().await;
+    let client = stack.client("events");
+    let queue = queue(&stack, "q").await;
+    put_rule(&client, None, "r", r#"{"detail-type":["AWS API Call via CloudTrail"]}"#).await;
+    put_targets(&client, None, "r", vec![target("q", &queue.arn)]).await;
+    let call = |operation: &str, read_only: bool| ApiCallRecorded {
+        request_id: "r".into(),
+        lane: fractus_aws::Lane::main(),
+        account: fractus_aws::AccountId::default_account(),
+        region: fractus_aws::Region::us_east_1(),
+        event_source: "sqs.amazonaws.com".into(),
+        operation: operation.into(),
+        principal: Some("arn:aws:iam::000000000000:root".into()),
+        access_key_id: None,
+        source_ip: None,
+        user_agent: None,
+        read_only,
+        status: 200,
+        error_code: None,
+        error_message: None,
+        duration_micros: 1,
+        fidelity: "real".into(),
+        request_parameters: json!({"queueName": "q"}),
+        response_elements: json!(null),
+        resources: Vec::new(),
+        time: stack.clock().now(),
+    };
+    let bus = stack.host("sqs").bus().clone();
+    let told = async |call: &ApiCallRecorded| {
+        let got = wait_for("the call arrives", async || {
+            let _ = bus.publish(call, &Cause::default());
+            queue.receive().await.into_iter().next()
+        });
+        serde_json::from_str::<serde_json::Value>(got.await.body.as_ref().unwrap()).unwrap()
+    };
+    let event = told(&call("CreateQueue", false)).await;
+    assert_eq!((&event["source"], &event["detail"]["eventName"]), (&json!("aws.sqs"), &json!("CreateQueue")));
+    assert_eq!(event["detail"]["requestParameters"], json!({"queueName": "q"}));
+    // A read goes before a write, and only the write is there: reads need a rule of another state.
+    bus.publish(&call("ListQueues", true), &Cause::default()).unwrap();
+    let next = told(&call("DeleteQueue", false)).await;
+    assert_ne!(next["detail"]["eventName"], json!("ListQueues"));
+    let state = api::PutRuleInput {
+        name: "r".into(),
+        event_pattern: Some(r#"{"detail":{"eventName":["ListQueues"]}}"#.into()),
+        state: Some(api::RuleState::EnabledWithAllCloudtrailManagementEvents),
+        ..Default::default()
+    };
+    client.call(api::PutRule, state).await.unwrap();
+    wait_for("reads arrive too", async || {
+        bus.publish(&call("ListQueues", true), &Cause::default()).unwrap();
+        let bodies = queue.receive().await.into_iter().filter_map(|message| message.body);
+        bodies.into_iter().find(|body| body.contains("ListQueues"))
+    })
+    .await;
 }
