@@ -172,7 +172,10 @@ fn replay_in(sns: &Sns, tx: &mut Transaction<'_>, replay: &Replay, put: &mut Put
     let messages: Vec<((u64, Timestamp, u64), Message)> = entries.collect::<Result<_, _>>()?;
     let pattern = filter(&to.attributes).map_err(Error::Internal)?;
     let now = tx.now(&scope);
-    for (_, message) in &messages {
+    for ((_, _, number), message) in &messages {
+        if *number > replay.last {
+            return Ok(None);
+        }
         if pattern.as_ref().is_none_or(|pattern| passes(pattern, dialect(&to.attributes), message)) {
             replay_one(sns, tx, replay, &known, &to, message, now, put)?;
         }

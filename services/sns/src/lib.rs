@@ -1,7 +1,7 @@
 //! SNS: topics, their subscriptions, and messages on their way to them.
 //!
 //! In reading order: [`store`] says what is kept, [`model`] holds the rules as plain functions, [`routes`] finds a message's
-//! subscriptions, [`sending`] makes what each of them gets, [`publishing`] is the path of a message, [`operations`] are the
+//! subscriptions, [`signer`] keeps the key that it is signed with, [`sending`] makes what each of them gets, [`publishing`] is the path of a message, [`operations`] are the
 //! API's handlers, [`events`] what other services deliver and [`access`] whether they may, [`jobs`] the requests and mails
 //! that are sent from here, [`background`] what nobody waits for, [`links`] the pages behind the links in messages,
 //! [`service`] the operation table.
@@ -22,6 +22,7 @@ pub mod publishing;
 pub mod routes;
 pub mod sending;
 pub mod service;
+pub mod signer;
 pub mod store;
 
 use std::sync::Arc;

@@ -11,7 +11,6 @@ use fractus_wire::{ByteStream, Failure, validation};
 use futures::future::BoxFuture;
 use http::request::Parts;
 use http::{Request, Response};
-use tokio::sync::OnceCell;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -19,13 +18,14 @@ use crate::http_client::HttpClient;
 use crate::links;
 use crate::mail::Relay;
 use crate::model::names;
-use crate::model::signing::{self, Signer};
+use crate::model::signing::Signer;
 use crate::operations::{
     batch, data_protection, endpoints, permissions, platform_applications, publish, sandbox, sms, subscriptions, tags,
     topics,
 };
 use crate::routes::RouteCache;
-use crate::store::{ONLY, Place, SIGNING_KEY, SUBSCRIPTIONS, Subscription, TOPICS, Topic, lane_scope};
+use crate::signer::SignerSource;
+use crate::store::{Place, SUBSCRIPTIONS, Subscription, TOPICS, Topic};
 
 /// What every handler works on.
 pub struct Sns {
@@ -38,7 +38,7 @@ pub struct Sns {
     pub relay: Option<Relay>,
     /// Wakes the sender of requests and mails, the fan-out and the replays.
     pub wakers: OnceLock<Wakers>,
-    signer: OnceCell<Arc<Signer>>,
+    pub signers: SignerSource,
 }
 
 /// What background work is woken by.
@@ -57,63 +57,21 @@ impl Sns {
             relay: config.smtp_relay.as_deref().map(|url| Relay::new(url, &config.email_from)).transpose()?,
             routes: RouteCache::default(),
             wakers: OnceLock::new(),
-            signer: OnceCell::new(),
+            signers: SignerSource::new(host, config.signing_cert_url.clone()),
             host: host.clone(),
             config,
         })
     }
 
-    /// The key that messages are signed with; the first one who asks has it read, or made.
+    /// The key that messages are signed with.
     pub async fn signer(&self) -> Result<Arc<Signer>> {
-        self.signer.get_or_try_init(|| self.load_signer()).await.cloned()
-    }
-
-    async fn load_signer(&self) -> Result<Arc<Signer>> {
-        let scope = lane_scope(&fractus_aws::Lane::main());
-        let known = self.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&SIGNING_KEY, &scope, &(ONLY,))?)).await?;
-        let record = match known {
-            Some(record) => record,
-            None => {
-                let random = self.host.random().clone();
-                // Requests go on meanwhile.
-                let made = tokio::task::spawn_blocking(move || signing::make(&random)).await;
-                let made = made.map_err(|error| Error::Internal(error.to_string()))??;
-                self.store
-                    .write(|tx| match tx.get(&SIGNING_KEY, &scope, &(ONLY,))? {
-                        Some(first) => Ok::<_, Error>(first),
-                        None => {
-                            tx.put(&SIGNING_KEY, &scope, &(ONLY,), &made)?;
-                            Ok(made.clone())
-                        }
-                    })
-                    .await?
-            }
-        };
-        Ok(Arc::new(Signer::new(record, self.config.signing_cert_url.clone())?))
+        self.signers.get().await
     }
 
     /// The certificate of this id, where there is one.
     pub async fn certificate(&self, id: &str) -> Result<Option<String>> {
         let signer = self.signer().await?;
         Ok((signer.record.id == id).then(|| signer.record.certificate_pem.clone()))
-    }
-
-    /// After a reset: the key is the store's, and messages signed with it are about.
-    async fn keep_signer(&self) {
-        let Some(signer) = self.signer.get() else { return };
-        let scope = lane_scope(&fractus_aws::Lane::main());
-        let kept = self
-            .store
-            .write(|tx| {
-                if !tx.contains(&SIGNING_KEY, &scope, &(ONLY,))? {
-                    tx.put(&SIGNING_KEY, &scope, &(ONLY,), &signer.record)?;
-                }
-                Ok::<_, Error>(())
-            })
-            .await;
-        if let Err(error) = kept {
-            tracing::warn!(%error, "the signing key is not kept");
-        }
     }
 }
 
@@ -273,6 +231,6 @@ impl Service for Sns {
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
         self.routes.forget();
-        Box::pin(self.keep_signer())
+        Box::pin(self.signers.keep())
     }
 }

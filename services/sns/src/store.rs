@@ -238,6 +238,8 @@ pub struct Replay {
     pub after: (Timestamp, u64),
     /// Where it ends, not included.
     pub end: Timestamp,
+    /// The number of the last message that it is about.
+    pub last: u64,
     /// Of the policy that asked for it.
     pub policy: String,
 }

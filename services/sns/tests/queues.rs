@@ -144,6 +144,32 @@ async fn what_cannot_be_delivered_goes_to_the_dead_letter_queue() {
 }
 
 #[tokio::test]
+async fn what_an_http_endpoint_refuses_goes_to_the_dead_letter_queue() {
+    let stack = with_queues().await;
+    let client = client(&stack);
+    let topic = topic(&client, "t", &[]).await;
+    let (url, dead) = queue(&stack, "dead").await;
+    let endpoint = Endpoint::start().await;
+    let policy = format!(r#"{{"deadLetterTargetArn": "{dead}"}}"#);
+    let attributes = [("RedrivePolicy", policy.as_str()), ("RawMessageDelivery", "true")];
+    subscribe(&client, &topic, "http", &endpoint.url, &attributes).await;
+    let token = endpoint.wait(1).await[0].json()["Token"].as_str().unwrap().to_owned();
+    let confirm = api::ConfirmSubscriptionInput { topic_arn: topic.clone(), token, ..Default::default() };
+    client.call(api::ConfirmSubscription, confirm).await.unwrap();
+    endpoint.will_answer(&[404]);
+    let input = api::PublishInput {
+        message_attributes: Some([text_attribute("colour", "red")].into_iter().collect()),
+        ..message(&topic, "unwanted")
+    };
+    publish(&client, input).await;
+    let letter = &receive(&stack, &url, 1).await[0];
+    assert_eq!(letter.body.as_deref(), Some("unwanted"));
+    assert_eq!(letter.message_attributes.as_ref().unwrap()["colour"].string_value.as_deref(), Some("red"));
+    // A refusal is not tried again.
+    assert_eq!(endpoint.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_batch_tells_of_each_entry() {
     let stack = with_queues().await;
     let client = client(&stack);

@@ -210,9 +210,10 @@ pub fn shown(
     for (name, value) in subscription.attributes.iter().filter(|(name, _)| *name != "RawMessageDelivery") {
         shown.insert(name.clone(), value.clone());
     }
-    shown.shift_remove("FilterPolicyScope").map(|scope| {
-        subscription.attribute("FilterPolicy").map(|_| shown.insert("FilterPolicyScope".to_owned(), scope))
-    });
+    // A scope without a policy means nothing.
+    if subscription.attribute("FilterPolicy").is_none() {
+        shown.shift_remove("FilterPolicyScope");
+    }
     shown
 }
 

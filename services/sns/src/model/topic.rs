@@ -246,8 +246,8 @@ pub fn add_permission(
     accounts: &[String],
     actions: &[String],
 ) -> Result<String> {
-    if let Some(action) = actions.iter().find(|action| !ACTIONS[..9].contains(&action.as_str()) && *action != "*") {
-        let _ = action;
+    let can_be_given = |action: &String| ACTIONS[..9].contains(&action.as_str()) || action == "*";
+    if !actions.iter().all(can_be_given) {
         return Err(Error::invalid("Policy statement action out of service scope!"));
     }
     if accounts.iter().any(|account| fractus_aws::AccountId::new(account).is_err()) {

@@ -39,9 +39,6 @@ pub async fn create(
     input: api::CreateSMSSandboxPhoneNumberInput,
 ) -> Result<api::CreateSMSSandboxPhoneNumberOutput> {
     let number = input.phone_number;
-    if !number.starts_with('+') {
-        return Err(Error::invalid_because("PhoneNumber", "input incorrectly formatted"));
-    }
     let (scope, now) = (scope(cx), cx.now());
     let code = cx.random().text(CODE_DIGITS, "0123456789");
     let sent = Sent {

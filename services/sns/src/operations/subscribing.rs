@@ -22,7 +22,7 @@ use crate::sending::{self, confirmation_delivery, put_job, request_headers};
 use crate::service::{Sns, put_topic, subscription, topic, topic_to_change};
 use crate::store::{
     Attributes, BY_ENDPOINT, CHANGES, ENDED, HttpRequest, Mail, OWNED, Outgoing, PENDING, Place, REPLAYS, Replay,
-    SUBSCRIPTIONS, Subscription, TOKENS, Topic, lane_scope,
+    SEQUENCES, SUBSCRIPTIONS, Subscription, TOKENS, Topic, lane_scope,
 };
 
 /// A token confirms for so long; then the subscription that waits is gone.
@@ -61,6 +61,9 @@ pub async fn subscribe(sns: &Sns, cx: &Context, input: api::SubscribeInput) -> R
         endpoints::check_exists(sns, cx, &made.endpoint).await?;
     }
     let made = normal(made, cx);
+    if !known.fifo && !made.is_raw() && !matches!(made.protocol.as_str(), "sms" | "application") {
+        sns.signers.prepare();
+    }
     let confirmation = sns.confirmation(&known, &place, &made, Confirmation::Subscribe, cx.now()).await?;
     let (pending, id, handoff) =
         sns.store.write(|tx| begin(sns, tx, &place, &made, &attributes, &confirmation, cx.now())).await?;
@@ -323,13 +326,17 @@ pub fn start_replay(
     let policy = one.attribute("ReplayPolicy").unwrap_or("{}");
     match rules::replay_window(policy).map_err(Error::invalid)? {
         Some(window) if !one.pending => {
+            // What was archived before the archive was last begun is out of reach.
+            let start = topic.archived_since.map_or(window.start, |since| window.start.max(since));
             let replay = Replay {
                 place: place.clone(),
                 topic_id: topic.id,
                 subscription: one.id.clone(),
                 // Before every message of that moment.
-                after: (window.start, 0),
-                end: window.end.unwrap_or(now),
+                after: (start, 0),
+                end: window.end.unwrap_or(Timestamp::MAX),
+                // What comes from now on is sent as it comes.
+                last: tx.get(&SEQUENCES, &place.scope(), &(topic.id,))?.unwrap_or(0),
                 policy: format!("{:x}", now.micros()),
             };
             Ok(tx.put(&REPLAYS, &scope, &(one.id.as_str(),), &replay)?)
