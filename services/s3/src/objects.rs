@@ -1,6 +1,8 @@
 //! What all operations on objects share: finding buckets, reading contents, putting and removing objects together with
 //! their bytes and the events that tell of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fractus_bus::outbox::Handoff;
 use fractus_clock::Timestamp;
@@ -29,6 +31,21 @@ pub fn scope(cx: &Context) -> Scope {
 /// The bucket of this name, checked against the owner that the caller expects.
 pub fn bucket(snapshot: &Snapshot<'_>, scope: &Scope, name: &str, expected_owner: Option<&str>) -> Result<Bucket> {
     let found = snapshot.get(&BUCKETS, scope, &(name,))?;
+    let bucket = found.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })?;
+    match expected_owner {
+        Some(owner) if owner != bucket.account => Err(Error::AccessDenied),
+        _ => Ok(bucket),
+    }
+}
+
+/// The same, shared: for reads and writes of objects, which change nothing of their bucket.
+pub fn shared_bucket(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    name: &str,
+    expected_owner: Option<&str>,
+) -> Result<Arc<Bucket>> {
+    let found = snapshot.get_shared(&BUCKETS, scope, &(name,))?;
     let bucket = found.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })?;
     match expected_owner {
         Some(owner) if owner != bucket.account => Err(Error::AccessDenied),

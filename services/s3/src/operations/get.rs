@@ -215,7 +215,7 @@ async fn look<T: Send>(
     let found = s3
         .store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, target.bucket, target.owner)?;
+            let bucket = objects::shared_bucket(snapshot, &scope, target.bucket, target.owner)?;
             let object = versions::object(snapshot, &scope, &bucket, target.key, target.version_id)?;
             let more = more(snapshot, &bucket, &object)?;
             Ok::<_, Error>((object, more))

@@ -134,7 +134,7 @@ pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: ByteStr
     let owner = request.owner.as_deref();
     let small_bytes = s3.config.small_object_bytes;
     let is_small = body.length_bytes().is_some_and(|length| length <= small_bytes as u64);
-    let look = || s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &request.bucket, owner));
+    let look = || s3.store.read(|snapshot| objects::shared_bucket(snapshot, &scope, &request.bucket, owner));
     if !is_small {
         look().await?;
     }
@@ -168,7 +168,7 @@ pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: ByteStr
     let put = s3
         .store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &request.bucket, owner)?;
+            let bucket = objects::shared_bucket(tx, &scope, &request.bucket, owner)?;
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &request.conditions, &happening)?;
             Ok((put, Stored::of(tx, &scope, &bucket, &new.key, &new.object)?))
         })
