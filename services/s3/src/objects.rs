@@ -1,6 +1,8 @@
 //! What all operations on objects share: finding buckets, reading contents, putting and removing objects together with
 //! their bytes and the events that tell of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fractus_bus::outbox::Handoff;
 use fractus_clock::Timestamp;
@@ -36,15 +38,20 @@ pub fn bucket(snapshot: &Snapshot<'_>, scope: &Scope, name: &str, expected_owner
     }
 }
 
-/// The bucket of this name for a request that reaches for what is in it, and meets its terms.
+/// The bucket of this name for a request that reaches for what is in it, and meets its terms; shared, since such a request
+/// changes nothing of its bucket.
 pub fn open(
     cx: &Context,
     snapshot: &Snapshot<'_>,
     scope: &Scope,
     name: &str,
     expected_owner: Option<&str>,
-) -> Result<Bucket> {
-    let bucket = bucket(snapshot, scope, name, expected_owner)?;
+) -> Result<Arc<Bucket>> {
+    let found = snapshot.get_shared(&BUCKETS, scope, &(name,))?;
+    let bucket = found.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })?;
+    if expected_owner.is_some_and(|owner| owner != bucket.account) {
+        return Err(Error::AccessDenied);
+    }
     terms::check(cx, snapshot, scope, &bucket)?;
     Ok(bucket)
 }

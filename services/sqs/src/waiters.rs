@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fractus_store::Scope;
 use parking_lot::Mutex;
@@ -15,6 +16,9 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub struct Waiters {
     queues: Mutex<HashMap<(Scope, String), Arc<Notify>>>,
+    /// How many there are: most sends wake nobody, and find that out without the lock. Whoever joins is counted before it
+    /// looks at the queue, and both go through the store, so a look that missed a message is seen by its sender.
+    count: AtomicUsize,
 }
 
 /// A place in a queue's line; leaves it when dropped.
@@ -28,19 +32,19 @@ impl Waiters {
     /// Takes a place in the line of a queue.
     pub fn join(&self, scope: &Scope, queue_name: &str) -> Waiting<'_> {
         let key = (scope.clone(), queue_name.to_owned());
-        let notify = self.queues.lock().entry(key.clone()).or_default().clone();
+        let mut queues = self.queues.lock();
+        let notify = queues.entry(key.clone()).or_default().clone();
+        self.count.store(queues.len(), Ordering::SeqCst);
+        drop(queues);
         Waiting { waiters: self, key: Some(key), notify }
     }
 
     /// Wakes up to `count` receivers of a queue, because that many messages have come.
     pub fn wake(&self, scope: &Scope, queue_name: &str, count: usize) {
-        if count == 0 {
+        if count == 0 || self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
         let queues = self.queues.lock();
-        if queues.is_empty() {
-            return;
-        }
         let Some(notify) = queues.get(&(scope.clone(), queue_name.to_owned())).cloned() else { return };
         drop(queues);
         for _ in 0..count {
@@ -86,6 +90,7 @@ impl Drop for Waiting<'_> {
         // Two handles are left when this is the last waiter: the map's and this one's.
         if queues.get(&key).is_some_and(|notify| Arc::strong_count(notify) <= 2) {
             queues.remove(&key);
+            self.waiters.count.store(queues.len(), Ordering::SeqCst);
         }
     }
 }

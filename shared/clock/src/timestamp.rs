@@ -109,8 +109,33 @@ impl Timestamp {
     }
 
     /// `Mon, 02 Jan 2006 15:04:05 GMT`: Smithy's `http-date` (RFC 9110 IMF-fixdate).
+    ///
+    /// Every answer of some services carries one, so the calendar's common years are written without the way over a format.
     pub fn http_date(self) -> String {
-        self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+        const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (days, second) = (self.secs().div_euclid(86_400), self.secs().rem_euclid(86_400));
+        let (year, month, day) = date_of(days);
+        if !(1..=9_999).contains(&year) {
+            return self.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        }
+        let mut text = String::with_capacity(29);
+        let two = |text: &mut String, number: i64, after: &str| {
+            text.push(char::from(b'0' + (number / 10 % 10) as u8));
+            text.push(char::from(b'0' + (number % 10) as u8));
+            text.push_str(after);
+        };
+        text.push_str(WEEKDAYS[days.rem_euclid(7) as usize]);
+        text.push_str(", ");
+        two(&mut text, day, " ");
+        text.push_str(MONTHS[(month - 1) as usize]);
+        text.push(' ');
+        two(&mut text, year / 100, "");
+        two(&mut text, year % 100, " ");
+        two(&mut text, second / 3_600, ":");
+        two(&mut text, second / 60 % 60, ":");
+        two(&mut text, second % 60, " GMT");
+        text
     }
 
     /// `20060102T150405Z`, the form SigV4 uses.
@@ -145,6 +170,19 @@ impl Timestamp {
     }
 }
 
+/// Year, month and day of a day since 1970-01-01. Years are counted from March on, in eras of 400, so that a leap day is the
+/// last of its year: Howard Hinnant's `civil_from_days`, <https://howardhinnant.github.io/date_algorithms.html>.
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let months_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * months_from_march + 2) / 5 + 1;
+    let month = if months_from_march < 10 { months_from_march + 3 } else { months_from_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.date_time())
@@ -154,6 +192,17 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn http_dates_are_those_of_the_calendar() {
+        let by_format = |point: Timestamp| point.civil().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        // Every 20 days and some hours from the year -50 to 2700, and the ends.
+        let points = (-63_000_000_000..23_000_000_000_i64).step_by(1_731_601).map(Timestamp::from_secs);
+        for point in points.chain([Timestamp::EPOCH, Timestamp::MAX, Timestamp::from_micros(i64::MIN)]) {
+            assert_eq!(point.http_date(), by_format(point));
+        }
+        assert_eq!(Timestamp::from_secs(951_782_400).http_date(), "Tue, 29 Feb 2000 00:00:00 GMT");
+    }
 
     #[test]
     fn forms_and_parses_each_written_form() {

@@ -69,6 +69,8 @@ pub struct CalledOperation {
     pub schema: &'static OperationSchema,
     pub protocol: Protocol,
     pub fidelity: Fidelity,
+    /// Where it stands in the table.
+    pub(crate) place: usize,
 }
 
 impl Context {

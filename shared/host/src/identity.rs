@@ -40,6 +40,20 @@ impl Identity {
         let clock = host.clocks().lane(world.lane.as_str());
         Identity { world: world.clone(), region: region.clone(), caller, clock, host: "localhost".into() }
     }
+
+    /// Of a request that does not say who or where it is.
+    pub fn unknown(clock: Clock) -> Self {
+        let world = World::default_world();
+        let caller = Arc::new(Caller {
+            arn: String::new(),
+            principal_id: String::new(),
+            account: world.account.clone(),
+            kind: CallerKind::Anonymous,
+            access_key_id: String::new(),
+            credential: None,
+        });
+        Identity { world, region: Region::us_east_1(), caller, clock, host: "localhost".into() }
+    }
 }
 
 /// The latest identity seen on a connection.

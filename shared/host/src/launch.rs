@@ -54,12 +54,11 @@ pub async fn launch(host: &Host, app: App) -> Result<Running, LaunchError> {
     let config = host.config();
     let sockets = Sockets::bind(config).await?;
     let address = sockets.tcp.local_addr().map_err(|source| ListenError { address: config.listen.clone(), source })?;
-    let requests = Requests::new(config.remembered_requests);
+    let requests = Requests::new(config.remembered_requests, table.entries.len());
     let log = host.inner.logs_requests().then(|| requests.log(host.name(), config.log_format));
     let server = Arc::new(Server {
         host: host.clone(),
         service: app.service,
-        metrics: (0..=table.entries.len()).map(|_| Default::default()).collect(),
         table,
         requests,
         started: Stopwatch::start(),

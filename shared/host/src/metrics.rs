@@ -1,7 +1,6 @@
 //! Counts of requests by operation and status, and how long they took; as Prometheus reads them.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds in microseconds; the last bucket has none.
@@ -11,43 +10,52 @@ const BUCKETS_MICROS: [u64; 12] =
 const STATUSES: [u16; 16] = [200, 201, 204, 206, 299, 304, 399, 400, 403, 404, 409, 412, 499, 500, 503, 599];
 
 /// The counts of one operation.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct OperationMetrics {
-    by_status: [AtomicU64; STATUSES.len()],
-    buckets: [AtomicU64; BUCKETS_MICROS.len() + 1],
-    total_micros: AtomicU64,
+    by_status: [u64; STATUSES.len()],
+    buckets: [u64; BUCKETS_MICROS.len() + 1],
+    total_micros: u64,
 }
 
 impl OperationMetrics {
-    pub fn record(&self, status: u16, took: Duration) {
+    pub fn record(&mut self, status: u16, micros: u64) {
         let slot = STATUSES.iter().position(|known| status <= *known && *known / 100 == status / 100);
-        self.by_status[slot.unwrap_or(STATUSES.len() - 1)].fetch_add(1, Ordering::Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.by_status[slot.unwrap_or(STATUSES.len() - 1)] += 1;
         let bucket = BUCKETS_MICROS.iter().position(|bound| micros <= *bound).unwrap_or(BUCKETS_MICROS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.total_micros.fetch_add(micros, Ordering::Relaxed);
+        self.buckets[bucket] += 1;
+        self.total_micros = self.total_micros.saturating_add(micros);
+    }
+
+    pub fn add(&mut self, other: &OperationMetrics) {
+        self.by_status.iter_mut().zip(other.by_status).for_each(|(sum, part)| *sum += part);
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(sum, part)| *sum += part);
+        self.total_micros = self.total_micros.saturating_add(other.total_micros);
+    }
+
+    /// How many requests there were.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
     }
 
     fn is_used(&self) -> bool {
-        self.by_status.iter().any(|count| count.load(Ordering::Relaxed) > 0)
+        self.count() > 0
     }
 
     fn write(&self, service: &str, operation: &str, requests: &mut String, times: &mut String) {
         let labels = format!("service=\"{service}\",operation=\"{operation}\"");
         for (status, count) in STATUSES.iter().zip(&self.by_status) {
-            let count = count.load(Ordering::Relaxed);
-            if count > 0 {
+            if *count > 0 {
                 let status = if status % 100 == 99 { format!("{}xx", status / 100) } else { status.to_string() };
                 let _ = writeln!(requests, "fractus_requests_total{{{labels},status=\"{status}\"}} {count}");
             }
         }
         let mut sum = 0;
         for (index, count) in self.buckets.iter().enumerate() {
-            sum += count.load(Ordering::Relaxed);
+            sum += count;
             let bound = BUCKETS_MICROS.get(index).map_or("+Inf".to_owned(), |bound| format!("{}", *bound as f64 / 1e6));
             let _ = writeln!(times, "fractus_request_seconds_bucket{{{labels},le=\"{bound}\"}} {sum}");
         }
-        let total = self.total_micros.load(Ordering::Relaxed) as f64 / 1e6;
+        let total = self.total_micros as f64 / 1e6;
         let _ = writeln!(times, "fractus_request_seconds_sum{{{labels}}} {total}");
         let _ = writeln!(times, "fractus_request_seconds_count{{{labels}}} {sum}");
     }
@@ -103,10 +111,10 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_status_and_time() {
-        let metrics = OperationMetrics::default();
-        metrics.record(200, Duration::from_micros(90));
-        metrics.record(200, Duration::from_micros(260));
-        metrics.record(418, Duration::from_secs(60));
+        let mut metrics = OperationMetrics::default();
+        metrics.record(200, 90);
+        metrics.record(200, 260);
+        metrics.record(418, 60_000_000);
         let unused = OperationMetrics::default();
         let operations = [("Send", &metrics), ("Other", &unused)];
         let page = page("toy", operations.into_iter(), ProcessNumbers::default());

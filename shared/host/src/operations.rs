@@ -11,7 +11,6 @@
 //! operation, and stays on the list that the tree's tests let only shrink.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -76,10 +75,19 @@ type AccessRule<I> = Box<dyn Fn(&Context, &I) -> Result<Vec<Access>, Failure> + 
 /// Fills an input shape from the request; given by the host to the table's erased handlers.
 pub(crate) type ReadInput<'r> = dyn FnMut(&mut dyn Shape) -> Result<(), Failure> + Send + 'r;
 
-/// An operation bound to its service, its types forgotten.
+/// A call whose input is read.
+pub(crate) struct Call<'a> {
+    /// What the operation's own rule says that it reaches for; empty where policies are not evaluated.
+    pub wanted: Vec<Access>,
+    /// Nothing has happened before it is awaited.
+    pub answering: BoxFuture<'a, Result<Box<dyn Shape>, Failure>>,
+}
+
+/// An operation bound to its service, its types forgotten. What stands here is compiled once for every operation, so it is no
+/// more than what needs the types.
 pub(crate) trait BoundOperation: Send + Sync {
-    /// Reads the input at once, then answers.
-    fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> BoxFuture<'a, Result<Box<dyn Shape>, Failure>>;
+    /// Reads the input at once.
+    fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> Result<Call<'a>, Failure>;
 }
 
 /// Remembers types without holding values of them.
@@ -128,25 +136,21 @@ where
     E: Into<Failure> + Send + 'static,
     F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
 {
-    fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> BoxFuture<'a, Result<Box<dyn Shape>, Failure>> {
+    fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> Result<Call<'a>, Failure> {
         // In a box: inputs are large, and go from hand to hand on their way into the handler.
         let mut input = Box::new(Op::Input::default());
-        if let Err(failure) = read(&mut *input) {
-            return Box::pin(std::future::ready(Err(failure)));
-        }
+        read(&mut *input)?;
         let wanted = match &self.access {
-            Some(rule) if cx.evaluates_policies() => rule(cx, &input),
-            _ => Ok(Vec::new()),
+            Some(rule) if cx.evaluates_policies() => rule(cx, &input)?,
+            _ => Vec::new(),
         };
-        Box::pin(async move {
-            if cx.evaluates_policies() {
-                cx.authorize(&wanted?).await?;
-            }
+        let answering = Box::pin(async move {
             match self.handler.handle(&self.service, cx, *input).await {
                 Ok(output) => Ok(Box::new(output) as Box<dyn Shape>),
                 Err(error) => Err(error.into()),
             }
-        })
+        });
+        Ok(Call { wanted, answering })
     }
 }
 
@@ -299,8 +303,9 @@ impl<S: Send + Sync + 'static> Operations<S> {
                 bound: row.operation.map(|operation| operation.bind(service.clone())),
             })
             .collect();
-        let by_schema =
-            entries.iter().enumerate().map(|(index, entry)| (std::ptr::from_ref(entry.schema).addr(), index)).collect();
+        let mut by_schema: Vec<_> =
+            entries.iter().enumerate().map(|(place, entry)| (std::ptr::from_ref(entry.schema).addr(), place)).collect();
+        by_schema.sort_unstable();
         Ok(Table { apis: self.apis, entries, by_schema })
     }
 }
@@ -341,12 +346,15 @@ pub(crate) struct Entry {
 pub(crate) struct Table {
     pub apis: Vec<&'static ServiceSchema>,
     pub entries: Vec<Entry>,
-    by_schema: HashMap<usize, usize>,
+    /// The address of an operation's schema and its place among the entries; sorted.
+    by_schema: Vec<(usize, usize)>,
 }
 
 impl Table {
     pub fn index_of(&self, schema: &'static OperationSchema) -> Option<usize> {
-        self.by_schema.get(&std::ptr::from_ref(schema).addr()).copied()
+        let address = std::ptr::from_ref(schema).addr();
+        let at = self.by_schema.binary_search_by_key(&address, |(address, _)| *address).ok()?;
+        Some(self.by_schema[at].1)
     }
 
     pub fn list(&self) -> Vec<OperationRow> {

@@ -1,6 +1,7 @@
-//! The latest requests: remembered for `/_fractus/requests`, and written to the log by a thread of its own.
+//! The latest requests: counted, remembered for `/_fractus/requests`, and written to the log by a thread of its own.
 //!
-//! A request leaves a small record in one of a few rings, chosen by its thread, and goes on. Formatting and writing
+//! A request leaves a small record in one of a few rings, chosen by its thread, and goes on. It is counted there too, so that
+//! threads share no line of memory for it. Formatting and writing
 //! happen elsewhere, so a slow terminal or disk never holds up an answer; when the writer falls behind, lines are
 //! dropped and counted.
 
@@ -11,11 +12,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use serde::Serialize;
 
 use fractus_clock::Timestamp;
 
 use crate::config::LogFormat;
+use crate::identity::Identity;
+use crate::metrics::OperationMetrics;
 use crate::service::RequestUuid;
 
 const SHARDS: usize = 8;
@@ -25,7 +27,7 @@ const WAITING_LINES: usize = 4_096;
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
 
 /// What is kept of a request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone)]
 pub(crate) struct RequestRecord {
     /// Real time, for people and logs.
     pub at: Timestamp,
@@ -33,12 +35,9 @@ pub(crate) struct RequestRecord {
     pub status: u16,
     pub micros: u64,
     pub fidelity: &'static str,
-    #[serde(skip)]
     pub id: RequestUuid,
-    pub lane: fractus_aws::Lane,
-    pub account: fractus_aws::AccountId,
-    pub region: fractus_aws::Region,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Lane, account and region; the requests of a connection mostly share it.
+    pub identity: Arc<Identity>,
     pub error: Option<Box<str>>,
 }
 
@@ -46,12 +45,15 @@ pub(crate) struct RequestRecord {
 struct Shard {
     waiting: Vec<RequestRecord>,
     remembered: VecDeque<RequestRecord>,
+    /// By the operation's place in the table; one more for what is no operation. Empty until the ring is first used.
+    metrics: Vec<OperationMetrics>,
 }
 
 /// The rings.
 pub(crate) struct Requests {
     shards: [Mutex<Shard>; SHARDS],
     remember_per_shard: usize,
+    operations: usize,
     is_logged: AtomicBool,
     dropped: AtomicU64,
     wake: (Mutex<bool>, Condvar),
@@ -64,18 +66,25 @@ thread_local! {
 }
 
 impl Requests {
-    pub fn new(remember: usize) -> Arc<Self> {
+    pub fn new(remember: usize, operations: usize) -> Arc<Self> {
         Arc::new(Requests {
             shards: std::array::from_fn(|_| Mutex::default()),
             remember_per_shard: remember.div_ceil(SHARDS),
+            operations,
             is_logged: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             wake: (Mutex::new(false), Condvar::new()),
         })
     }
 
-    pub fn record(&self, record: RequestRecord) {
+    /// `operation` is the place in the table; none for what is no operation.
+    pub fn record(&self, operation: Option<usize>, record: RequestRecord) {
         let mut shard = self.shards[THREAD.with(|thread| *thread) % SHARDS].lock();
+        if shard.metrics.is_empty() {
+            shard.metrics.resize_with(self.operations + 1, OperationMetrics::default);
+        }
+        let place = operation.unwrap_or(self.operations).min(self.operations);
+        shard.metrics[place].record(record.status, record.micros);
         if self.is_logged.load(Ordering::Relaxed) {
             if shard.waiting.len() < WAITING_LINES {
                 shard.waiting.push(record.clone());
@@ -89,6 +98,17 @@ impl Requests {
             }
             shard.remembered.push_back(record);
         }
+    }
+
+    /// The counts of every operation in the table's order, and of what is none.
+    pub fn metrics(&self) -> Vec<OperationMetrics> {
+        let mut sums = vec![OperationMetrics::default(); self.operations + 1];
+        for shard in &self.shards {
+            for (sum, part) in sums.iter_mut().zip(&shard.lock().metrics) {
+                sum.add(part);
+            }
+        }
+        sums
     }
 
     pub fn dropped(&self) -> u64 {
@@ -181,9 +201,9 @@ impl RequestRecord {
             self.micros as f64 / 1_000.0,
             self.fidelity,
             self.id.hyphenated(),
-            self.lane,
-            self.account,
-            self.region,
+            self.identity.world.lane,
+            self.identity.world.account,
+            self.identity.region,
             error.unwrap_or_default(),
         );
     }
@@ -206,7 +226,7 @@ impl RequestRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fractus_aws::{AccountId, Lane, Region};
+    use crate::identity::Identity;
 
     fn record(at: i64) -> RequestRecord {
         RequestRecord {
@@ -216,24 +236,24 @@ mod tests {
             micros: 1_234,
             fidelity: "real",
             id: RequestUuid(7),
-            lane: Lane::main(),
-            account: AccountId::default_account(),
-            region: Region::us_east_1(),
+            identity: Arc::new(Identity::unknown(fractus_clock::Clock::real())),
             error: Some("Bad\"Thing".into()),
         }
     }
 
     #[test]
     fn the_latest_are_remembered_and_lines_beyond_the_bound_are_counted() {
-        let requests = Requests::new(80);
+        let requests = Requests::new(80, 3);
         requests.is_logged.store(true, Ordering::Relaxed);
         for at in 0..5_000 {
-            requests.record(record(at));
+            requests.record(Some(1), record(at));
         }
         let latest = requests.latest(3);
         assert_eq!(latest.iter().map(|record| record.at.millis()).collect::<Vec<_>>(), [4_999, 4_998, 4_997]);
         assert_eq!(requests.latest(1_000).len(), 10, "one thread fills one ring");
         assert_eq!(requests.dropped(), 5_000 - WAITING_LINES as u64);
+        let counted: Vec<u64> = requests.metrics().iter().map(OperationMetrics::count).collect();
+        assert_eq!(counted, [0, 5_000, 0, 0]);
     }
 
     #[test]

@@ -26,7 +26,6 @@ use crate::context::{CalledOperation, Context};
 use crate::faults::FaultRule;
 use crate::host::Host;
 use crate::identity::{Identity, LatestIdentity};
-use crate::metrics::OperationMetrics;
 use crate::operations::{Entry, Fidelity, Table};
 use crate::requests::{RequestRecord, Requests};
 use crate::service::{Prepared, Service};
@@ -39,8 +38,6 @@ pub(crate) struct Server {
     pub host: Host,
     pub service: Arc<dyn Service>,
     pub table: Table,
-    /// One for each entry of the table, and one for everything else.
-    pub metrics: Vec<OperationMetrics>,
     pub requests: Arc<Requests>,
     pub started: Stopwatch,
     pub connections: AtomicUsize,
@@ -126,10 +123,10 @@ impl Server {
         let protocol = identified.protocol;
         let refuse = |failure| (protocol, failure);
         let index = self.table.index_of(identified.operation);
-        let Some(entry) = index.and_then(|index| self.table.entries.get(index)) else {
+        let Some((place, entry)) = index.and_then(|place| Some((place, self.table.entries.get(place)?))) else {
             return Err(refuse(not_implemented(protocol, identified.operation.name)));
         };
-        cx.operation = Some(CalledOperation { api, schema: entry.schema, protocol, fidelity: entry.fidelity });
+        cx.operation = Some(CalledOperation { api, schema: entry.schema, protocol, fidelity: entry.fidelity, place });
         let Some(bound) = &entry.bound else {
             return Err(refuse(not_implemented(protocol, entry.schema.name)));
         };
@@ -138,14 +135,18 @@ impl Server {
         }
         let mut body = Some(self.ready_body(cx, entry, body).await.map_err(refuse)?);
         let cx = &*cx;
-        let calling = bound.call(cx, &mut |input| {
+        let call = bound.call(cx, &mut |input| {
             let read = protocol::read_request(&identified, api, &cx.head, body.take().unwrap_or_default(), input)?;
             match validation::validate(input, &read.missing) {
                 violations if violations.is_empty() => Ok(()),
                 violations => self.service.invalid(cx, &violations),
             }
         });
-        let mut output = calling.await.map_err(refuse)?;
+        let call = call.map_err(refuse)?;
+        if cx.evaluates_policies() {
+            cx.authorize(&call.wanted).await.map_err(refuse)?;
+        }
+        let mut output = call.answering.await.map_err(refuse)?;
         let answer = Answer {
             request_id: &cx.request_id,
             host_id: self.service.host_id(cx),
@@ -283,37 +284,21 @@ impl Server {
 
     fn record(&self, cx: &Context, id: crate::service::RequestUuid, answered: &Answered, took: Duration) {
         let status = answered.response.status().as_u16();
-        let index = cx.operation.and_then(|operation| self.table.index_of(operation.schema));
-        let metrics = index.and_then(|index| self.metrics.get(index)).or(self.metrics.last());
-        if let Some(metrics) = metrics {
-            metrics.record(status, took);
-        }
-        self.requests.record(RequestRecord {
+        let record = RequestRecord {
             at: self.real_clock.now(),
             operation: operation_name(cx),
             status,
             micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             fidelity: cx.operation.map_or("", |operation| operation.fidelity.as_str()),
             id,
-            lane: cx.world.lane.clone(),
-            account: cx.world.account.clone(),
-            region: cx.region.clone(),
+            identity: cx.identity.clone(),
             error: answered.error.clone(),
-        });
+        };
+        self.requests.record(cx.operation.map(|operation| operation.place), record);
     }
 
     fn default_identity(&self) -> Arc<Identity> {
-        let world = fractus_aws::World::default_world();
-        let region = fractus_aws::Region::us_east_1();
-        let caller = Arc::new(crate::context::Caller {
-            arn: String::new(),
-            principal_id: String::new(),
-            account: world.account.clone(),
-            kind: crate::context::CallerKind::Anonymous,
-            access_key_id: String::new(),
-            credential: None,
-        });
-        Arc::new(Identity::of_service(&self.host, &world, &region, caller))
+        Arc::new(Identity::unknown(self.host.clocks().lane(fractus_aws::Lane::main().as_str())))
     }
 
     fn first_protocol(&self) -> Protocol {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use percent_encoding::percent_decode_str;
 
 use crate::failure::Failure;
@@ -16,12 +16,15 @@ use crate::http_binding::{Labels, route};
 use crate::protocol::Identified;
 use crate::schema::{OperationSchema, Protocol, ServiceSchema};
 
+static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+static SMITHY_PROTOCOL: HeaderName = HeaderName::from_static("smithy-protocol");
+
 /// Whether the operation's name can only stand in the (form) body: give that body to [`identify`].
 pub fn action_is_in_body(service: &'static ServiceSchema, parts: &Parts) -> bool {
     speaks_query(service).is_some()
         && parts.method == Method::POST
-        && !parts.headers.contains_key("x-amz-target")
-        && !parts.headers.contains_key("smithy-protocol")
+        && !parts.headers.contains_key(&TARGET)
+        && !parts.headers.contains_key(&SMITHY_PROTOCOL)
         && !is_json(&parts.headers)
         && query_action(parts.uri.query()).is_none()
 }
@@ -36,11 +39,11 @@ pub fn identify(
     form: Option<&[u8]>,
 ) -> Result<Identified, (Protocol, Failure)> {
     let headers = &parts.headers;
-    if speaks(service, Protocol::RpcV2Cbor) && text(headers, "smithy-protocol") == Some("rpc-v2-cbor") {
+    if speaks(service, Protocol::RpcV2Cbor) && text(headers, &SMITHY_PROTOCOL) == Some("rpc-v2-cbor") {
         return identify_cbor(service, parts);
     }
     if let Some(protocol) = speaks_json(service)
-        && let Some(target) = text(headers, "x-amz-target")
+        && let Some(target) = text(headers, &TARGET)
     {
         return identify_json(service, protocol_of_content_type(headers).unwrap_or(protocol), target);
     }
@@ -86,7 +89,7 @@ fn speaks_rest(service: &ServiceSchema) -> Option<Protocol> {
     first_of(service, &[Protocol::RestJson1, Protocol::RestXml])
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

@@ -5,6 +5,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/annotations-overview.html>
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fractus_aws::{AccountId, Lane, Partition, World};
 use fractus_clock::Timestamp;
@@ -85,7 +87,7 @@ macro_rules! of {
 }
 
 impl Of<'_> {
-    fn find(&self, snapshot: &Snapshot<'_>, cx: &Context, scope: &Scope) -> Result<(Bucket, Object)> {
+    fn find(&self, snapshot: &Snapshot<'_>, cx: &Context, scope: &Scope) -> Result<(Arc<Bucket>, Object)> {
         if is_directory(self.bucket) {
             return Err(Error::MethodNotAllowed { method: cx.method().to_string(), resource: "OBJECT" });
         }

@@ -140,8 +140,8 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
             let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
             if copies_annotations {
-                let from = (&source_bucket, from.key.as_str(), current.sequencer);
-                annotations::copy(tx, &scope, from, (&bucket, &new.key, new.object.sequencer))?;
+                let from = (&*source_bucket, from.key.as_str(), current.sequencer);
+                annotations::copy(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer))?;
             }
             let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
             Ok((put, stored, versions::shown_id(&source_bucket, &current)))

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 
+use std::sync::Arc;
+
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scan, Scope, Snapshot};
@@ -91,7 +93,7 @@ async fn page(
     bucket_name: &str,
     expected_owner: Option<&str>,
     listing: &Listing<'_>,
-) -> Result<(Bucket, Page<Listed>)> {
+) -> Result<(Arc<Bucket>, Page<Listed>)> {
     let scope = scope(cx);
     s3.store
         .read(|snapshot| {
@@ -152,7 +154,7 @@ pub async fn v2(s3: &S3, cx: &Context, input: api::ListObjectsV2Input) -> Result
     Ok(api::ListObjectsV2Output {
         is_truncated: Some(is_truncated),
         contents: Some(contents),
-        name: Some(bucket.name),
+        name: Some(bucket.name.clone()),
         prefix: Some(encoding.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.filter(|delimiter| !delimiter.is_empty()).map(|text| encoding.write(text)),
         max_keys: Some(listing_max(input.max_keys)),
@@ -189,7 +191,7 @@ pub async fn v1(s3: &S3, cx: &Context, input: api::ListObjectsInput) -> Result<a
         marker: Some(encoding.write(input.marker.unwrap_or_default())),
         next_marker: next_marker.map(|text| encoding.write(text)),
         contents: Some(contents),
-        name: Some(bucket.name),
+        name: Some(bucket.name.clone()),
         prefix: Some(encoding.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.filter(|delimiter| !delimiter.is_empty()).map(|text| encoding.write(text)),
         max_keys: Some(listing_max(input.max_keys)),

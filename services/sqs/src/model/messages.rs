@@ -136,6 +136,9 @@ pub fn promote_due(
     counts: &mut Counters,
     now: Timestamp,
 ) -> Result<Promoted> {
+    if counts.delayed == 0 && counts.in_flight == 0 {
+        return Ok(Promoted { count: 0, next_due: None });
+    }
     let mut due = Vec::new();
     let mut next_due = None;
     for entry in tx.range(&PENDING, scope, Range::prefix(&(queue.space,)), Order::Ascending)? {

@@ -198,6 +198,17 @@ impl Wanted {
     fn shown(&self, received: Received) -> api::Message {
         let system = self.system_attributes(&received);
         let Received { receipt, message, .. } = received;
+        if message.attributes.is_empty() {
+            return api::Message {
+                message_id: Some(message.id),
+                receipt_handle: Some(receipt.encode()),
+                md5_of_body: Some(message.md5_of_body),
+                body: Some(message.body),
+                attributes: (!system.is_empty()).then_some(system),
+                md5_of_message_attributes: None,
+                message_attributes: None,
+            };
+        }
         let complete = self.all_attributes;
         let attributes: IndexMap<String, AttributeValue> =
             message.attributes.into_iter().filter(|(name, _)| self.wants(name)).collect();

@@ -115,7 +115,7 @@ fn metrics_page(server: &Server) -> Answer {
         is_ready: server.host.inner.readiness.is_ready(),
         log_lines_dropped: server.requests.dropped(),
     };
-    let page = metrics::page(server.host.name(), names.zip(&server.metrics), numbers);
+    let page = metrics::page(server.host.name(), names.zip(&server.requests.metrics()), numbers);
     let mut response = Response::new(ByteStream::from(Bytes::from(page)));
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);
@@ -136,9 +136,9 @@ fn requests(server: &Server, limit: usize) -> Answer {
                 "ms": record.micros as f64 / 1_000.0,
                 "fidelity": record.fidelity,
                 "request_id": record.id.hyphenated(),
-                "lane": record.lane,
-                "account": record.account,
-                "region": record.region,
+                "lane": record.identity.world.lane,
+                "account": record.identity.world.account,
+                "region": record.identity.region,
                 "error": record.error,
             })
         })

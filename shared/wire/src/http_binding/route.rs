@@ -5,7 +5,6 @@
 //! parameters and headers: UploadPart and PutObject differ by nothing else.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 use http::{HeaderMap, Method};
 use parking_lot::RwLock;
@@ -242,11 +241,19 @@ fn compile(service: &'static ServiceSchema) -> Routes {
 
 /// The routes of a service, made at its first request and kept.
 fn routes_of(service: &'static ServiceSchema) -> &'static Routes {
-    static KNOWN: OnceLock<RwLock<HashMap<usize, &'static Routes>>> = OnceLock::new();
-    let known = KNOWN.get_or_init(RwLock::default);
-    let address = std::ptr::from_ref(service).addr();
-    if let Some(routes) = known.read().get(&address) {
+    // A program serves a few APIs at most: looking through them is quicker than hashing.
+    static KNOWN: RwLock<Vec<(&'static ServiceSchema, &'static Routes)>> = RwLock::new(Vec::new());
+    let find = |known: &[(&'static ServiceSchema, &'static Routes)]| {
+        known.iter().find(|(other, _)| std::ptr::eq(*other, service)).map(|(_, routes)| *routes)
+    };
+    if let Some(routes) = find(&KNOWN.read()) {
         return routes;
     }
-    known.write().entry(address).or_insert_with(|| Box::leak(Box::new(compile(service))))
+    let mut known = KNOWN.write();
+    if let Some(routes) = find(&known) {
+        return routes;
+    }
+    let routes: &'static Routes = Box::leak(Box::new(compile(service)));
+    known.push((service, routes));
+    routes
 }

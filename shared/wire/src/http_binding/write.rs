@@ -28,7 +28,7 @@ pub(crate) struct Bound {
 }
 
 /// How many headers are made room for at once: more than most answers have, with those that are added to every one.
-const HEADERS: usize = 24;
+const HEADERS: usize = 12;
 
 impl Default for Bound {
     fn default() -> Self {
@@ -96,6 +96,13 @@ impl BindingWriter<'_> {
             }
             Location::StatusCode => self.bound.status = values.first().and_then(|(_, text)| text.parse().ok()),
         }
+        Ok(())
+    }
+
+    /// Binds the one text of a member to its header.
+    fn bind_single(&mut self, member: &'static Member, text: &str) -> Result<(), WriteError> {
+        let value = header_value(member.wire_name, text)?;
+        self.bound.headers.insert(static_header_name(member.wire_name)?, value);
         Ok(())
     }
 
@@ -195,9 +202,7 @@ impl Writer for BindingWriter<'_> {
         }
         if member.location == Location::Header && !member.json_value {
             // What most headers are, without the way over a list of texts.
-            let value = header_value(member.wire_name, value)?;
-            self.bound.headers.insert(static_header_name(member.wire_name)?, value);
-            return Ok(());
+            return self.bind_single(member, value);
         }
         place!(self, member, writer => writer.write_string(member, value))
     }
@@ -215,10 +220,16 @@ impl Writer for BindingWriter<'_> {
     }
 
     fn write_integer(&mut self, member: &'static Member, value: i32) -> Result<(), WriteError> {
+        if member.location == Location::Header {
+            return self.bind_single(member, itoa::Buffer::new().format(value));
+        }
         place!(self, member, writer => writer.write_integer(member, value))
     }
 
     fn write_long(&mut self, member: &'static Member, value: i64) -> Result<(), WriteError> {
+        if member.location == Location::Header {
+            return self.bind_single(member, itoa::Buffer::new().format(value));
+        }
         place!(self, member, writer => writer.write_long(member, value))
     }
 
@@ -231,6 +242,10 @@ impl Writer for BindingWriter<'_> {
     }
 
     fn write_timestamp(&mut self, member: &'static Member, value: Timestamp) -> Result<(), WriteError> {
+        let format = member.timestamp_format_or(default_timestamp_format(member.location));
+        if member.location == Location::Header && format == TimestampFormat::HttpDate {
+            return self.bind_single(member, &value.http_date());
+        }
         place!(self, member, writer => writer.write_timestamp(member, value))
     }
 

@@ -156,9 +156,12 @@ impl Leaf {
         let (inline, shared) = places(value);
         let bytes = key.len() + inline.len();
         if !self.slots.is_empty() && (self.slots.len() >= LEAF_RECORDS || self.live_bytes + bytes > LEAF_BYTES) {
-            // Records that come in order leave full leaves behind them.
-            let in_order = index == self.slots.len();
-            let mut upper = if in_order { Leaf::default() } else { self.split() };
+            // Records that come in order, or nearly so (from several threads), leave full leaves behind them, and a leaf
+            // that will be as large.
+            let behind = &self.slots[index..];
+            let in_order = behind.len() <= self.slots.len() / 16
+                && behind.iter().map(Slot::heap_bytes).sum::<usize>() + bytes <= LEAF_BYTES;
+            let mut upper = if in_order { self.split_near_end(index) } else { self.split() };
             match index.checked_sub(self.slots.len()) {
                 Some(index) if in_order || index > 0 => upper.insert(index, key, value, expires_at),
                 _ => self.insert(index, key, value, expires_at),
@@ -195,6 +198,20 @@ impl Leaf {
     fn pack(&mut self) {
         let old = std::mem::replace(&mut self.heap, Vec::with_capacity(self.live_bytes + self.live_bytes / 4));
         copy_records(&mut self.slots, &old, &mut self.heap);
+    }
+
+    /// Takes the few records from `at` on out into a leaf that has room to become like this one.
+    fn split_near_end(&mut self, at: usize) -> Leaf {
+        let mut upper = Leaf {
+            slots: Vec::with_capacity(self.slots.len()),
+            heap: Vec::with_capacity(self.heap.len()),
+            live_bytes: 0,
+        };
+        upper.slots.extend(self.slots.drain(at..));
+        upper.live_bytes = upper.slots.iter().map(Slot::heap_bytes).sum();
+        self.live_bytes -= upper.live_bytes;
+        copy_records(&mut upper.slots, &self.heap, &mut upper.heap);
+        upper
     }
 
     /// Takes the upper half of the bytes out into a leaf of its own.
