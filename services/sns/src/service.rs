@@ -23,6 +23,7 @@ use crate::operations::{
     batch, data_protection, endpoints, permissions, platform_applications, publish, sandbox, sms, subscriptions, tags,
     topics,
 };
+use crate::publishing::TURNS;
 use crate::routes::RouteCache;
 use crate::signer::SignerSource;
 use crate::store::{Place, SUBSCRIPTIONS, Subscription, TOPICS, Topic};
@@ -39,6 +40,8 @@ pub struct Sns {
     /// Wakes the sender of requests and mails, the fan-out and the replays.
     pub wakers: OnceLock<Wakers>,
     pub signers: SignerSource,
+    /// Whose turn it is to publish to a FIFO topic, by the topic's id.
+    pub turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
 /// What background work is woken by.
@@ -56,6 +59,7 @@ impl Sns {
             http: HttpClient::new(config.trusted_certificates.as_deref())?,
             relay: config.smtp_relay.as_deref().map(|url| Relay::new(url, &config.email_from)).transpose()?,
             routes: RouteCache::default(),
+            turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             wakers: OnceLock::new(),
             signers: SignerSource::new(host, config.signing_cert_url.clone()),
             host: host.clone(),
