@@ -264,3 +264,20 @@ async fn what_is_due_survives_a_restart() {
     stack.restart("scheduler").await;
     nothing_more(&stack, &url).await;
 }
+
+/// The index of what is due is the lane's; what a reset of one account leaves in it holds nobody up.
+#[tokio::test]
+async fn a_reset_account_fires_nothing_and_the_others_go_on() {
+    let stack = with_bus().await;
+    let url = queue(&stack, "q", &[]).await;
+    let (one, other) = (stack.client("scheduler"), stack.client("scheduler").as_account("111111111111"));
+    create(&other, schedule("s", "at(2026-11-23T12:59:59)", to_queue("q", "reset"))).await;
+    create(&one, schedule("s", "at(2026-11-23T13:00:00)", to_queue("q", "kept"))).await;
+    let scope = r#"{"lane": "main", "account": "111111111111"}"#;
+    let reset = http::Request::post("/_fractus/reset").body(scope.into()).unwrap();
+    assert!(one.send(reset).await.status().is_success());
+    assert_eq!(get(&other, "default", "s").await.unwrap_err().status, 404);
+    stack.clock().advance(DAY);
+    assert_eq!(bodies(&stack, &url, 1).await, ["kept"]);
+    nothing_more(&stack, &url).await;
+}

@@ -113,7 +113,7 @@ impl Invocation {
                 delivery.service = template.service.to_owned();
                 delivery.action = template.action.to_owned();
                 delivery.group_id = target.sqs_parameters.as_ref().and_then(|sqs| sqs.message_group_id.clone());
-                delivery.parameters = parameters(&target);
+                delivery.parameters = parameters(&target, &self.schedule_arn);
                 if target.event_bridge_put_raw_events_parameters.is_some() {
                     delivery.action = "events:PutRawEvents".to_owned();
                 }
@@ -193,12 +193,13 @@ fn error_code(code: &str) -> String {
 }
 
 /// What the target's operation needs beside the body, called as the operation calls it.
-fn parameters(target: &api::Target) -> Value {
+fn parameters(target: &api::Target, schedule_arn: &str) -> Value {
+    let event = |detail_type: &str, source: &str| json!({ "DetailType": detail_type, "Source": source, "Resources": [schedule_arn] });
     if let Some(events) = &target.event_bridge_parameters {
-        return json!({ "DetailType": events.detail_type, "Source": events.source });
+        return event(&events.detail_type, &events.source);
     }
     if let Some(events) = &target.event_bridge_put_events_v2_parameters {
-        return json!({ "DetailType": events.detail_type, "Source": events.source });
+        return event(&events.detail_type, &events.source);
     }
     if let Some(raw) = &target.event_bridge_put_raw_events_parameters {
         return json!({ "Metadata": raw.metadata });
@@ -295,7 +296,7 @@ mod tests {
             event_bridge_parameters: Some(api::EventBridgeParameters { detail_type: "d".into(), source: "s".into() }),
             ..target("arn:aws:events:us-east-1:000000000000:event-bus/b")
         };
-        assert_eq!(parameters(&bus), json!({"DetailType": "d", "Source": "s"}));
+        assert_eq!(parameters(&bus, "arn:s"), json!({"DetailType": "d", "Source": "s", "Resources": ["arn:s"]}));
         let network = api::NetworkConfiguration {
             awsvpc_configuration: Some(api::AwsVpcConfiguration { subnets: vec!["n".into()], ..Default::default() }),
         };
@@ -308,7 +309,7 @@ mod tests {
         };
         let cluster = target("arn:aws:ecs:us-east-1:000000000000:cluster/c");
         assert_eq!(
-            parameters(&api::Target { ecs_parameters: Some(ecs), ..cluster }),
+            parameters(&api::Target { ecs_parameters: Some(ecs), ..cluster }, "arn:s"),
             json!({"taskDefinition": "t", "count": 1, "launchType": "FARGATE", "enableECSManagedTags": true,
                 "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["n"]}}})
         );
