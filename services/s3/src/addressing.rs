@@ -28,6 +28,10 @@ const BASES: [&[&str]; 11] = [
 /// `b.s3.amazonaws.com` ... `None` where the bucket stands in the path. `host` is without its port.
 pub fn bucket_of_host(host: &str) -> Option<&str> {
     let host = host.strip_suffix('.').unwrap_or(host);
+    // Directory buckets have hosts of their zone: `b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com`.
+    if let Some((bucket, _)) = host.split_once(".s3express-") {
+        return Some(bucket);
+    }
     BASES.iter().find_map(|base| {
         let rest = strip_base(host, base)?;
         // A path-style host is the base alone; a bare `s3.localhost` must not become bucket `s3` of `localhost`.
@@ -205,6 +209,8 @@ mod tests {
             ("b.s3-accelerate.dualstack.amazonaws.com", Some("b")),
             ("b.s3-accelerate.localhost", Some("b")),
             ("s3-accelerate.localhost", None),
+            ("b--z--x-s3.s3express-z.us-east-1.amazonaws.com", Some("b--z--x-s3")),
+            ("s3express-control.us-east-1.amazonaws.com", None),
             ("localhost", None),
             ("s3.localhost", None),
             ("s3.eu-west-1.localhost", None),

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
+use crate::model::lifecycle::midnight_after;
 use crate::operations::put::{self, Request};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, ObjectHeaders};
@@ -150,12 +151,29 @@ impl Work<'_> {
         let bucket = bucket.await?.filter(|bucket| bucket.id == self.bucket_id);
         let next = match (bucket, self.job) {
             (Some(bucket), "inventory") => {
-                inventory::report(self.s3, self.world, self.scope, &bucket, self.id, self.now).await?
+                match inventory::report(self.s3, self.world, self.scope, &bucket, self.id, self.now).await {
+                    Ok(next) => next,
+                    Err(Error::Store(error)) => return Err(Error::Store(error)),
+                    // What its destination refuses today is tried again tomorrow, and holds nobody else up.
+                    Err(error) => {
+                        let cause = &error as &dyn std::error::Error;
+                        tracing::warn!(error = cause, bucket = name, id = self.id, "an inventory could not be made");
+                        Some(midnight_after(self.now))
+                    }
+                }
             }
             (Some(bucket), "logging") => {
                 // First, so that a request that comes while lines go out has its own delivery.
                 self.forget().await?;
-                logging::deliver(self.s3, self.world, self.scope, &bucket, self.now).await?;
+                match logging::deliver(self.s3, self.world, self.scope, &bucket, self.now).await {
+                    Ok(()) => {}
+                    Err(Error::Store(error)) => return Err(Error::Store(error)),
+                    // The lines stay, and go out with those of the next request.
+                    Err(error) => {
+                        let cause = &error as &dyn std::error::Error;
+                        tracing::warn!(error = cause, bucket = name, "access logs could not be delivered");
+                    }
+                }
                 return Ok(None);
             }
             _ => None,
