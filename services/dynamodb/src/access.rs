@@ -43,6 +43,29 @@ pub fn table(cx: &Context, name: &str) -> Access {
     Access { resource, ..Access::to_all() }
 }
 
+/// The tags that a request brings.
+fn tagged(access: Access, tags: &[api::Tag]) -> Access {
+    if tags.is_empty() {
+        return access;
+    }
+    let keys = tags.iter().map(|tag| tag.key.clone()).collect();
+    let one =
+        |access: Access, tag: &api::Tag| access.when(format!("aws:RequestTag/{}", tag.key), vec![tag.value.clone()]);
+    tags.iter().fold(access.when("aws:TagKeys", keys), one)
+}
+
+pub fn create_table(cx: &Context, input: &api::CreateTableInput) -> Wanted {
+    Ok(vec![tagged(table(cx, &input.table_name), input.tags.as_deref().unwrap_or_default())])
+}
+
+pub fn tag_resource(_: &Context, input: &api::TagResourceInput) -> Wanted {
+    Ok(vec![tagged(arn(&input.resource_arn), &input.tags)])
+}
+
+pub fn untag_resource(_: &Context, input: &api::UntagResourceInput) -> Wanted {
+    Ok(vec![arn(&input.resource_arn).when("aws:TagKeys", input.tag_keys.clone())])
+}
+
 /// Anything with an ARN of its own.
 pub fn arn(arn: &str) -> Access {
     Access { resource: arn.to_owned(), ..Access::to_all() }
@@ -448,6 +471,20 @@ mod tests {
         assert_eq!(names, ["content", "heading", "made_at", "user"]);
         assert_eq!(gathered.candidates["user"], ["ann"]);
         assert!(!gathered.candidates.contains_key("made_at"));
+    }
+
+    #[test]
+    fn the_tags_that_come_are_told() {
+        let tags = [api::Tag { key: "team".into(), value: "blue".into() }];
+        let access = tagged(Access::to_all(), &tags);
+        assert_eq!(
+            access.conditions,
+            [
+                ("aws:TagKeys".to_owned(), vec!["team".to_owned()]),
+                ("aws:RequestTag/team".to_owned(), vec!["blue".to_owned()])
+            ]
+        );
+        assert_eq!(tagged(Access::to_all(), &[]).conditions, []);
     }
 
     #[test]
