@@ -82,7 +82,11 @@ async fn documents_that_unfold_or_reach_out_are_malformed() {
 fn files(folder: &Path, found: &mut BTreeSet<std::path::PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files(&path, found) } else { found.insert(path); }
+        if path.is_dir() {
+            files(&path, found)
+        } else {
+            found.insert(path);
+        }
     }
 }
 
