@@ -238,3 +238,22 @@ async fn mail_waits_for_its_confirmation() {
     assert_eq!(mail["subject"], "News");
     assert!(mail["message"].as_str().unwrap().starts_with("hello\n"), "{mail}");
 }
+
+#[tokio::test]
+async fn links_of_a_lane_lead_into_the_lane() {
+    let stack = alone().await;
+    let client = client(&stack).in_lane("pr-7");
+    let topic = topic(&client, "t", &[]).await;
+    let endpoint = Endpoint::start().await;
+    let arn = subscribe(&client, &topic, "http", &endpoint.url, &[]).await;
+    let url = endpoint.wait(1).await[0].json()["SubscribeURL"].as_str().unwrap().to_owned();
+    assert!(url.contains("://pr-7.lane.localhost:"), "{url}");
+    // Whoever follows it resolves `*.localhost` to this machine and sends no header of ours.
+    let uri: ::http::Uri = url.parse().unwrap();
+    let at = format!("{}{}", stack.url("sns"), uri.path_and_query().unwrap());
+    let request = Request::get(at).header("host", uri.authority().unwrap().as_str()).body(Bytes::new()).unwrap();
+    assert_eq!(http::send(request).await.status(), 200);
+    let input = api::GetSubscriptionAttributesInput { subscription_arn: arn };
+    let attributes = client.call(api::GetSubscriptionAttributes, input).await.unwrap().attributes.unwrap();
+    assert_eq!(attributes["PendingConfirmation"], "false");
+}
