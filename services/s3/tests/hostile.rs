@@ -20,7 +20,10 @@ async fn stack() -> Stack {
     let stack = Stack::new()
         .with("s3", move |host| fractus_s3::start(config(), host))
         .on_disk()
-        .configure(|config| config.body_timeout_secs = 1)
+        .configure(|config| {
+            config.body_timeout_secs = 1;
+            config.idle_timeout_secs = 1;
+        })
         .start()
         .await;
     let input = api::CreateBucketInput { bucket: "bucket".into(), ..Default::default() };
@@ -34,8 +37,9 @@ fn client(stack: &Stack) -> Client {
 
 fn request(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
-    let head =
-        format!("{line} HTTP/1.1\r\nHost: localhost\r\n{AUTHORIZATION}{headers}Content-Length: {length}\r\n\r\n");
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: localhost\r\n{AUTHORIZATION}{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
     [head.as_bytes(), body].concat()
 }
 
@@ -83,7 +87,7 @@ fn files(folder: &Path, found: &mut BTreeSet<std::path::PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files(&path, found)
+            files(&path, found);
         } else {
             found.insert(path);
         }
