@@ -163,10 +163,11 @@ fn resources(table: Operations<Events>) -> Operations<Events> {
         .on(api::DescribeApiDestination, api_destinations::describe)
         .on(api::UpdateApiDestination, api_destinations::update)
         .on(api::ListApiDestinations, api_destinations::list)
-        .on(api::CreateEndpoint, endpoints::create)
+        // There are no Regions that could fail: events go where the routing says, and never fail over.
+        .modelled(api::CreateEndpoint, endpoints::create)
         .on(api::DeleteEndpoint, endpoints::delete)
         .on(api::DescribeEndpoint, endpoints::describe)
-        .on(api::UpdateEndpoint, endpoints::update)
+        .modelled(api::UpdateEndpoint, endpoints::update)
         .on(api::ListEndpoints, endpoints::list)
         .on(api::CreatePartnerEventSource, partner_sources::create)
         .on(api::DeletePartnerEventSource, partner_sources::delete)

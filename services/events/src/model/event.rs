@@ -63,7 +63,7 @@ pub fn envelope(parts: &Parts<'_>) -> Result<String, Malformed> {
 pub fn push_compact_object(out: &mut String, json: &str) -> Result<(), Malformed> {
     let json = json.trim_matches([' ', '\t', '\r', '\n']);
     let bytes = json.as_bytes();
-    if bytes.first() != Some(&b'{') {
+    if bytes.first() != Some(&b'{') || bytes.last() != Some(&b'}') {
         return Err(Malformed);
     }
     let (mut depth, mut copied, mut at) = (0usize, 0, 0);
@@ -152,9 +152,21 @@ mod tests {
 
     #[test]
     fn a_detail_cannot_reach_out_of_its_place() {
-        for detail in
-            ["", "1", "[]", "\"x\"", "{", "{}}", "{},\"account\":{}", "{}{}", "{\"a\":\"}", "{\"a\":\"\\", "null"]
-        {
+        for detail in [
+            "",
+            "1",
+            "[]",
+            "\"x\"",
+            "{",
+            "{}}",
+            "{]",
+            "{[}]",
+            "{},\"account\":{}",
+            "{}{}",
+            "{\"a\":\"}",
+            "{\"a\":\"\\",
+            "null",
+        ] {
             assert_eq!(made(detail), Err(Malformed), "{detail}");
         }
         assert!(made("{}").is_ok());

@@ -139,3 +139,39 @@ async fn patterns_are_tested_against_whole_events() {
     let broken = test("{", event).await.unwrap_err();
     assert_eq!(broken.code, "InvalidEventPatternException");
 }
+
+/// Another replica's index, over the same store.
+#[tokio::test]
+async fn an_index_elsewhere_follows_each_change() {
+    use fractus_aws::{Region, World};
+    use fractus_events::index::Indexes;
+    use fractus_events::model::names::{BusRef, Place};
+    use fractus_patterns::Event;
+
+    let stack = alone().await;
+    let client = stack.client("events");
+    let store = stack.host("events").store().clone();
+    let bus = BusRef { place: Place::new(World::default_world(), Region::us_east_1()), name: "default".into() };
+    let elsewhere = Indexes::default();
+    let matched = async || {
+        let event = Event::parse(r#"{"source":"a","detail":{"n":1}}"#).unwrap();
+        let read = store.read(|snapshot| {
+            let index = elsewhere.of(snapshot, &bus)?;
+            let names = index.map(|index| index.matches(&event).iter().map(|rule| rule.name.clone()).collect());
+            Ok::<Vec<String>, fractus_events::error::Error>(names.unwrap_or_default())
+        });
+        read.await.unwrap()
+    };
+    assert!(matched().await.is_empty());
+    put_rule(&client, None, "one", r#"{"source":["a"]}"#).await;
+    put_rule(&client, None, "two", r#"{"detail":{"n":[1]}}"#).await;
+    assert_eq!(matched().await, ["one", "two"]);
+    put_rule(&client, None, "one", r#"{"source":["b"]}"#).await;
+    assert_eq!(matched().await, ["two"]);
+    let disable = api::DisableRuleInput { name: "two".into(), ..Default::default() };
+    client.call(api::DisableRule, disable).await.unwrap();
+    assert!(matched().await.is_empty());
+    put_rule(&client, None, "two", r#"{"source":["a"]}"#).await;
+    client.call(api::DeleteRule, api::DeleteRuleInput { name: "one".into(), ..Default::default() }).await.unwrap();
+    assert_eq!(matched().await, ["two"]);
+}
