@@ -1,9 +1,12 @@
 //! Universal targets: any operation of any service, called by its model.
 
+use std::time::Duration;
+
 use fractus_aws::{Region, World};
 use fractus_bus::Directory;
 use fractus_client::retry::is_worth_retrying;
 use fractus_client::{CallError, Client, Credentials, Limits, RetryRules};
+use fractus_clock::{Clock, Stopwatch};
 use fractus_host::Host;
 use fractus_wire::{OperationSchema, ServiceSchema};
 use http::Uri;
@@ -13,6 +16,11 @@ use crate::error::Result;
 use crate::model::invocation::Failed;
 use crate::model::service_names::Known;
 use crate::model::universal::{self, Universal};
+
+/// How long a call waits for a service that is about to announce itself, in real time: that a process has just started is
+/// no failure of the target, and a clock that stands still would never bring the next attempt.
+const STARTS_WITHIN: Duration = Duration::from_secs(6);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Calls services; clones share connections and models.
 #[derive(Clone)]
@@ -90,7 +98,16 @@ impl Calls {
             let key = Credentials::of_account(&world.account);
             calls = calls.with_credentials(Credentials { secret: secret.clone(), ..key });
         }
-        calls.call_dynamic(api, operation.name, document).await.map(|_| ()).map_err(unanswered)
+        let (real, since) = (Clock::real(), Stopwatch::start());
+        loop {
+            match calls.call_dynamic(api, operation.name, document.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(CallError::NoEndpoint(_) | CallError::Unreachable { .. }) if since.elapsed() < STARTS_WITHIN => {
+                    real.sleep(LOOK_EVERY).await;
+                }
+                Err(error) => return Err(unanswered(error)),
+            }
+        }
     }
 }
 

@@ -6,8 +6,8 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    ROLE, bodies, create, get, group, messages, nothing_more, queue, queue_arn, schedule, target, to_queue, update,
-    with_bus,
+    ROLE, bodies, create, get, group, messages, nothing_more, queue, queue_arn, received, schedule, target, to_queue,
+    update, with_bus,
 };
 use fractus_clock::Timestamp;
 use fractus_scheduler_api as api;
@@ -236,19 +236,30 @@ async fn what_passes_is_tried_again_by_the_lanes_clock() {
     let stack = with_bus().await;
     let client = stack.client("scheduler");
     let dead = queue(&stack, "dead", &[]).await;
-    // Nobody runs this service in the test.
-    let topic = json!({"Name": "t"}).to_string();
-    let away = api::Target { input: Some(topic), ..target("arn:aws:scheduler:::aws-sdk:sns:createTopic") };
-    create(&client, schedule("s", "rate(1 day)", with_letters(away, 2))).await;
-    // After the first attempt a second, after the second one two.
+    let faults = r#"[{"operation": "SendMessage", "probability": 1,
+        "error": {"code": "ServiceUnavailable", "status": 503, "message": "not now"}}]"#;
+    let put = http::Request::put("/_fractus/faults").body(faults.into()).unwrap();
+    assert!(stack.client("sqs").send(put).await.status().is_success());
+    let url = queue(&stack, "q", &[]).await;
+    let input = json!({"QueueUrl": url, "MessageBody": "late"}).to_string();
+    let busy = api::Target { input: Some(input), ..target("arn:aws:scheduler:::aws-sdk:sqs:sendMessage") };
+    create(&client, schedule("s", "rate(1 day)", with_letters(busy, 2))).await;
+    // After the first attempt a second, after the second one two: on a clock that stands still there is no other.
     nothing_more(&stack, &dead).await;
-    stack.clock().advance(Duration::from_secs(1));
-    nothing_more(&stack, &dead).await;
-    stack.clock().advance(Duration::from_secs(2));
-    let told = attributes(&messages(&stack, &dead, 1).await[0]);
+    let mut letters = Vec::new();
+    let mut passed = Duration::ZERO;
+    while letters.is_empty() {
+        assert!(passed < MINUTE, "three attempts take no minute");
+        stack.clock().advance(Duration::from_secs(1));
+        passed += Duration::from_secs(1);
+        fractus_clock::Clock::real().sleep(Duration::from_millis(100)).await;
+        letters = received(&stack, &dead).await;
+    }
+    assert!(passed >= Duration::from_secs(3));
+    let told = attributes(&letters[0]);
     assert_eq!(told["RETRY_ATTEMPTS"], "2");
     assert_eq!(told["EXHAUSTED_RETRY_CONDITION"], "MaximumRetryAttempts");
-    assert_eq!(told["ERROR_CODE"], "ServiceUnavailable");
+    assert_eq!((told["ERROR_CODE"].as_str(), told["ERROR_MESSAGE"].as_str()), ("ServiceUnavailable", "not now"));
     assert_eq!(ROLE, get(&client, "default", "s").await.unwrap().target.unwrap().role_arn);
 }
 

@@ -61,7 +61,7 @@ async fn what_is_no_schedule_is_refused() {
         input
     };
     let cases: Vec<(api::CreateScheduleInput, &str)> = vec![
-        (with(&|s| s.schedule_expression = "rate(1 minutes)".into()), "Invalid Schedule Expression rate(1 minutes)."),
+        (with(&|s| s.schedule_expression = "rate(30 seconds)".into()), "Invalid Schedule Expression rate(30 seconds)."),
         (
             with(&|s| s.schedule_expression_timezone = Some("Mars/Olympus".into())),
             "Invalid ScheduleExpressionTimezone Mars/Olympus.",

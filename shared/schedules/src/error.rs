@@ -23,7 +23,7 @@ pub enum Reason {
     UnknownForm,
     #[error("a rule has no at(…)")]
     AtInRule,
-    #[error("a rate is a positive number and a unit: minute, hour or day, plural for more than one")]
+    #[error("a rate is a positive number and a unit: minutes, hours or days")]
     Rate,
     #[error("at(…) holds yyyy-mm-ddThh:mm:ss")]
     At,

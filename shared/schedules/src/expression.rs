@@ -19,9 +19,10 @@ pub enum Expression {
 }
 
 impl Expression {
-    /// Reads an expression as a rule of EventBridge has it: `rate` or `cron`.
+    /// Reads an expression as a rule of EventBridge has it: `rate` or `cron`, and a rate's unit is singular for one and
+    /// plural for more.
     pub fn parse_of_rule(text: &str) -> Result<Self, InvalidExpression> {
-        match text.parse()? {
+        match parse(text, true)? {
             Expression::At(_) => Err(InvalidExpression { expression: text.to_owned(), reason: Reason::AtInRule }),
             recurring => Ok(recurring),
         }
@@ -33,38 +34,47 @@ impl Expression {
     }
 }
 
-/// Reads an expression as EventBridge Scheduler has it.
+/// Reads an expression as EventBridge Scheduler has it. A rate's unit may be singular or plural, whatever its number:
+/// the rule about it stands in EventBridge's guide alone, and `rate(1 hours)` is a schedule in the wild.
 impl FromStr for Expression {
     type Err = InvalidExpression;
 
     fn from_str(text: &str) -> Result<Self, InvalidExpression> {
-        let inside = |form: &str| text.strip_prefix(form)?.strip_prefix('(')?.strip_suffix(')');
-        let read = if let Some(rate) = inside("rate") {
-            parse_rate(rate).map(Expression::Rate).ok_or(Reason::Rate)
-        } else if let Some(cron) = inside("cron") {
-            Cron::parse(cron).map(Expression::Cron)
-        } else if let Some(at) = inside("at") {
-            parse_at(at).map(Expression::At).ok_or(Reason::At)
-        } else {
-            Err(Reason::UnknownForm)
-        };
-        read.map_err(|reason| InvalidExpression { expression: text.to_owned(), reason })
+        parse(text, false)
     }
 }
 
-/// [Rate expressions](https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html): the unit is
-/// singular for one and plural for more.
-fn parse_rate(text: &str) -> Option<Duration> {
+fn parse(text: &str, units_agree: bool) -> Result<Expression, InvalidExpression> {
+    let inside = |form: &str| text.strip_prefix(form)?.strip_prefix('(')?.strip_suffix(')');
+    let read = if let Some(rate) = inside("rate") {
+        parse_rate(rate, units_agree).map(Expression::Rate).ok_or(Reason::Rate)
+    } else if let Some(cron) = inside("cron") {
+        Cron::parse(cron).map(Expression::Cron)
+    } else if let Some(at) = inside("at") {
+        parse_at(at).map(Expression::At).ok_or(Reason::At)
+    } else {
+        Err(Reason::UnknownForm)
+    };
+    read.map_err(|reason| InvalidExpression { expression: text.to_owned(), reason })
+}
+
+/// [Rate expressions](https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html): with
+/// `units_agree` the unit is singular for one and plural for more.
+fn parse_rate(text: &str, units_agree: bool) -> Option<Duration> {
     let mut words = text.split_ascii_whitespace();
     let (value, unit) = (words.next()?, words.next()?);
     if words.next().is_some() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let value: u32 = value.parse().ok().filter(|value| *value > 0)?;
-    let secs = match (unit, value) {
-        ("minute", 1) | ("minutes", 2..) => 60,
-        ("hour", 1) | ("hours", 2..) => 60 * 60,
-        ("day", 1) | ("days", 2..) => 24 * 60 * 60,
+    let is_plural = unit.ends_with('s');
+    if units_agree && is_plural != (value > 1) {
+        return None;
+    }
+    let secs = match unit {
+        "minute" | "minutes" => 60,
+        "hour" | "hours" => 60 * 60,
+        "day" | "days" => 24 * 60 * 60,
         _ => return None,
     };
     Some(Duration::from_secs(u64::from(value) * secs))
@@ -91,17 +101,22 @@ mod tests {
 
     #[test]
     fn rates() {
-        let secs = |text: &str| match text.parse() {
+        let of = |read: Result<Expression, InvalidExpression>| match read {
             Ok(Expression::Rate(rate)) => Some(rate.as_secs()),
             _ => None,
         };
+        let secs = |text: &str| of(text.parse());
+        for (text, of_schedule) in [("rate(1 minutes)", 60), ("rate(5 minute)", 300), ("rate(1 hours)", 3_600)] {
+            assert_eq!(secs(text), Some(of_schedule), "{text}");
+            assert_eq!(of(Expression::parse_of_rule(text)), None, "{text}");
+        }
+        assert_eq!(of(Expression::parse_of_rule("rate(5 minutes)")), Some(300));
+        assert_eq!(of(Expression::parse_of_rule("rate(1 day)")), Some(86_400));
         assert_eq!(secs("rate(1 minute)"), Some(60));
         assert_eq!(secs("rate(5 minutes)"), Some(300));
         assert_eq!(secs("rate(1 hour)"), Some(3_600));
         assert_eq!(secs("rate(7 days)"), Some(604_800));
         for text in [
-            "rate(1 minutes)",
-            "rate(5 minute)",
             "rate(0 minutes)",
             "rate(-1 minutes)",
             "rate(1.5 hours)",
