@@ -61,6 +61,7 @@ impl Bus {
             gone: self.subscribe(Publishers::Any, Hears::EveryReplica),
             bus: self.clone(),
             known: HashMap::new(),
+            left: HashMap::new(),
             silence: self.inner.config.heartbeat * 3 + Duration::from_secs(1),
             sender,
         };
@@ -76,6 +77,8 @@ struct Watching {
     /// Held so that the connection lives as long as the watch does.
     bus: Bus,
     known: HashMap<(String, String), (Presence, Stopwatch)>,
+    /// Who said goodbye lately, or had it said: an announcement of theirs that the goodbye overtook brings nobody back.
+    left: HashMap<(String, String), Stopwatch>,
     silence: Duration,
     sender: watch::Sender<Replicas>,
 }
@@ -98,11 +101,7 @@ impl Watching {
                     None => return,
                 },
                 heard = self.gone.next() => match heard {
-                    Some(Heard::Event { event, .. }) => {
-                        if self.known.remove(&(event.service, event.replica)).is_some() {
-                            self.tell();
-                        }
-                    }
+                    Some(Heard::Event { event, .. }) => self.let_go(event),
                     Some(Heard::Missed) => {}
                     None => return,
                 },
@@ -126,8 +125,23 @@ impl Watching {
         self.ask();
     }
 
+    /// Announcements and goodbyes come by two subscriptions, in no order between them; a replica's id is of one process's
+    /// life, so that nobody who left comes back by it.
+    fn let_go(&mut self, gone: Gone) {
+        let key = (gone.service, gone.replica);
+        if self.known.remove(&key).is_some() {
+            self.tell();
+        }
+        if self.left.len() < MOST_REPLICAS {
+            self.left.insert(key, Stopwatch::start());
+        }
+    }
+
     fn note(&mut self, presence: Presence) {
         let key = (presence.service.clone(), presence.replica.clone());
+        if self.left.contains_key(&key) {
+            return;
+        }
         let full = self.known.len() >= MOST_REPLICAS;
         match self.known.get_mut(&key) {
             Some((known, heard)) => {
@@ -146,11 +160,12 @@ impl Watching {
     }
 
     fn forget_the_silent(&mut self) {
+        let silence = self.silence;
+        self.left.retain(|_, since| since.elapsed() < silence);
         if *self.bus.state().borrow() != BusState::Connected {
             return;
         }
         let before = self.known.len();
-        let silence = self.silence;
         self.known.retain(|_, (_, heard)| heard.elapsed() < silence);
         if self.known.len() != before {
             self.tell();

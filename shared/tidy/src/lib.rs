@@ -25,8 +25,9 @@ pub struct File {
 /// # Panics
 /// When this crate is not where it should be.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("shared/tidy lies two folders below the root").to_owned()
+    // Where the test runs, not where it was built: a target folder may have been taken over from another copy of the tree.
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    Path::new(&here).ancestors().nth(2).expect("shared/tidy lies two folders below the root").to_owned()
 }
 
 /// Every text file that is part of the project, sorted by path: what version control would take, without the models'

@@ -49,8 +49,11 @@ fn dependencies(manifest: &Dict) -> (BTreeSet<String>, BTreeSet<String>) {
     (names("dependencies").collect(), names("dev-dependencies").chain(names("build-dependencies")).collect())
 }
 
+/// The manifests of the workspace's crates; a crate that is a workspace of its own (stock clients) follows nobody's rules.
 fn manifests(files: &[File]) -> impl Iterator<Item = (&str, Dict)> {
-    files.iter().filter_map(|file| file.path.strip_suffix("/Cargo.toml").map(|folder| (folder, manifest(file))))
+    let all =
+        files.iter().filter_map(|file| file.path.strip_suffix("/Cargo.toml").map(|folder| (folder, manifest(file))));
+    all.filter(|(_, manifest)| !manifest.contains_key("workspace"))
 }
 
 /// The first group of a match.

@@ -1,5 +1,6 @@
 //! The AWS SDK for Rust against a Fractus stack: what its tests share.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -38,5 +39,5 @@ pub async fn config() -> SdkConfig {
 }
 
 pub fn unique(prefix: &str) -> String {
-    format!("{prefix}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
+    format!("{prefix}-{:012x}", RandomState::new().hash_one(prefix) >> 16)
 }

@@ -82,6 +82,29 @@ async fn whoever_saw_a_replica_end_says_goodbye_for_it() {
     drop(announced);
 }
 
+/// Goodbyes and announcements come in no order between them; on a busy machine one overtakes the other.
+#[tokio::test]
+async fn an_announcement_after_the_goodbye_brings_nobody_back() {
+    let server = NatsServer::start().await;
+    // No heart-beat comes in between, and nobody is forgotten for silence.
+    let slow = |service| {
+        let heartbeat = std::time::Duration::from_secs(3_600);
+        Bus::connect(fractus_bus::BusConfig { heartbeat, ..config(&server.url, service) })
+    };
+    let (launcher, sqs) = (slow("launcher"), slow("sqs"));
+    let directory = launcher.directory();
+    let announced = sqs.announce(presence(&sqs));
+    soon(directory.wait_for("sqs")).await;
+    launcher.say_goodbye_for("sqs", sqs.instance());
+    until(&directory, <[Presence]>::is_empty, "sqs").await;
+    announced.set_status(Status::Draining);
+    // Whatever the first has said is heard before this.
+    let next = Presence { replica: "next".to_owned(), ..presence(&sqs) };
+    let _next = sqs.announce(next.clone());
+    soon(directory.wait_for("sqs")).await;
+    assert_eq!(directory.all()["sqs"], [next]);
+}
+
 #[tokio::test]
 async fn entries_outlive_an_absence_of_the_server() {
     let mut server = NatsServer::start().await;
