@@ -44,6 +44,13 @@ impl Scope {
         )
     }
 
+    /// The same lane, partition and account in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &Region) -> Self {
+        let [partition, account, _] = self.parts();
+        Self::raw(self.lane(), partition, account, region.as_str())
+    }
+
     /// A scope of the store's own, outside every partition; `lane` may be a name that no caller can say.
     pub(crate) fn internal(lane: &str) -> Self {
         Self::raw(lane, "", "", "")
