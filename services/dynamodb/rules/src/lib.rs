@@ -6,7 +6,7 @@
 //! request's names and values), [`condition`], [`projection`], [`update`] (what the forms do with an item),
 //! [`key_condition`] and [`plan`] (what a Query or Scan reads), [`legacy`] (the parameters from before expressions, turned into
 //! the same forms), [`partiql`] (statements, turned into the same forms too), [`capacity`] (what it all costs),
-//! [`json`] and [`codec`] (values as DynamoDB JSON and as stored).
+//! [`json`], [`ion`] and [`codec`] (values as DynamoDB JSON, as Ion text and as stored).
 //!
 //! A form is compiled once ([`expression::Cache`]) and evaluated without allocating.
 //!
@@ -19,6 +19,7 @@ pub mod codec;
 mod condition;
 mod error;
 pub mod expression;
+pub mod ion;
 pub mod json;
 pub mod key;
 pub mod key_condition;
