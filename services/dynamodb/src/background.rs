@@ -7,8 +7,10 @@ use fractus_aws::{AccountId, Lane, Partition, Region, World};
 use fractus_clock::{Clock, Timestamp};
 use fractus_store::{Collection, Key, Order, PrefixOf, Range, Scope, Transaction};
 
+use crate::backups;
 use crate::error::{Error, Result};
 use crate::expiries;
+use crate::features;
 use crate::fillings::{self, Step};
 use crate::service::DynamoDb;
 use crate::store::{
@@ -145,6 +147,9 @@ pub async fn clean_up(dynamodb: &DynamoDb) -> Result<()> {
     for scope in places(dynamodb, TABLES.name()).await? {
         dynamodb.store.write(|tx| end_deletions(tx, &scope)).await?;
     }
+    for scope in places(dynamodb, backups::BACKUPS.name()).await? {
+        while dynamodb.store.write(|tx| backups::remove_expired(tx, &scope, CLEARED_AT_ONCE)).await? {}
+    }
     for scope in places(dynamodb, DISCARDED.name()).await? {
         while dynamodb.store.write(|tx| clear_discarded(tx, &scope)).await? {
             tokio::task::yield_now().await;
@@ -184,7 +189,7 @@ pub fn discard(tx: &mut Transaction<'_>, scope: &Scope, table: &mut crate::store
     let now = tx.now(scope);
     streams::disable(tx, scope, table, now)?;
     tx.delete(&TABLES, scope, &(table.name.as_str(),))?;
-    tx.put(&DISCARDED, scope, &(table.id,), &())?;
+    features::retire(tx, scope, table)?;
     if let Some(settings) = &table.time_to_live {
         tx.put(&DISCARDED, scope, &(settings.id,), &())?;
         tx.delete(&EXPIRING_TABLES, scope, &(table.name.as_str(),))?;
@@ -205,8 +210,10 @@ pub fn discard_indexes(tx: &mut Transaction<'_>, scope: &Scope, table: &mut crat
 
 /// Clears a piece of a discarded table; says whether there is more to do.
 fn clear_discarded(tx: &mut Transaction<'_>, scope: &Scope) -> Result<bool> {
-    let first = tx.keys(&DISCARDED, scope, Range::all(), Order::Ascending)?.next().transpose()?;
-    let Some((id,)) = first else { return Ok(false) };
+    let Some(id) = features::next_discarded(tx, scope)? else { return Ok(false) };
+    if features::clear(tx, scope, id, CLEARED_AT_ONCE)? {
+        return Ok(true);
+    }
     let mut left = CLEARED_AT_ONCE;
     clear(tx, scope, &ITEMS, &(id,), &mut left, |tx, (_, key)| tx.delete(&ITEMS, scope, &(id, Raw(&key.0))))?;
     clear(tx, scope, &INDEX_ITEMS, &(id,), &mut left, |tx, (_, index, key)| {

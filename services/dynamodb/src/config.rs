@@ -6,9 +6,18 @@ fractus_host::settings! {
         /// How long a table stays CREATING and DELETING, in seconds of its lane's clock. Zero by default: a test need
         /// not wait for its tables.
         pub table_transition_secs: u64 = 0,
+        /// How far the latest moment that a table can be restored to lies back, in seconds of its lane's clock; five
+        /// minutes on AWS. Zero by default: what was just written can be restored.
+        pub recovery_lag_secs: u64 = 0,
         /// Whether requests beyond a table's throughput are refused.
         pub throttle: bool = false,
         /// How many shards a new stream has.
         pub stream_shards: u64 = 1,
+    }
+}
+
+impl Config {
+    pub fn recovery_lag(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(self.recovery_lag_secs)
     }
 }

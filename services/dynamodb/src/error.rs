@@ -53,6 +53,9 @@ pub enum Error {
     TwiceInTransaction,
     #[error("The client request token was used with other parameters")]
     OtherRequest,
+    /// One of the API's own errors, as it is answered.
+    #[error("{0}")]
+    Answer(Box<Failure>),
     #[error("{0} is not built")]
     NotBuilt(&'static str),
     #[error("a stored item cannot be read")]
@@ -137,6 +140,11 @@ impl Error {
         Error::Validation(message.into())
     }
 
+    /// One of the API's own errors.
+    pub fn answer(failure: impl Into<Failure>) -> Self {
+        Error::Answer(Box::new(failure.into()))
+    }
+
     /// In the words of the operations that write one item.
     #[must_use]
     pub fn enveloped(self) -> Self {
@@ -176,6 +184,7 @@ impl From<Error> for Failure {
             Error::Trimmed => api::streams::TrimmedDataAccessException { message: Some(message) }.into(),
             Error::OtherRequest => api::IdempotentParameterMismatchException { message: Some(message) }.into(),
             Error::TwiceInTransaction => Failure::new("ValidationException", 400, message),
+            Error::Answer(failure) => *failure,
             Error::NotBuilt(_) => Failure::new("UnknownOperationException", 501, message),
             Error::Codec(_) | Error::Store(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store failed");

@@ -15,7 +15,9 @@ use crate::history::{self, HEADS, JOURNAL, Recovery, VERSIONS};
 use crate::kinesis::Destination;
 use crate::operations::policies::POLICIES;
 use crate::replicas::{self, FEED_HEADS, Replicas, STAMPS};
-use crate::store::{COUNTERS, DISCARDED, Raw, Table};
+use crate::store::{Counters, DISCARDED, Raw, Table};
+use crate::streams::{self, NewStream};
+use crate::table::View;
 use crate::{backups, jobs, writes};
 
 /// What a table has besides its items.
@@ -88,25 +90,48 @@ pub fn change_item(
     key: &[u8],
     change: (Option<&Item>, Option<&Item>),
 ) -> Result<()> {
-    let schema = table.schema();
-    writes::change(tx, scope, (table, &schema), key, change)?;
+    writes::change(tx, scope, (table, table.schema()), key, change)?;
     Ok(())
 }
 
 /// Whether a table's stream has both images of every item, as global tables of the first version need it.
-pub fn streams_both_images(_table: &Table) -> bool {
-    true
+pub fn streams_both_images(table: &Table) -> bool {
+    table.stream.as_ref().is_some_and(|stream| stream.view == View::NewAndOld)
 }
 
 /// Settings that belong to a table and not to what is in it: a copy of it does not have them.
 pub fn forget_settings(table: &mut Table) {
     table.deletion_protection = false;
-    table.class = None;
+    table.stream = None;
+    table.latest_stream_label = None;
+    table.time_to_live = None;
+    table.tags = Vec::new();
+    table.updated_at = None;
+    table.indexes.retain(|index| index.deleted_at.is_none());
+    for index in &mut table.indexes {
+        (index.filling, index.updated_at) = (None, None);
+    }
+}
+
+/// A stream with both images, for a table of a region that is to be replicated and has none.
+pub fn give_stream(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    table: &mut Table,
+    id: u64,
+    shard_count: u64,
+) -> Result<()> {
+    if table.stream.is_some() {
+        return Ok(());
+    }
+    let now = tx.now(scope);
+    let enabled_at = if table.active_at == Timestamp::MAX { now } else { table.active_at };
+    streams::enable(tx, scope, table, NewStream { id, view: View::NewAndOld, now, enabled_at, shard_count })
 }
 
 /// How many items and bytes a table holds.
 pub fn counted(snapshot: &Snapshot<'_>, scope: &Scope, table: u64) -> Result<(u64, u64)> {
-    let counters = snapshot.get(&COUNTERS, scope, &(table,))?.unwrap_or_default();
+    let counters = Counters::of(snapshot, scope, table)?;
     Ok((counters.items, counters.bytes))
 }
 

@@ -4,16 +4,32 @@
 //! [`forms`] bring requests to it, [`writes`] changes an item with its indexes, [`streams`] what a stream is told of it, [`operations`]
 //! are the API's handlers, [`throttle`] and [`access`] what may be refused before, [`fillings`], [`expiries`] and [`background`] what
 //! goes on without a request, [`service`] is the operation table.
+//!
+//! Around a table: [`features`] is what it has besides its items, [`history`] what they were, [`jobs`] does what takes longer than a
+//! request, [`backups`], [`export`], [`import`] and [`replicas`] are such work, [`kinesis`] tells changes to streams, [`s3`] calls
+//! S3, [`catalogue`] is their operations.
 
 pub mod access;
 pub mod background;
+pub mod backups;
+pub mod catalogue;
 pub mod config;
 pub mod error;
 pub mod expiries;
+pub mod export;
+pub mod features;
 pub mod fillings;
 pub mod forms;
+pub mod history;
+pub mod import;
+pub mod jobs;
+pub mod kinesis;
 pub mod operations;
+pub mod places;
+pub mod replicas;
+pub mod s3;
 pub mod service;
+pub mod shapes;
 pub mod store;
 pub mod streams;
 pub mod table;
@@ -33,5 +49,7 @@ pub use service::{DynamoDb, operations};
 pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     let dynamodb = Arc::new(DynamoDb::new(&host, config));
     background::start(&dynamodb);
+    jobs::start(&dynamodb);
+    replicas::start(&dynamodb);
     Ok(App::new(dynamodb, service::operations()))
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fractus_aws::Arn;
+use fractus_aws::{AccountId, Arn};
+use fractus_bus::outbox::Outbox;
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_rules::expression::Cache;
 use fractus_host::{Access, Context, Host, Operations, ResourceFacts, Service};
@@ -11,13 +12,17 @@ use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::access;
+use crate::catalogue;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::expiries::Expiries;
+use crate::jobs::Jobs;
 use crate::operations::{
-    batch, items, limits, reads, statement_batch, statements, streams, tables, tags, time_to_live, transact,
+    batch, items, limits, policies, reads, statement_batch, statements, streams, tables, tags, time_to_live, transact,
     update_table,
 };
+use crate::replicas::Feeds;
+use crate::s3::S3;
 use crate::store::{TABLES, Table};
 use crate::throttle::Throttle;
 use crate::writes::Writer;
@@ -34,6 +39,13 @@ pub struct DynamoDb {
     pub discarded: Arc<Notify>,
     pub expiries: Arc<Expiries>,
     pub throttle: Arc<Throttle>,
+    /// Wakes the task that does jobs.
+    pub jobs: Jobs,
+    /// Wakes the task that tells changes to replicas and streams.
+    pub feeds: Feeds,
+    pub s3: S3,
+    /// What goes to other services.
+    pub outbox: Outbox,
 }
 
 impl DynamoDb {
@@ -46,6 +58,10 @@ impl DynamoDb {
             cache: Arc::default(),
             discarded: Arc::default(),
             expiries: Arc::default(),
+            jobs: Jobs::default(),
+            feeds: Feeds::default(),
+            s3: S3::new(host),
+            outbox: Outbox::start(host.bus(), host.store()),
         }
     }
 
@@ -84,6 +100,20 @@ pub fn table_name(name: &str) -> &str {
     }
 }
 
+/// Where a table lies and its name; an ARN may be of another account.
+pub fn place<'n>(cx: &Context, name: &'n str) -> (Scope, &'n str) {
+    (owned_scope(cx, name), table_name(name))
+}
+
+/// Where a table lies that is given by its name or its ARN.
+pub fn owned_scope(cx: &Context, name: &str) -> Scope {
+    let arn: Option<Arn> = name.strip_prefix("arn:").and_then(|_| name.parse().ok());
+    match arn.and_then(|arn| AccountId::new(&arn.account).ok()) {
+        Some(owner) => Scope::regional(&cx.world.with_account(owner), &cx.region),
+        None => scope(cx),
+    }
+}
+
 /// The table whose items a request is for: one that is there and no longer CREATING.
 pub fn active_table(snapshot: &Snapshot<'_>, scope: &Scope, name: &str) -> Result<Arc<Table>> {
     let table = snapshot.get_shared(&TABLES, scope, &(table_name(name),))?.ok_or(Error::NoResource)?;
@@ -106,7 +136,7 @@ macro_rules! by_arn {
 
 /// Every operation of DynamoDB and of its streams; those without a line are not built.
 pub fn operations() -> Operations<DynamoDb> {
-    Operations::new(&[&api::MODEL, &api::streams::MODEL])
+    catalogue::entered(Operations::new(&[&api::MODEL, &api::streams::MODEL]))
         .on(api::CreateTable, tables::create)
         .access(api::CreateTable, access::create_table)
         .on(api::DescribeTable, tables::describe)
@@ -179,7 +209,7 @@ impl Service for DynamoDb {
     ) -> BoxFuture<'a, ResourceFacts> {
         Box::pin(async move {
             let policy = self.resource_policy(cx, resource).await;
-            let scope = scope(cx);
+            let scope = owned_scope(cx, &access.resource);
             let name = access::table_of(&access.resource);
             let read = |snapshot: &Snapshot<'_>| Ok::<_, Error>(snapshot.get_shared(&TABLES, &scope, &(name,))?);
             let Ok(Some(table)) = self.store.read(read).await else {
@@ -190,6 +220,10 @@ impl Service for DynamoDb {
             conditions.extend(tags.map(|(key, value)| (format!("aws:ResourceTag/{key}"), vec![value.clone()])));
             ResourceFacts { policy, conditions, ..Default::default() }
         })
+    }
+
+    fn resource_policy<'a>(&'a self, cx: &'a Context, resource: &'a Arn) -> BoxFuture<'a, Option<String>> {
+        Box::pin(policies::of(self, cx, resource))
     }
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {

@@ -7,6 +7,8 @@ use fractus_dynamodb_rules::key::{KeyAttribute, KeySchema};
 use fractus_dynamodb_rules::{Item, Kind, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::features::Features;
+
 /// Something worked out once for each time its record is read. A copy begins empty, because copies are made to be changed.
 #[derive(Debug)]
 pub struct Cached<T>(OnceLock<T>);
@@ -89,6 +91,8 @@ pub struct Table {
     pub latest_stream_label: Option<String>,
     #[serde(default)]
     pub time_to_live: Option<TimeToLive>,
+    #[serde(default)]
+    pub features: Features,
     #[serde(skip)]
     pub(crate) schema: Cached<KeySchema>,
 }

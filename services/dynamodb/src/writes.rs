@@ -9,6 +9,7 @@ use fractus_dynamodb_rules::{Item, codec};
 use fractus_store::{Scope, Snapshot, Transaction};
 
 use crate::error::Result;
+use crate::features;
 use crate::store::{COUNTERS, EXPIRIES, INDEX_ITEMS, ITEMS, Index, Raw, Table, share_of};
 use crate::streams;
 
@@ -123,6 +124,7 @@ impl Writer {
             let change = streams::Change { schema, key, before, after, stored, by: self.by };
             streams::record(tx, scope, stream, change)?;
         }
+        features::changed(tx, scope, table, features::Change { key, before, after })?;
         self.expire(tx, scope, table, key, (before, after))?;
         self.count(table, key, |tally| {
             tally.items += i64::from(after.is_some()) - i64::from(before.is_some());

@@ -199,6 +199,6 @@ pub fn described(cx: &Context, table: &Table, status: api::TableStatus, counters
             status: Some(if status == api::TableStatus::Updating { status } else { api::TableStatus::Active }),
         }),
         table_arn: Some(arn),
-        ..Default::default()
+        ..crate::features::described(cx, table)
     }
 }

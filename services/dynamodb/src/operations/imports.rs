@@ -96,7 +96,7 @@ fn repeated(
 
 pub async fn begin(dynamodb: &DynamoDb, cx: &Context, input: api::ImportTableInput) -> Result<api::ImportTableOutput> {
     let (scope, format, birth) = (scope(cx), format_of(&input)?, Birth::new(dynamodb, cx));
-    let shape = defined(&creation(&input.table_creation_parameters))?;
+    let shape = defined(cx, &creation(&input.table_creation_parameters))?;
     let (chance, request) = (cx.random().u64(), to_json(&input)?);
     let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
     let begun = dynamodb.store.write(|tx| {

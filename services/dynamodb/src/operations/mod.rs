@@ -1,13 +1,24 @@
 //! The handlers, a file an operation family.
 
+pub mod auto_scaling;
+pub mod backups;
 pub mod batch;
 pub mod capacity;
 pub mod described;
+pub mod destinations;
+pub mod exports;
+pub mod global_settings;
+pub mod global_tables;
+pub mod imports;
+pub mod insights;
 pub mod items;
 pub mod limits;
+pub mod policies;
 pub mod read_page;
 pub mod reads;
+pub mod refusals;
 mod request_digest;
+pub mod restores;
 pub mod statement_batch;
 pub mod statements;
 pub mod streams;

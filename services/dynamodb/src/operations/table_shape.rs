@@ -293,7 +293,7 @@ pub(super) fn check_billing(on_demand: bool, has_throughput: bool) -> Result<()>
 fn check_built(input: &api::CreateTableInput) -> Result<()> {
     let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
     asks(input.vector_indexes.as_ref().is_some_and(|indexes| !indexes.is_empty()), "VectorIndexes")?;
-    asks(input.resource_policy.is_some(), "ResourcePolicy")?;
+    input.resource_policy.as_deref().map_or(Ok(()), super::policies::check)?;
     asks(input.global_table_source_arn.is_some(), "GlobalTableSourceArn")
 }
 

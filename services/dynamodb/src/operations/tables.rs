@@ -10,6 +10,7 @@ use fractus_store::{Order, Range};
 use super::table_shape::{defined, described, status, stream_view};
 use crate::background::discard;
 use crate::error::{Error, Result};
+use crate::replicas;
 use crate::service::{DynamoDb, scope, table_name};
 use crate::store::{Counters, TABLES};
 use crate::streams::{self, NewStream};
@@ -55,6 +56,9 @@ pub async fn create(dynamodb: &DynamoDb, cx: &Context, input: api::CreateTableIn
                 streams::enable(tx, &scope, &mut table, new)?;
             }
             tx.put(&TABLES, &scope, &(table.name.as_str(),), &table)?;
+            if let Some(policy) = &input.resource_policy {
+                super::policies::put_new(tx, &scope, table.id, policy)?;
+            }
             Ok(table)
         })
         .await?;
@@ -99,9 +103,11 @@ pub async fn delete(dynamodb: &DynamoDb, cx: &Context, input: api::DeleteTableIn
                     "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
                 ));
             }
+            super::backups::check_deletion(tx, &scope, &table)?;
             let counters = Counters::of(tx, &scope, table.id)?;
-            table.deleted_at = Some(now.plus(transition));
             let described = table.clone();
+            replicas::leave(tx, &scope, &mut table, now.plus(transition))?;
+            table.deleted_at = Some(now.plus(transition));
             if transition.is_zero() {
                 discard(tx, &scope, &mut table)?;
             } else {

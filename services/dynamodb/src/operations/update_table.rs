@@ -16,6 +16,8 @@ use super::tables::in_use;
 use crate::background::discard_indexes;
 use crate::error::{Error, Result};
 use crate::fillings;
+use crate::jobs;
+use crate::replicas;
 use crate::service::{DynamoDb, scope, table_name};
 use crate::store::{Counters, Filled, TABLES};
 use crate::streams::{self, NewStream};
@@ -37,10 +39,12 @@ struct Times {
 fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
     let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
     asks(input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "VectorIndexUpdates")?;
-    asks(input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "ReplicaUpdates")?;
+    let is_strong = input.multi_region_consistency == Some(api::MultiRegionConsistency::Strong);
+    asks(is_strong, "strong consistency over regions")?;
     asks(input.global_table_witness_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "witnesses")?;
     let indexes = input.global_secondary_index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
     let is_asked = indexes
+        || input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty())
         || input.billing_mode.is_some()
         || input.provisioned_throughput.is_some()
         || input.stream_specification.is_some()
@@ -264,7 +268,7 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
     let (scope, name) = (scope(cx), table_name(&input.table_name));
     let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
     let (stream_id, shard_count) = (cx.random().u64(), dynamodb.config.stream_shards);
-    let (table, counters) = dynamodb
+    let (table, counters, copies) = dynamodb
         .store
         .write(|tx| {
             let now = tx.now(&scope);
@@ -297,6 +301,8 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
             table.limits = on_demand_limits(table.limits, input.on_demand_throughput.as_ref())?;
             table.warm = warm_units(table.warm, input.warm_throughput.as_ref())?;
             table.updated_at = Some(times.done_at);
+            let updates = input.replica_updates.as_deref().unwrap_or_default();
+            let copies = replicas::update(tx, (dynamodb, cx, &scope), &mut table, updates)?;
             let described = table.clone();
             discard_indexes(tx, &scope, &mut table)?;
             forget_attributes(&mut table);
@@ -306,9 +312,13 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
                 // A small table is in its new index at once.
                 fillings::step(tx, &scope, name, number)?;
             }
-            Ok((described, Counters::of(tx, &scope, table.id)?))
+            Ok((described, Counters::of(tx, &scope, table.id)?, copies))
         })
         .await?;
+    for copy in &copies {
+        jobs::start_now(dynamodb, &scope, copy).await?;
+    }
+    dynamodb.feeds.wake();
     dynamodb.discarded.notify_one();
     dynamodb.expiries.wake();
     // AWS answers UPDATING whatever comes next.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::features::{self, Features};
 use crate::history;
 use crate::jobs::{self, Job, Work};
-use crate::operations::table_shape::status;
+use crate::operations::described::status;
 use crate::service::DynamoDb;
 use crate::store::{TABLES, Table};
 
@@ -317,9 +317,13 @@ fn add(
     let newborn = Newborn { id: cx.random().u64(), uuid: RequestUuid(uuid).hyphenated() };
     let mut replica = Table { id: newborn.id, uuid: newborn.uuid, features: Features::default(), ..table.clone() };
     (replica.created_at, replica.active_at, replica.deleted_at) = (now, Timestamp::MAX, None);
-    replica.deletion_protection = false;
+    features::forget_settings(&mut replica);
     replica.features.not_before = Some(not_before);
     set(&mut replica, &settings);
+    // Changes of a replicated table are told as its stream would tell them: it has one.
+    let shards = dynamodb.config.stream_shards;
+    features::give_stream(tx, scope, table, cx.random().u64(), shards)?;
+    features::give_stream(tx, &there, &mut replica, cx.random().u64(), shards)?;
 
     let mut group = vec![(cx.region.as_str().to_owned(), ReplicaTable { scope: scope.clone(), table: table.clone() })];
     for member in members(tx, scope, table)? {
