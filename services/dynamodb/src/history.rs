@@ -199,6 +199,15 @@ pub fn piece(
     Ok(piece)
 }
 
+/// Some of the keys that were changed between two cuts.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// Stored keys, and when each was changed last.
+    pub keys: Vec<(Vec<u8>, Timestamp)>,
+    /// Where the next ones begin; nothing behind the last ones.
+    pub next: Option<Bytes>,
+}
+
 /// Keys that were changed between two cuts, each once, in order; the same bounds hold as for pieces.
 pub fn changed_keys(
     snapshot: &Snapshot<'_>,
@@ -206,7 +215,7 @@ pub fn changed_keys(
     (table, from_cut, to_cut): (u64, u64, u64),
     from: Option<&[u8]>,
     at_most: usize,
-) -> Result<(Vec<(Vec<u8>, Timestamp)>, Option<Bytes>)> {
+) -> Result<Changed> {
     let mut next = Some(from.unwrap_or_default().to_vec());
     let mut keys = Vec::new();
     for _ in 0..at_most {
@@ -221,5 +230,5 @@ pub fn changed_keys(
             keys.push((key, version.at));
         }
     }
-    Ok((keys, next.map(Bytes::from)))
+    Ok(Changed { keys, next: next.map(Bytes::from) })
 }

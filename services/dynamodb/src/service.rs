@@ -69,9 +69,18 @@ impl DynamoDb {
     pub async fn change<T>(
         &self,
         cx: &Context,
+        work: impl FnMut(&mut Transaction<'_>, &Scope, &mut Writer) -> Result<T>,
+    ) -> Result<T> {
+        self.change_in(cx, scope(cx), work).await
+    }
+
+    /// The same where the items are another account's.
+    pub async fn change_in<T>(
+        &self,
+        cx: &Context,
+        scope: Scope,
         mut work: impl FnMut(&mut Transaction<'_>, &Scope, &mut Writer) -> Result<T>,
     ) -> Result<T> {
-        let scope = scope(cx);
         let (done, expiry) = self
             .store
             .write(|tx| {

@@ -165,8 +165,8 @@ fn incremental(
     let mut file = DataFile::new(form);
     let Some(source) = &job.source else { return Ok(Made { file, next: None }) };
     let cuts = (source.data, from_cut, source.cut);
-    let (keys, next) = history::changed_keys(snapshot, scope, cuts, job.from.as_deref(), FILE.keys)?;
-    for (key, at) in keys {
+    let changed = history::changed_keys(snapshot, scope, cuts, job.from.as_deref(), FILE.keys)?;
+    for (key, at) in changed.keys {
         let at_cut = |cut| -> Result<Option<Item>> {
             let item = history::item_at(snapshot, scope, source.data, &key, cut)?;
             Ok(item.map(|item| codec::decode(&item)).transpose()?)
@@ -182,7 +182,7 @@ fn incremental(
         let after = after.map(|item| filter.project(item));
         file.difference(&Difference { at, keys, before, after }).map_err(broken)?;
     }
-    Ok(Made { file, next })
+    Ok(Made { file, next: changed.next })
 }
 
 /// Everything that one step needs.

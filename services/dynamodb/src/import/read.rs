@@ -155,7 +155,7 @@ fn read_all(source: impl BufRead, format: &Format, collector: &mut Collector) ->
         Format::DynamoDbJson => lines(source, json_item, collector),
         Format::Ion => lines(source, ion_item, collector),
         Format::Csv { delimiter, header, kinds } => {
-            Ok(records(source, (*delimiter, header.as_deref(), kinds), collector))
+            Ok(records(source, Columns { delimiter: *delimiter, header: header.as_deref(), kinds }, collector))
         }
     }
 }
@@ -201,17 +201,20 @@ fn ion_item(line: &str) -> Result<Option<Item>, String> {
     }
 }
 
-fn records(
-    source: impl BufRead,
-    (delimiter, header, kinds): (u8, Option<&[String]>, &[(String, String)]),
-    collector: &mut Collector,
-) -> Result<(), Gone> {
+/// How the records of a CSV file are read.
+struct Columns<'a> {
+    delimiter: u8,
+    header: Option<&'a [String]>,
+    kinds: &'a [(String, String)],
+}
+
+fn records(source: impl BufRead, columns: Columns<'_>, collector: &mut Collector) -> Result<(), Gone> {
     let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
+        .delimiter(columns.delimiter)
         .has_headers(false)
         .flexible(true)
         .from_reader(source.take(u64::MAX));
-    let mut names: Option<Vec<String>> = header.map(<[String]>::to_vec);
+    let mut names: Option<Vec<String>> = columns.header.map(<[String]>::to_vec);
     let mut record = csv::StringRecord::new();
     loop {
         match reader.read_record(&mut record) {
@@ -229,7 +232,7 @@ fn records(
         match &names {
             Some(names) => {
                 let bytes = record.as_slice().len();
-                collector.take(of_record(&record, names, kinds), bytes)?;
+                collector.take(of_record(&record, names, columns.kinds), bytes)?;
             }
             None => names = Some(record.iter().map(str::to_owned).collect()),
         }

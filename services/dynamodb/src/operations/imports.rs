@@ -173,7 +173,7 @@ pub async fn describe(
 /// A place in the list as its page's token, and back.
 fn token_of((table, id): (&str, &str)) -> String {
     let mut token: String = format!("{table}\0{id}").bytes().map(|byte| format!("{byte:02x}")).collect();
-    while token.len() < MIN_TOKEN_DIGITS || token.len() % TOKEN_GROUP != 0 {
+    while token.len() < MIN_TOKEN_DIGITS || !token.len().is_multiple_of(TOKEN_GROUP) {
         token.push('0');
     }
     token
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_page_token_is_hex_in_groups_and_comes_back() {
         let token = token_of(("a-table", "01658528578619-c4d4e311"));
-        assert!(token.len() >= 112 && token.len() % 16 == 0, "{token}");
+        assert!(token.len() >= 112 && token.len().is_multiple_of(16), "{token}");
         assert!(token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
         assert_eq!(of_token(&token), Some(("a-table".into(), "01658528578619-c4d4e311".into())));
         assert_eq!(of_token("zz"), None);

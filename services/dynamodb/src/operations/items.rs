@@ -17,7 +17,7 @@ use indexmap::IndexMap;
 use super::capacity::{collection_metrics, consumed};
 use crate::error::{Error, Result};
 use crate::forms::{Forms, With, conditional_operator, expected, present};
-use crate::service::{DynamoDb, active_table, scope, table_name};
+use crate::service::{DynamoDb, active_table, owned_scope};
 use crate::store::Table;
 use crate::throttle::Kind;
 use crate::values::{ApiItem, item_from_api, item_to_api, value_from_api};
@@ -46,7 +46,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) ->
     let mut forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, None)?;
     let bound = forms.projection(input.projection_expression.as_deref())?;
     let projection = projection(forms, bound, input.attributes_to_get)?;
-    let scope = scope(cx);
+    let scope = owned_scope(cx, &input.table_name);
     let (table, item) = dynamodb
         .store
         .read(|snapshot| {
@@ -162,7 +162,7 @@ async fn write<'i>(
         };
         Ok(Written { table, old, new, cost })
     };
-    dynamodb.change(cx, work).await
+    dynamodb.change_in(cx, owned_scope(cx, target.name), work).await
 }
 
 pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: api::PutItemInput) -> Result<api::PutItemOutput> {
@@ -322,7 +322,7 @@ pub(super) fn updated(prepared: &PreparedUpdate, old: Option<&Item>) -> Result<O
 pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateItemInput) -> Result<api::UpdateItemOutput> {
     let wanted = (input.return_consumed_capacity.clone(), input.return_item_collection_metrics.clone());
     let returns = input.return_values.clone();
-    let name = table_name(&input.table_name).to_owned();
+    let name = input.table_name.clone();
     let prepared = prepare_update(dynamodb, input).map_err(Error::enveloped)?;
     let key = |table: &Table| {
         let key = key_of(table, &prepared.key)?;

@@ -16,7 +16,7 @@ use fractus_store::{Order, Scope, Snapshot};
 use super::capacity::{Wanted, consumed};
 use crate::error::{Error, Result};
 use crate::forms::With;
-use crate::service::{DynamoDb, active_table, scope};
+use crate::service::{DynamoDb, active_table, owned_scope};
 use crate::store::{INDEX_ITEMS, ITEMS, Index, Table, index_range, item_range};
 use crate::throttle::Kind;
 use crate::values::{ApiItem, item_to_api};
@@ -217,7 +217,7 @@ pub(super) async fn answer(
     wanted: &Wanted,
     range: impl FnOnce(&KeySchema) -> Result<(KeyRange, bool)>,
 ) -> Result<Answer> {
-    let scope = scope(cx);
+    let scope = owned_scope(cx, &read.table_name);
     let found = dynamodb.store.read(|snapshot| run(snapshot, &scope, read, range)).await?;
     dynamodb.throttle.take(&found.table, &found.cost, Kind::Read, cx.now())?;
     let has_items = !matches!(read.select, Some(api::Select::Count));

@@ -13,7 +13,14 @@ fn region(name: &str) -> api::Replica {
 }
 
 async fn streaming_table(client: &Client, name: &str) {
-    table(client, name).await;
+    let input = api::CreateTableInput {
+        stream_specification: Some(api::StreamSpecification {
+            stream_enabled: true,
+            stream_view_type: Some(api::StreamViewType::NewAndOldImages),
+        }),
+        ..table_input(name)
+    };
+    client.call(api::CreateTable, input).await.unwrap();
 }
 
 async fn comes(stack: &Stack, client: &Client, pk: &str, n: Option<&str>) {
@@ -107,4 +114,72 @@ async fn settings_of_a_global_table_reach_every_replica() {
     let told = east.call(api::DescribeGlobalTableSettings, told).await.unwrap().replica_settings.unwrap();
     let west_settings = told.iter().find(|own| own.region_name == WEST).unwrap();
     assert_eq!(west_settings.replica_provisioned_read_capacity_units, Some(9));
+}
+
+async fn update_replicas(client: &Client, update: api::ReplicationGroupUpdate) -> Result<(), String> {
+    let input =
+        api::UpdateTableInput { table_name: "music".into(), replica_updates: Some(vec![update]), ..Default::default() };
+    client.call(api::UpdateTable, input).await.map(|_| ()).map_err(|failure| failure.code.to_string())
+}
+
+fn add(region: &str) -> api::ReplicationGroupUpdate {
+    let create = api::CreateReplicationGroupMemberAction { region_name: region.into(), ..Default::default() };
+    api::ReplicationGroupUpdate { create: Some(create), ..Default::default() }
+}
+
+fn replicas_of(table: &api::TableDescription) -> Vec<(String, api::ReplicaStatus)> {
+    let all = table.replicas.iter().flatten();
+    all.map(|own| (own.region_name.clone().unwrap(), own.replica_status.clone().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_added_filled_followed_and_removed() {
+    let (stack, east) = started(Config { table_transition_secs: 10, ..Config::default() }).await;
+    let (west, south) = (east.clone().in_region(WEST), east.clone().in_region("ap-southeast-2"));
+    table(&east, "music").await;
+    stack.clock().advance(secs(10));
+    put(&east, "music", "old", 1).await;
+    update_replicas(&east, add(WEST)).await.unwrap();
+    let described_east = described(&east, "music").await;
+    assert_eq!(described_east.global_table_version.as_deref(), Some("2019.11.21"));
+    assert_eq!(
+        described_east.stream_specification.unwrap().stream_view_type,
+        Some(api::StreamViewType::NewAndOldImages)
+    );
+    assert_eq!(replicas_of(&described(&east, "music").await), [(WEST.to_owned(), api::ReplicaStatus::Creating)]);
+    assert_eq!(status(&west, "music").await, api::TableStatus::Creating);
+    stack.clock().advance(secs(10));
+    assert_eq!(replicas_of(&described(&east, "music").await), [(WEST.to_owned(), api::ReplicaStatus::Active)]);
+    assert_eq!(replicas_of(&described(&west, "music").await), [("us-east-1".to_owned(), api::ReplicaStatus::Active)]);
+    assert_eq!(number(&west, "music", "old").await.as_deref(), Some("1"));
+    assert_eq!(update_replicas(&east, add(WEST)).await, Err("ValidationException".into()));
+
+    put(&west, "music", "new", 2).await;
+    comes(&stack, &east, "new", Some("2")).await;
+    assert_eq!(get(&east, "music", "new").await.unwrap().len(), 2);
+    // A third region is known to both, and takes from both.
+    update_replicas(&west, add("ap-southeast-2")).await.unwrap();
+    stack.clock().advance(secs(10));
+    assert_eq!(replicas_of(&described(&east, "music").await).len(), 2);
+    assert_eq!(replicas_of(&described(&south, "music").await).len(), 2);
+    assert_eq!(number(&south, "music", "old").await.as_deref(), Some("1"));
+    put(&east, "music", "third", 3).await;
+    comes(&stack, &south, "third", Some("3")).await;
+    comes(&stack, &west, "third", Some("3")).await;
+    // Two regions write at one moment: both keep the same one.
+    put(&east, "music", "both", 4).await;
+    put(&west, "music", "both", 5).await;
+    comes(&stack, &south, "both", Some("4")).await;
+    comes(&stack, &west, "both", Some("4")).await;
+    assert_eq!(number(&east, "music", "both").await.as_deref(), Some("4"));
+
+    let delete = api::DeleteReplicationGroupMemberAction { region_name: WEST.into() };
+    let delete = api::ReplicationGroupUpdate { delete: Some(delete), ..Default::default() };
+    update_replicas(&east, delete.clone()).await.unwrap();
+    assert!(replicas_of(&described(&east, "music").await).contains(&(WEST.to_owned(), api::ReplicaStatus::Deleting)));
+    stack.clock().advance(secs(10));
+    assert_eq!(replicas_of(&described(&east, "music").await).len(), 1);
+    let gone = west.call(api::DescribeTable, api::DescribeTableInput { table_name: "music".into() }).await.unwrap_err();
+    assert_eq!(gone.code, "ResourceNotFoundException");
+    assert_eq!(update_replicas(&east, delete).await, Err("ValidationException".into()));
 }

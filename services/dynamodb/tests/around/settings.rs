@@ -138,3 +138,96 @@ async fn insights_and_auto_scaling_are_kept_and_told() {
     let read = replicas[0].replica_provisioned_read_capacity_auto_scaling_settings.clone().unwrap();
     assert_eq!(read.auto_scaling_disabled, Some(true));
 }
+
+#[tokio::test]
+async fn a_table_of_another_account_is_reached_by_its_arn() {
+    let (_stack, client) = started(Config::default()).await;
+    table(&client, "music").await;
+    let guest = client.clone().as_account("111122223333");
+    let input = api::PutItemInput { table_name: TABLE.into(), item: item("a", 1), ..Default::default() };
+    guest.call(api::PutItem, input).await.unwrap();
+    assert_eq!(number(&client, "music", "a").await.as_deref(), Some("1"));
+    assert_eq!(number(&guest, TABLE, "a").await.as_deref(), Some("1"));
+    let own = guest.call(api::DescribeTable, api::DescribeTableInput { table_name: "music".into() }).await.unwrap_err();
+    assert_eq!(own.code, "ResourceNotFoundException");
+    let scanned = api::ScanInput { table_name: TABLE.into(), ..Default::default() };
+    assert_eq!(guest.call(api::Scan, scanned).await.unwrap().count, Some(1));
+}
+
+#[tokio::test]
+async fn another_account_does_what_the_table_s_policy_allows() {
+    let stack = fractus_testkit::Stack::new()
+        .with("dynamodb", |host| fractus_dynamodb::start(Config::default(), host))
+        .frozen_at("2026-01-01T00:00:00Z")
+        .auth(fractus_host::config::AuthMode::Enforced)
+        .start()
+        .await;
+    let client = stack.client("dynamodb").api(&api::MODEL);
+    table(&client, "music").await;
+    put(&client, "music", "a", 1).await;
+    let guest = client.clone().as_account("111122223333");
+    let get = || {
+        let key = [("pk".to_owned(), S("a".into()))].into_iter().collect();
+        let input = api::GetItemInput { table_name: TABLE.into(), key, ..Default::default() };
+        let guest = guest.clone();
+        async move { guest.call(api::GetItem, input).await }
+    };
+    assert_eq!(get().await.unwrap_err().code, "AccessDeniedException");
+    let input = api::PutResourcePolicyInput {
+        resource_arn: TABLE.into(),
+        policy: policy("dynamodb:GetItem"),
+        ..Default::default()
+    };
+    client.call(api::PutResourcePolicy, input).await.unwrap();
+    assert!(get().await.unwrap().item.is_some());
+    let write = api::PutItemInput { table_name: TABLE.into(), item: item("b", 1), ..Default::default() };
+    assert_eq!(guest.call(api::PutItem, write).await.unwrap_err().code, "AccessDeniedException");
+}
+
+/// What a stream would get: the deliveries are taken where Kinesis would take them.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_go_to_the_stream_as_records() {
+    use fractus_bus::{Bus, BusConfig, ConsumeConfig, Outcome};
+
+    let mut stack = fractus_testkit::Stack::new()
+        .with("dynamodb", |host| fractus_dynamodb::start(Config::default(), host))
+        .frozen_at("2026-01-01T00:00:00Z")
+        .with_nats()
+        .start()
+        .await;
+    let client = stack.client("dynamodb").api(&api::MODEL);
+    let bus = Bus::connect(BusConfig::new(Some(stack.nats().url.clone()), "kinesis", "a-stream".to_owned()));
+    let (taken, mut records) = tokio::sync::mpsc::unbounded_channel();
+    let _consumption = bus.consume_deliveries(ConsumeConfig::default(), move |delivery| {
+        let taken = taken.clone();
+        async move {
+            taken.send(delivery).unwrap();
+            Outcome::Done
+        }
+    });
+    table(&client, "music").await;
+    put(&client, "music", "before", 1).await;
+    client.call(api::EnableKinesisStreamingDestination, destination()).await.unwrap();
+    put(&client, "music", "a", 1).await;
+    put(&client, "music", "a", 2).await;
+    delete(&client, "music", "a").await;
+    stack.clock().advance(secs(2));
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let delivery = tokio::time::timeout(secs(20), records.recv()).await.unwrap().unwrap();
+        assert_eq!((delivery.target.to_string().as_str(), delivery.action.as_str()), (STREAM, "kinesis:PutRecord"));
+        assert!(delivery.parameters["PartitionKey"].is_string());
+        told.push(serde_json::from_str::<serde_json::Value>(delivery.body.as_text().unwrap()).unwrap());
+    }
+    let names: Vec<_> = told.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
+    assert_eq!(names, ["INSERT", "MODIFY", "REMOVE"]);
+    assert_eq!((&told[1]["eventSource"], &told[1]["tableName"]), (&"aws:dynamodb".into(), &"music".into()));
+    let change = &told[1]["dynamodb"];
+    assert_eq!(change["ApproximateCreationDateTime"], 1_767_225_600_000_u64);
+    assert_eq!(change["Keys"], serde_json::json!({"pk": {"S": "a"}}));
+    assert_eq!((&change["OldImage"]["n"]["N"], &change["NewImage"]["n"]["N"]), (&"1".into(), &"2".into()));
+    client.call(api::DisableKinesisStreamingDestination, destination()).await.unwrap();
+    put(&client, "music", "after", 1).await;
+    stack.clock().advance(secs(2));
+    tokio::time::timeout(Duration::from_millis(300), records.recv()).await.unwrap_err();
+}
