@@ -101,14 +101,17 @@ fn refusals(answers: Vec<fan::Answered>) -> BTreeMap<String, Value> {
 }
 
 fn apply(clock: &Clock, change: &ClockChange) -> Result<(), String> {
+    let to = change.to.as_deref().map(Timestamp::parse_date_time).transpose().map_err(|error| error.to_string())?;
     match change.action {
-        ClockAction::Freeze => clock.freeze(),
+        ClockAction::Freeze => {
+            clock.freeze();
+            if let Some(to) = to {
+                clock.set(to);
+            }
+        }
         ClockAction::Resume => clock.resume(),
         ClockAction::Reset => clock.reset(),
-        ClockAction::Set => {
-            let to = change.to.as_deref().ok_or("`set` needs `to`, an RFC 3339 time")?;
-            clock.set(Timestamp::parse_date_time(to).map_err(|error| error.to_string())?);
-        }
+        ClockAction::Set => clock.set(to.ok_or("`set` needs `to`, an RFC 3339 time")?),
         ClockAction::Advance => {
             let seconds = change.seconds.ok_or("`advance` needs `seconds`")?;
             clock.advance(Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?);
@@ -136,7 +139,7 @@ fn shown(lane: &str, clock: &Clock) -> Value {
         "now": clock.now().date_time_millis(),
         "frozen": settings.scale == 0.0,
         "scale": settings.scale,
-        "real": settings == ClockSettings::REAL,
+        "real": settings.is_real(),
         "settings": settings,
     })
 }
@@ -197,7 +200,7 @@ pub async fn bring_up_to_date(router: &Arc<Router>, url: &str) {
     let clocks = &router.control.clocks;
     for lane in clocks.lanes() {
         let settings = clocks.lane(&lane).settings();
-        if settings != ClockSettings::REAL {
+        if !settings.is_real() {
             tell(&replica, Method::POST, CLOCK_PATH, told_settings(&lane, settings)).await;
         }
     }

@@ -29,9 +29,14 @@ impl ClockSettings {
     pub const REAL: ClockSettings =
         ClockSettings { virtual_base: Timestamp::EPOCH, real_base: Timestamp::EPOCH, scale: 1.0 };
 
+    /// Whether virtual time is real time: always so, or again since a reset.
+    pub fn is_real(&self) -> bool {
+        self.scale == 1.0 && self.virtual_base == self.real_base
+    }
+
     /// The virtual time at the real moment `real`.
     pub fn at(&self, real: Timestamp) -> Timestamp {
-        if *self == Self::REAL {
+        if self.is_real() {
             return real;
         }
         let elapsed_micros = real.micros().saturating_sub(self.real_base.micros());
@@ -67,9 +72,21 @@ impl Clock {
         *self.settings.borrow()
     }
 
-    /// Takes over settings made elsewhere (another service or replica); wakes every sleeper.
+    /// Takes over settings made elsewhere (another service or replica), whatever holds; wakes every sleeper.
     pub fn apply(&self, settings: ClockSettings) {
         self.settings.send_replace(settings);
+    }
+
+    /// The same of settings that were told some time ago, unless newer ones hold already. A process that moves its clock
+    /// twice hears of the first move after the second one, and must not go back to it.
+    pub fn apply_if_newer(&self, settings: ClockSettings) {
+        self.settings.send_if_modified(|current| {
+            let is_newer = settings.real_base > current.real_base;
+            if is_newer {
+                *current = settings;
+            }
+            is_newer
+        });
     }
 
     /// Stops the clock where it is.
@@ -100,7 +117,9 @@ impl Clock {
 
     /// Back to real time.
     pub fn reset(&self) {
-        self.apply(ClockSettings::REAL);
+        // Begins now, so that whoever hears of it late knows what came first.
+        let real = real_now();
+        self.apply(ClockSettings { virtual_base: real, real_base: real, scale: 1.0 });
     }
 
     fn change(&self, decide: impl Fn(Timestamp, f64) -> (Timestamp, f64)) {
@@ -226,6 +245,29 @@ mod tests {
         let settings = ClockSettings { virtual_base: Timestamp::from_secs(5_000), real_base: base, scale: 60.0 };
         assert_eq!(settings.at(Timestamp::from_secs(110)), Timestamp::from_secs(5_600));
         assert_eq!(ClockSettings::REAL.at(base), base);
+    }
+
+    #[test]
+    fn what_is_heard_late_does_not_turn_a_clock_back() {
+        let clock = Clock::frozen_at(Timestamp::from_secs(1_000));
+        let pause = || std::thread::sleep(Duration::from_micros(10));
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            pause();
+            clock.advance(Duration::from_secs(60));
+            told.push(clock.settings());
+        }
+        pause();
+        clock.reset();
+        let reset = clock.settings();
+        assert!(reset.is_real());
+        told.iter().for_each(|settings| clock.apply_if_newer(*settings));
+        assert_eq!(clock.settings(), reset);
+        let other = Clock::real();
+        [told[2], told[0], reset, told[1]].iter().for_each(|settings| other.apply_if_newer(*settings));
+        assert_eq!(other.settings(), reset);
+        clock.apply(told[1]);
+        assert_eq!(clock.now(), Timestamp::from_secs(1_120));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 
 use fractus_aws::Region;
-use fractus_clock::{Clock, ClockSettings, Timestamp};
+use fractus_clock::{Clock, Timestamp};
 use fractus_sigv4::post_policy::{Fields, PostSignature};
 use fractus_sigv4::{
     Body, ChunkError, ChunkSeed, Expectation, KeyCache, Payload, Place, RequestSignature, RequestView, SignatureError,
@@ -225,7 +225,7 @@ fn check_expiry(signature: &RequestSignature<'_>, now: Timestamp) -> Result<(), 
 /// that was signed after it has not.
 fn now_of_the_signer(clock: &Clock, signed_at: Timestamp) -> Timestamp {
     let settings = clock.settings();
-    if settings == ClockSettings::REAL {
+    if settings.is_real() {
         return clock.now();
     }
     // Signatures carry whole seconds, so the second of the move counts as after it.

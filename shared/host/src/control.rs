@@ -19,7 +19,7 @@ pub(crate) fn follow(host: &Host) {
             tokio::select! {
                 () = draining.cancelled() => return,
                 heard = clocks.next() => match heard {
-                    Some(Heard::Event { event, .. }) => following.clocks().lane(event.lane.as_str()).apply(event.settings),
+                    Some(Heard::Event { event, .. }) => following.clocks().lane(event.lane.as_str()).apply_if_newer(event.settings),
                     Some(Heard::Missed) => {}
                     None => return,
                 },

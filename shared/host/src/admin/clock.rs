@@ -104,7 +104,7 @@ fn shown(lane: &Lane, clock: &Clock) -> Answer {
             "now": clock.now().date_time_millis(),
             "frozen": settings.scale == 0.0,
             "scale": settings.scale,
-            "real": settings == ClockSettings::REAL,
+            "real": settings.is_real(),
             "settings": settings,
         }),
     )
