@@ -1,6 +1,8 @@
 -- One fixed request, from files: what the signer made once is sent over and over. With BENCH_KEYS each request has a key
--- of its own: in place of every @KEY@ of its body, or where there is none at the end of its path.
+-- of its own: in place of every @KEY@ of its body, or where there is none at the end of its path. With BENCH_AT_MOST a thread
+-- makes no more keys than that and ends when so many are answered.
 local folder, keys = os.getenv("BENCH_REQUEST"), os.getenv("BENCH_KEYS")
+local at_most = tonumber(os.getenv("BENCH_AT_MOST") or "")
 local function read(name)
   local file = io.open(folder .. "/" .. name, "rb")
   if not file then return nil end
@@ -24,7 +26,8 @@ end
 local made, count = nil, 0
 function request()
   if keys then
-    count = count + 1
+    -- Those on their way when the last is answered repeat the last key.
+    if not at_most or count < at_most then count = count + 1 end
     if wrk.body and wrk.body:find("@KEY@", 1, true) then
       local body = wrk.body:gsub("@KEY@", string.format("%s-%d-%09d", keys, number, count))
       return wrk.format(wrk.method, wrk.path, wrk.headers, body)
@@ -33,6 +36,15 @@ function request()
   end
   made = made or wrk.format(wrk.method, wrk.path, wrk.headers, wrk.body)
   return made
+end
+
+-- Answers are looked at only where they are counted: it costs wrk time.
+if at_most then
+  local answered = 0
+  function response()
+    answered = answered + 1
+    if answered >= at_most then wrk.thread:stop() end
+  end
 end
 
 -- Failures are told, so that fast refusals are not taken for speed.
