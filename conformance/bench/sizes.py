@@ -9,7 +9,7 @@ SIZES = [10**n for n in range(3, 9) if 10**n < SCALE] + [SCALE]
 
 
 def fill(url, request, count, each=1, keys=None):
-    """Sends until `count` are there: one by one where few are wanted, so that there are as many as is said."""
+    """Sends until `count` are there: one by one where few are wanted; else what was on its way at the end of a pass, 32 requests, is more."""
     requests = -(-count // each)
     if requests <= 2_000:
         request.send_times(url, requests, keys)
