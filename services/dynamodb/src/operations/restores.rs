@@ -9,7 +9,7 @@ use fractus_store::{Scope, Transaction};
 
 use super::backups::{find, own_place, settled};
 use super::refusals::{recovery_unavailable, table_exists};
-use super::table_shape::{described, status};
+use super::table_shape::{described, encryption_key, invalid, key_of, on_demand_limits, projection, status};
 use crate::error::{Error, Result};
 use crate::features::{self, Features, Restored};
 use crate::history;
@@ -22,6 +22,8 @@ use crate::store::{Counters, Index, TABLES, Table};
 struct Overrides {
     billing: Option<api::BillingMode>,
     throughput: Option<api::ProvisionedThroughput>,
+    limits: Option<api::OnDemandThroughput>,
+    encryption: Option<api::SSESpecification>,
     globals: Option<Vec<api::GlobalSecondaryIndex>>,
     locals: Option<Vec<api::LocalSecondaryIndex>>,
 }
@@ -30,34 +32,54 @@ fn units(throughput: &api::ProvisionedThroughput) -> (i64, i64) {
     (throughput.read_capacity_units, throughput.write_capacity_units)
 }
 
-/// The indexes of the source that the restored table has: those that are named, or all of them. Others cannot be added.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CreateBackup.html>
-fn chosen(all: &[Index], is_global: bool, names: Option<Vec<&str>>) -> Result<Vec<Index>> {
+/// An index that is wanted: its name, key and projection.
+type Wanted<'a> = (&'a str, &'a [api::KeySchemaElement], &'a api::Projection);
+
+fn is_same(index: &Index, (_, schema, wanted): Wanted<'_>) -> Result<bool> {
+    let (projected, mut included) = projection(wanted)?;
+    let mut own = index.included.clone();
+    included.sort();
+    own.sort();
+    Ok(index.key == key_of(schema, (4, 4))? && index.projected == projected && own == included)
+}
+
+/// The indexes of the source that the restored table has: those that are wanted, or all of them. Others cannot be added, and
+/// none can be changed. Unconfirmed words, both.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableFromBackup.html>
+fn chosen(all: &[Index], is_global: bool, wanted: Option<Vec<Wanted<'_>>>) -> Result<Vec<Index>> {
     let own = || all.iter().filter(|index| index.is_global == is_global);
-    let Some(names) = names else { return Ok(own().cloned().collect()) };
-    if let Some(unknown) = names.iter().find(|name| own().all(|index| index.name != **name)) {
+    let Some(wanted) = wanted else { return Ok(own().cloned().collect()) };
+    let refused = |why: String| {
         let kind = if is_global { "global" } else { "local" };
-        return Err(Error::validation(format!(
-            "The {kind} secondary index override is not valid: the source table has no index {unknown}"
-        )));
+        Error::validation(format!("The {kind} secondary index override is not valid: {why}"))
+    };
+    for one in &wanted {
+        let index = own().find(|index| index.name == one.0);
+        let index = index.ok_or_else(|| refused(format!("the source table has no index {}", one.0)))?;
+        if !is_same(index, *one)? {
+            return Err(refused(format!("the source table's index {} has another key or projection", one.0)));
+        }
     }
-    Ok(own().filter(|index| names.contains(&index.name.as_str())).cloned().collect())
+    Ok(own().filter(|index| wanted.iter().any(|one| one.0 == index.name)).cloned().collect())
 }
 
 /// The table that comes of a source and overrides; what only the request's moment gives is left for the caller.
-fn shaped(source: &Table, name: &str, overrides: &Overrides) -> Result<Table> {
+fn shaped(cx: &Context, source: &Table, name: &str, overrides: &Overrides) -> Result<Table> {
     let mut table = Table { name: name.to_owned(), features: Features::default(), ..source.clone() };
-    let global_names =
-        overrides.globals.as_ref().map(|all| all.iter().map(|index| index.index_name.as_str()).collect());
-    let local_names = overrides.locals.as_ref().map(|all| all.iter().map(|index| index.index_name.as_str()).collect());
-    let mut globals = chosen(&source.indexes, true, global_names)?;
+    let wanted_globals = overrides.globals.as_ref().map(|all| {
+        all.iter().map(|own| (own.index_name.as_str(), own.key_schema.as_slice(), &own.projection)).collect()
+    });
+    let wanted_locals = overrides.locals.as_ref().map(|all| {
+        all.iter().map(|own| (own.index_name.as_str(), own.key_schema.as_slice(), &own.projection)).collect()
+    });
+    let mut globals = chosen(&source.indexes, true, wanted_globals)?;
     for index in &mut globals {
         let wanted = overrides.globals.iter().flatten().find(|own| own.index_name == index.name);
         if let Some(throughput) = wanted.and_then(|wanted| wanted.provisioned_throughput.as_ref()) {
             index.throughput = units(throughput);
         }
     }
-    table.indexes = chosen(&source.indexes, false, local_names)?;
+    table.indexes = chosen(&source.indexes, false, wanted_locals)?;
     table.indexes.append(&mut globals);
     match (&overrides.billing, &overrides.throughput) {
         (Some(api::BillingMode::PayPerRequest), Some(_)) => {
@@ -80,6 +102,17 @@ fn shaped(source: &Table, name: &str, overrides: &Overrides) -> Result<Table> {
             table.throughput = units(throughput);
         }
         _ => {}
+    }
+    let with_units = |own: &&api::GlobalSecondaryIndex| own.provisioned_throughput.is_some();
+    if let Some(own) = overrides.globals.iter().flatten().find(with_units).filter(|_| table.on_demand) {
+        return Err(invalid(format!(
+            "ProvisionedThroughput should not be specified for index: {} when BillingMode is PAY_PER_REQUEST",
+            own.index_name
+        )));
+    }
+    table.limits = on_demand_limits(table.limits, overrides.limits.as_ref())?;
+    if overrides.encryption.is_some() {
+        table.encryption_key = encryption_key(cx, overrides.encryption.as_ref())?;
     }
     // Attributes are defined for keys alone.
     let keys: Vec<&String> = std::iter::once(&table.key)
@@ -142,11 +175,10 @@ fn answer(cx: &Context, table: &Table) -> Option<api::TableDescription> {
     Some(description)
 }
 
-fn check_built(encryption: bool, vectors: bool) -> Result<()> {
-    match (encryption, vectors) {
-        (true, _) => Err(Error::NotBuilt("SSESpecificationOverride")),
-        (_, true) => Err(Error::NotBuilt("VectorIndexOverride")),
-        _ => Ok(()),
+fn check_built(vectors: Option<&Vec<api::VectorIndex>>) -> Result<()> {
+    match vectors.is_some_and(|all| !all.is_empty()) {
+        true => Err(Error::NotBuilt("VectorIndexOverride")),
+        false => Ok(()),
     }
 }
 
@@ -155,11 +187,12 @@ pub async fn from_backup(
     cx: &Context,
     input: api::RestoreTableFromBackupInput,
 ) -> Result<api::RestoreTableFromBackupOutput> {
-    let encrypts = input.sse_specification_override.as_ref().is_some_and(|own| own.enabled == Some(true));
-    check_built(encrypts, input.vector_index_override.as_ref().is_some_and(|all| !all.is_empty()))?;
+    check_built(input.vector_index_override.as_ref())?;
     let overrides = Overrides {
         billing: input.billing_mode_override,
         throughput: input.provisioned_throughput_override,
+        limits: input.on_demand_throughput_override,
+        encryption: input.sse_specification_override,
         globals: input.global_secondary_index_override,
         locals: input.local_secondary_index_override,
     };
@@ -171,7 +204,7 @@ pub async fn from_backup(
                 "There is another ongoing conflicting backup control plane operation on the table. The backup is either being created, deleted or restored to a table.",
             )));
         }
-        let mut table = shaped(&backup.table, &input.target_table_name, &overrides)?;
+        let mut table = shaped(cx, &backup.table, &input.target_table_name, &overrides)?;
         table.features.restored = Some(Restored {
             backup_arn: Some(input.backup_arn.clone()),
             table_arn: own_place(cx).arn(format_args!("table/{source_name}")),
@@ -206,8 +239,7 @@ pub async fn to_point_in_time(
     cx: &Context,
     input: api::RestoreTableToPointInTimeInput,
 ) -> Result<api::RestoreTableToPointInTimeOutput> {
-    let encrypts = input.sse_specification_override.as_ref().is_some_and(|own| own.enabled == Some(true));
-    check_built(encrypts, input.vector_index_override.as_ref().is_some_and(|all| !all.is_empty()))?;
+    check_built(input.vector_index_override.as_ref())?;
     let named = input.source_table_arn.as_deref().or(input.source_table_name.as_deref());
     let named = named.ok_or_else(|| {
         Error::validation("One of SourceTableArn or SourceTableName must be specified in the restore request")
@@ -221,6 +253,8 @@ pub async fn to_point_in_time(
     let overrides = Overrides {
         billing: input.billing_mode_override,
         throughput: input.provisioned_throughput_override,
+        limits: input.on_demand_throughput_override,
+        encryption: input.sse_specification_override,
         globals: input.global_secondary_index_override,
         locals: input.local_secondary_index_override,
     };
@@ -228,7 +262,7 @@ pub async fn to_point_in_time(
     let begun = dynamodb.store.write(|tx| {
         let mut from = settled(tx, &scope, source_name)?;
         let to = moment(dynamodb, &from, input.restore_date_time, tx.now(&scope))?;
-        let mut table = shaped(&from, &input.target_table_name, &overrides)?;
+        let mut table = shaped(cx, &from, &input.target_table_name, &overrides)?;
         let table_arn = own_place(cx).arn(format_args!("table/{source_name}"));
         table.features.restored = Some(Restored { backup_arn: None, table_arn, to });
         let cut = history::cut_at(tx, &scope, from.id, to)?;

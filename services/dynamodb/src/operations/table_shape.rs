@@ -218,6 +218,11 @@ fn indexes(input: &api::CreateTableInput, key: &Key) -> Result<Vec<Index>> {
     let locals = input.local_secondary_indexes.iter().flatten();
     let globals = input.global_secondary_indexes.iter().flatten();
     for local in locals {
+        if key.1.is_empty() {
+            return Err(invalid(
+                "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex",
+            ));
+        }
         let own = key_of(&local.key_schema, (1, 1))?;
         if own.0 != key.0 {
             return Err(invalid(format!(
@@ -225,7 +230,7 @@ fn indexes(input: &api::CreateTableInput, key: &Key) -> Result<Vec<Index>> {
                 local.index_name
             )));
         }
-        if own.1.is_empty() || key.1.is_empty() {
+        if own.1.is_empty() {
             return Err(invalid(format!("Index KeySchema does not have a range key for index: {}", local.index_name)));
         }
         let (projected, included) = projection(&local.projection)?;

@@ -310,3 +310,61 @@ async fn a_long_copy_is_of_one_moment() {
     }
     assert_eq!(indexed(&client, "again", 2).await, 0);
 }
+
+fn by_n(key: &str, kind: api::ProjectionType) -> api::GlobalSecondaryIndex {
+    api::GlobalSecondaryIndex {
+        index_name: "by-n".into(),
+        key_schema: vec![api::KeySchemaElement { attribute_name: key.into(), key_type: api::KeyType::Hash }],
+        projection: api::Projection { projection_type: Some(kind), non_key_attributes: None },
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_restore_leaves_indexes_out_and_changes_none() {
+    let (_stack, client) = started(Config::default()).await;
+    table(&client, "music").await;
+    put(&client, "music", "a", 1).await;
+    let arn = backup(&client, "music", "first").await;
+    let with = |name: &str, index: api::GlobalSecondaryIndex| api::RestoreTableFromBackupInput {
+        global_secondary_index_override: Some(vec![index]),
+        ..restore_input(&arn, name)
+    };
+    let unknown = api::GlobalSecondaryIndex { index_name: "by-m".into(), ..by_n("n", api::ProjectionType::All) };
+    let units = Some(api::ProvisionedThroughput { read_capacity_units: 1, write_capacity_units: 1 });
+    let with_units = api::GlobalSecondaryIndex { provisioned_throughput: units, ..by_n("n", api::ProjectionType::All) };
+    for (index, why) in [
+        (unknown, "has no index by-m"),
+        (by_n("id", api::ProjectionType::All), "another key or projection"),
+        (by_n("n", api::ProjectionType::KeysOnly), "another key or projection"),
+        (with_units, "ProvisionedThroughput should not be specified for index: by-n"),
+    ] {
+        let failure = client.call(api::RestoreTableFromBackup, with("never", index)).await.unwrap_err();
+        assert_eq!(failure.code, "ValidationException");
+        assert!(failure.message.contains(why), "{}", failure.message);
+    }
+    client.call(api::RestoreTableFromBackup, with("again", by_n("n", api::ProjectionType::All))).await.unwrap();
+    assert_eq!(indexed(&client, "again", 1).await, 1);
+}
+
+#[tokio::test]
+async fn a_restore_may_be_encrypted_and_limited_otherwise() {
+    let (_stack, client) = started(Config::default()).await;
+    table(&client, "music").await;
+    let arn = backup(&client, "music", "first").await;
+    let input = api::RestoreTableFromBackupInput {
+        sse_specification_override: Some(api::SSESpecification { enabled: Some(true), ..Default::default() }),
+        on_demand_throughput_override: Some(api::OnDemandThroughput {
+            max_read_request_units: Some(7),
+            max_write_request_units: None,
+        }),
+        ..restore_input(&arn, "sealed")
+    };
+    client.call(api::RestoreTableFromBackup, input).await.unwrap();
+    let sealed = described(&client, "sealed").await;
+    assert_eq!(sealed.sse_description.unwrap().sse_type, Some(api::SSEType::Kms));
+    assert_eq!(sealed.on_demand_throughput.unwrap().max_read_request_units, Some(7));
+    client.call(api::RestoreTableFromBackup, restore_input(&arn, "plain")).await.unwrap();
+    let plain = described(&client, "plain").await;
+    assert!(plain.sse_description.is_none() && plain.on_demand_throughput.is_none());
+}

@@ -238,3 +238,26 @@ async fn beyond_the_throughput_requests_are_refused_where_that_is_set() {
     let answer = call(&stack, "BatchWriteItem", json!({"RequestItems": {"t": writes}})).await;
     assert_eq!(answer["UnprocessedItems"]["t"].as_array().map(Vec::len), Some(2), "{answer}");
 }
+
+#[tokio::test]
+async fn a_local_index_wants_a_table_with_a_range_key() {
+    let stack = stack(Config::default()).await;
+    let hash = json!({"AttributeName": "pk", "KeyType": "HASH"});
+    let body = json!({
+        "TableName": "flat",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "n", "AttributeType": "N"}],
+        "KeySchema": [hash],
+        "BillingMode": "PAY_PER_REQUEST",
+        "LocalSecondaryIndexes": [{
+            "IndexName": "by-n",
+            "KeySchema": [hash, {"AttributeName": "n", "KeyType": "RANGE"}],
+            "Projection": {"ProjectionType": "ALL"},
+        }],
+    });
+    let (code, message) = refused(&stack, "CreateTable", body).await;
+    assert_eq!(code, "ValidationException");
+    assert_eq!(
+        message,
+        "One or more parameter values were invalid: Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"
+    );
+}
