@@ -1,51 +1,74 @@
 """Topics by the AWS CLI."""
 
 import json
-import os
-import subprocess
 
 import pytest
 
-from stack import endpoint, unique, wait_for
+from shell import sh
+from stack import unique, wait_for
 
-SETTINGS = {
-    "AWS_ENDPOINT_URL": endpoint(),
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_PAGER": "",
-}
-
-program = os.environ.get("FRACTUS_PROGRAM")
-missing = bool(program) and not os.path.exists(os.path.join(os.path.dirname(program), "fractus-sns"))
-pytestmark = pytest.mark.skipif(missing, reason="fractus-sns is not built")
+SQS = "aws --endpoint-url $AWS_ENDPOINT_URL sqs"
 
 
-def sh(line, fails=False):
-    """Runs a line of bash; what it wrote to standard output, or to standard error where it has to fail."""
-    done = subprocess.run(["bash", "-eo", "pipefail", "-c", line], env={**os.environ, **SETTINGS}, capture_output=True, text=True, timeout=120)
-    assert (done.returncode != 0) == fails, f"{line}\n{done.stdout}{done.stderr}"
-    return done.stderr if fails else done.stdout
+@pytest.fixture
+def topic():
+    arn = json.loads(sh(f"aws sns create-topic --name {unique('cli')} --attributes DisplayName=Fractus --tags Key=a,Value=b"))["TopicArn"]
+    yield arn
+    sh(f"aws sns delete-topic --topic-arn {arn}")
+    assert "(NotFound)" in sh(f"aws sns get-topic-attributes --topic-arn {arn}", fails=True)
 
 
-def test_a_topic_and_a_queue():
-    name, at = unique("cli"), endpoint()
-    topic = json.loads(sh(f"aws sns create-topic --name {name} --attributes DisplayName=Fractus --tags Key=a,Value=b"))["TopicArn"]
-    assert topic == f"arn:aws:sns:us-east-1:000000000000:{name}"
-    queue = json.loads(sh(f"aws sqs create-queue --queue-name {name} --endpoint-url {at}"))["QueueUrl"]
-    arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
-    sh(f"aws sns subscribe --topic-arn {topic} --protocol sqs --notification-endpoint {arn} --attributes RawMessageDelivery=true")
-    sh(f"aws sns publish --topic-arn {topic} --message hello --message-attributes '{{\"a\":{{\"DataType\":\"String\",\"StringValue\":\"b\"}}}}'")
+@pytest.fixture
+def queue():
+    """A queue's URL and ARN."""
+    name = unique("cli")
+    url = sh(f"{SQS} create-queue --queue-name {name} --output text").strip()
+    yield url, f"arn:aws:sqs:us-east-1:000000000000:{name}"
+    sh(f"{SQS} delete-queue --queue-url {url}")
+
+
+def receive(url):
+    """The next message, deleted."""
 
     def received():
-        answer = sh(f"aws sqs receive-message --queue-url {queue} --wait-time-seconds 2 --message-attribute-names All --endpoint-url {at}")
+        answer = sh(f"{SQS} receive-message --queue-url {url} --wait-time-seconds 2 --message-attribute-names All")
         return json.loads(answer or "{}").get("Messages")
 
     [message] = wait_for(received)
+    sh(f"{SQS} delete-message --queue-url {url} --receipt-handle '{message['ReceiptHandle']}'")
+    return message
+
+
+def test_a_topic_and_a_queue(topic, queue):
+    url, arn = queue
+    assert topic.startswith("arn:aws:sns:us-east-1:000000000000:cli-")
+    sh(f"aws sns subscribe --topic-arn {topic} --protocol sqs --notification-endpoint {arn} --attributes RawMessageDelivery=true")
+    sh(f"aws sns publish --topic-arn {topic} --message hello --message-attributes '{{\"a\":{{\"DataType\":\"String\",\"StringValue\":\"b\"}}}}'")
+    message = receive(url)
     assert message["Body"] == "hello" and message["MessageAttributes"]["a"]["StringValue"] == "b"
     assert json.loads(sh("aws sns list-tags-for-resource --resource-arn " + topic))["Tags"] == [{"Key": "a", "Value": "b"}]
-    sh(f"aws sns delete-topic --topic-arn {topic}")
-    assert "NotFound" in sh(f"aws sns get-topic-attributes --topic-arn {topic}", fails=True)
+    assert sh(f"aws sns get-topic-attributes --topic-arn {topic} --query Attributes.[DisplayName,SubscriptionsConfirmed] --output text").split() == ["Fractus", "1"]
+
+
+def test_a_filter_and_a_text_for_each_protocol(topic, queue, tmp_path):
+    url, arn = queue
+    subscription = sh(f"aws sns subscribe --topic-arn {topic} --protocol sqs --notification-endpoint {arn} --return-subscription-arn --output text").strip()
+    (tmp_path / "policy.json").write_text(json.dumps({"kind": [{"anything-but": "noise"}]}))
+    sh(f"aws sns set-subscription-attributes --subscription-arn {subscription} --attribute-name FilterPolicy --attribute-value file://policy.json", cwd=tmp_path)
+    (tmp_path / "text.json").write_text(json.dumps({"default": "for all", "sqs": "for queues"}))
+    publish = f"aws sns publish --topic-arn {topic} --message-structure json --message file://text.json --subject s --message-attributes"
+    sh(f"{publish} 'kind={{DataType=String,StringValue=noise}}'", cwd=tmp_path)
+    sent = json.loads(sh(f"{publish} 'kind={{DataType=String,StringValue=news}}'", cwd=tmp_path))
+    envelope = json.loads(receive(url)["Body"])
+    assert (envelope["MessageId"], envelope["Message"], envelope["Subject"]) == (sent["MessageId"], "for queues", "s")
+    sh(f"aws sns unsubscribe --subscription-arn {subscription}")
+    assert "(NotFound)" in sh(f"aws sns get-subscription-attributes --subscription-arn {subscription}", fails=True)
+
+
+def test_a_batch_and_pages(topic, tmp_path):
+    entries = [{"Id": "a", "Message": "x"}, {"Id": "b", "Message": "x", "MessageAttributes": {"n": {"DataType": "Number", "StringValue": "one"}}}]
+    (tmp_path / "entries.json").write_text(json.dumps(entries))
+    answer = json.loads(sh(f"aws sns publish-batch --topic-arn {topic} --publish-batch-request-entries file://entries.json", cwd=tmp_path))
+    assert [[one["Id"] for one in answer[kind]] for kind in ("Successful", "Failed")] == [["a"], ["b"]]
+    assert topic in sh("aws sns list-topics --query 'Topics[].TopicArn' --output text").split()
+    assert "(InvalidParameter)" in sh(f"aws sns publish --topic-arn {topic} --message ''", fails=True)
