@@ -32,11 +32,16 @@ async function judge(sns, validator, SignatureVersion) {
     assert.equal(status, 200);
     await sns.send(new PublishCommand({ TopicArn, Subject: "with a subject", Message: '{"n":1,"ü":"€"}\nsecond line', MessageAttributes: { a: { DataType: "String", StringValue: "b" } } }));
     await sns.send(new PublishCommand({ TopicArn, Message: "without a subject" }));
-    const bodies = await waitFor(() => receiver.got.length > 2 && receiver.got.slice(1).map(({ body }) => body));
+    // A message may come twice, as on AWS: what counts is that both come, and that all are genuine.
+    const subjects = (messages) => [...new Set(messages.map(({ Subject }) => Subject ?? ""))].sort();
+    const expected = ["", "with a subject"];
+    const bodies = await waitFor(() => {
+      const all = receiver.got.slice(1).map(({ body }) => body);
+      return subjects(all.map((body) => JSON.parse(body))).length === expected.length && all;
+    });
     const notifications = await Promise.all(bodies.map((body) => validate(body)));
-    assert.deepEqual(notifications.map(({ Type, SignatureVersion, Subject }) => [Type, SignatureVersion, Subject]).sort(), [
-      ["Notification", SignatureVersion, undefined], ["Notification", SignatureVersion, "with a subject"],
-    ].sort());
+    assert.deepEqual(subjects(notifications), expected);
+    assert.ok(notifications.every((one) => one.Type === "Notification" && one.SignatureVersion === SignatureVersion));
     // The validator can refuse: what it accepts above is no accident.
     await assert.rejects(validate({ ...notifications[0], Message: "forged" }), /signature is invalid/);
     await assert.rejects(validate({ ...confirmation, Token: "0" }), /signature is invalid/);
