@@ -112,7 +112,6 @@ def test_an_archive_is_replayed(bus, archive, queue, tmp_path):
     assert sh(f"aws events describe-archive --archive-name {archive[0]} --query EventCount --output text").strip() == "2"
 
 
-@pytest.mark.xfail(strict=True, reason="replays go by the time at which an event came; AWS goes by the time in the event")
 def test_a_replay_goes_by_the_time_in_the_event(bus, archive, queue, tmp_path):
     """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_StartReplay.html"""
     url, arn = queue

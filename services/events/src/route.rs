@@ -10,6 +10,7 @@ use fractus_store::{Scope, Transaction};
 use crate::error::Result;
 use crate::index::BusIndex;
 use crate::model::deliver::{CompiledRule, Passing, id_of};
+use crate::model::event;
 use crate::model::retention;
 use crate::model::target::Kind;
 use crate::service::Events;
@@ -101,7 +102,9 @@ pub fn plan_rule(rule: &CompiledRule, arrival: &Arrival<'_>, plan: &mut Plan) {
         match target.kind {
             Kind::Archive => plan.archived.push(ToArchive {
                 archive: target.id.clone(),
-                at: arrival.at,
+                // Replays go by the time in the event.
+                // <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_StartReplay.html>
+                at: event::time_of(arrival.event).unwrap_or(arrival.at),
                 event: arrival.event.to_owned(),
             }),
             Kind::Bus if arrival.is_forwarded => {}

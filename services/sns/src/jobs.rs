@@ -111,6 +111,13 @@ async fn round(sns: &Arc<Sns>, lane: &Lane, desk: &Arc<Desk>) -> Result<Option<T
                 continue;
             }
         }
+        // It may have been settled between the look at the store and here; then it is not sent again.
+        let is_left = sns.store.read(|snapshot| Ok::<_, Error>(snapshot.contains(&JOBS, &scope, &key)?)).await;
+        if !matches!(is_left, Ok(true)) {
+            desk.under_way.lock().remove(&(lane.clone(), key));
+            is_left?;
+            continue;
+        }
         if let Some(turn) = desk.turn(lane, &job, now) {
             let moved = Job { has_turn: true, ..job };
             move_to(sns, lane, &key, turn, &moved).await?;

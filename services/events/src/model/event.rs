@@ -97,6 +97,16 @@ pub fn push_compact_object(out: &mut String, json: &str) -> Result<(), Malformed
     Ok(())
 }
 
+/// The time that an event says of itself.
+pub fn time_of(event: &str) -> Option<Timestamp> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        time: String,
+    }
+    let head: Head = serde_json::from_str(event).ok()?;
+    Timestamp::parse_date_time(&head.time).ok()
+}
+
 /// A whole event that came as JSON, without the space between its tokens and with another member at its end.
 pub fn with_member(event: &str, name: &str, value: &str) -> String {
     let mut out = event.strip_suffix('}').unwrap_or(event).to_owned();
