@@ -3,7 +3,7 @@
 //! In reading order: [`store`] says what is kept; [`model`] holds the rules as plain functions; [`index`] is what a bus's
 //! rules make of an event, compiled; [`route`] what an event on a bus leads to, and the transaction that keeps it;
 //! [`operations`] are the API's handlers; [`consume`] what other services deliver and tell; [`background`] rules on
-//! schedules, replays, authorizations and what is cleared away; [`invoke`] and [`http`] how API destinations are called;
+//! schedules, replays, authorizations and what is cleared away; [`invoke`] how API destinations are called;
 //! [`service`] the operation table.
 //!
 //! Left out on purpose: schemas and their discovery, pipes and Scheduler, which are services of their own.
@@ -12,12 +12,13 @@ pub mod background;
 pub mod config;
 pub mod consume;
 pub mod error;
-pub mod http;
+pub mod health;
 pub mod index;
 pub mod invoke;
 pub mod model;
 pub mod operations;
 pub mod pages;
+pub mod retries;
 pub mod route;
 pub mod service;
 pub mod store;

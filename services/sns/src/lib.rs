@@ -2,16 +2,14 @@
 //!
 //! In reading order: [`store`] says what is kept, [`model`] holds the rules as plain functions, [`routes`] finds a message's
 //! subscriptions, [`signer`] keeps the key that it is signed with, [`sending`] makes what each of them gets, [`publishing`] is the path of a message, [`operations`] are the
-//! API's handlers, [`events`] what other services deliver and [`access`] whether they may, [`jobs`] the requests and mails
+//! API's handlers, [`events`] what other services deliver, [`jobs`] the requests and mails
 //! that are sent from here, [`background`] what nobody waits for, [`links`] the pages behind the links in messages,
 //! [`service`] the operation table.
 
-pub mod access;
 pub mod background;
 pub mod config;
 pub mod error;
 pub mod events;
-pub mod http_client;
 pub mod jobs;
 pub mod ledger;
 pub mod links;

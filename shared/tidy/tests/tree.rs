@@ -11,9 +11,10 @@ use figment::value::{Dict, Value};
 use fractus_tidy::{File, compare_list, crate_of, crates, files, operations_of_model};
 
 /// The shared crates from the lowest layer up; a crate may depend on those before it only.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "clock",
     "md5",
+    "outgoing",
     "aws",
     "patterns",
     "schedules",
