@@ -29,7 +29,7 @@ struct Change {
     seconds: Option<f64>,
     /// For `scale`: virtual seconds in a real one.
     scale: Option<f64>,
-    /// Somebody else's clock, to be taken over as it is.
+    /// Somebody else's clock, to be taken over as it is unless a newer one holds.
     settings: Option<ClockSettings>,
 }
 
@@ -65,7 +65,9 @@ pub(super) fn answer(server: &Server, head: &Parts, action: Option<&str>, body: 
 
 fn apply(clock: &Clock, change: &Change) -> Result<(), String> {
     if let Some(settings) = change.settings {
-        clock.apply(settings);
+        // They may have been on their way for a while: a process that starts is told of every lane, one after the other, and
+        // hears of later moves over the bus meanwhile.
+        clock.apply_if_newer(settings);
         return Ok(());
     }
     let to = change.to.as_deref().map(Timestamp::parse_date_time).transpose().map_err(|error| error.to_string())?;
