@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fractus_bus::Directory;
 use fractus_bus::contracts::{Presence, Status};
 
-use crate::admin::control;
+use crate::admin::control::{self, Told};
 use crate::router::Router;
 
 /// Keeps the targets as the directory says; services in `managed` are left to the launcher.
@@ -24,10 +24,15 @@ pub async fn follow(router: Arc<Router>, directory: Directory, managed: BTreeSet
             let ready: Vec<&Presence> =
                 present.iter().filter(|one| one.status == Status::Ready && !one.url.is_empty()).collect();
             let known = router.targets.get(service).replicas();
-            for new in ready.iter().filter(|new| !known.iter().any(|known| known.url == url_of(new))) {
-                control::bring_up_to_date(&router, &url_of(new)).await;
+            let new = ready.iter().map(|one| url_of(one)).filter(|url| !known.iter().any(|known| known.url == *url));
+            let mut new: Vec<(String, Told)> = new.map(|url| (url, Told::default())).collect();
+            for (url, told) in &mut new {
+                control::bring_up_to_date(&router, url, told).await;
             }
             router.targets.set_replicas(service, ready.into_iter().map(|one| (url_of(one), handoff_of(one))).collect());
+            for (url, told) in &mut new {
+                control::bring_up_to_date(&router, url, told).await;
+            }
         }
         if changes.changed().await.is_err() {
             return;

@@ -194,20 +194,37 @@ pub async fn faults(router: &Arc<Router>, parts: &Parts, body: Bytes) -> Respons
     answer::json(StatusCode::OK, &told)
 }
 
-/// Tells a service that has just started what holds; called before it gets its first request.
-pub async fn bring_up_to_date(router: &Arc<Router>, url: &str) {
+/// What a replica was told, so that only what has changed since is told again.
+#[derive(Default)]
+pub struct Told {
+    clocks: BTreeMap<String, ClockSettings>,
+    faults: BTreeMap<String, Value>,
+}
+
+/// Tells a service that has just started what holds; called before it gets its first request, and once more when it is among
+/// those that are told of every change, for what was changed in between.
+pub async fn bring_up_to_date(router: &Arc<Router>, url: &str, told: &mut Told) {
     let Ok(replica) = Endpoint::new(url, None).map(Arc::new) else { return };
     let clocks = &router.control.clocks;
     for lane in clocks.lanes() {
         let settings = clocks.lane(&lane).settings();
-        if !settings.is_real() {
+        let is_news = match told.clocks.get(&lane) {
+            Some(known) => *known != settings,
+            None => !settings.is_real(),
+        };
+        if is_news {
             tell(&replica, Method::POST, CLOCK_PATH, told_settings(&lane, settings)).await;
+            told.clocks.insert(lane, settings);
         }
     }
     let faults = router.control.faults.lock().clone();
-    for (lane, rules) in faults {
+    let ended = told.faults.keys().filter(|lane| !faults.contains_key(*lane)).map(|lane| (lane.clone(), json!([])));
+    let held = faults.iter().filter(|(lane, rules)| told.faults.get(*lane) != Some(*rules));
+    let news: Vec<(String, Value)> = ended.chain(held.map(|(lane, rules)| (lane.clone(), rules.clone()))).collect();
+    for (lane, rules) in news {
         tell(&replica, Method::PUT, FAULTS_PATH, json!({ "lane": lane, "rules": rules }).to_string().into()).await;
     }
+    told.faults = faults;
 }
 
 async fn tell(replica: &Arc<Endpoint>, method: Method, path: &str, body: Bytes) {

@@ -233,9 +233,11 @@ impl Supervisor {
             }
         };
         let Some(router) = self.router.upgrade() else { return Ok(None) };
-        control::bring_up_to_date(&router, &url).await;
+        let mut told = control::Told::default();
+        control::bring_up_to_date(&router, &url, &mut told).await;
         let socket = self.socket();
         router.targets.set_replicas(&self.managed.name, vec![(url.clone(), socket.exists().then_some(socket))]);
+        control::bring_up_to_date(&router, &url, &mut told).await;
         self.managed.status.send_replace(ServiceStatus::Ready { url });
         drop(router);
         // On its own, so that the process is watched meanwhile.
