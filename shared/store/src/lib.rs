@@ -57,6 +57,8 @@ mod lanes;
 mod range;
 mod scope;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transaction;
 mod transfer;
 

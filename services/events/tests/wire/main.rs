@@ -5,6 +5,7 @@ mod api_destinations;
 mod archives;
 mod buses;
 mod events;
+mod replicas;
 mod rules;
 mod schedules;
 mod support;
