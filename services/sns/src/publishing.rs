@@ -26,9 +26,6 @@ const DELIVERIES_REMEMBERED: Duration = Duration::from_secs(600);
 /// Subscriptions that the publishing transaction serves itself; more are served in parts of this size, one after the other.
 pub const AT_ONCE: usize = 250;
 
-/// FIFO topics publish one message after the other; so many of them side by side.
-pub const TURNS: usize = 64;
-
 /// Who publishes where.
 pub struct Publisher<'a> {
     pub place: &'a Place,
@@ -83,11 +80,6 @@ impl Sns {
         for group in &mut groups {
             group.signatures = self.signatures(&topic, &topic_arn, &group.message, &group.subscriptions).await?;
         }
-        // From the number that a message gets to its leaving: what comes later must not go out before.
-        let _turn = match topic.fifo {
-            true => Some(self.turns[(topic.id % TURNS as u64) as usize].lock().await),
-            false => None,
-        };
         let (put, told) = self
             .store
             .write(|tx| {

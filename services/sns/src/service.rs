@@ -1,10 +1,13 @@
 //! SNS's state in memory, its operation table, and how it differs from other services at the edge.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use fractus_aws::{AccountId, Arn, Partition};
 use fractus_bus::outbox::Outbox;
 use fractus_host::{Access, Context, Host, Operations, Prepared, Service, Waker};
+use fractus_outgoing::{Bounds, Outgoing};
 use fractus_sns_api as api;
 use fractus_store::{Snapshot, Store, Transaction};
 use fractus_wire::{ByteStream, Failure, validation};
@@ -14,7 +17,6 @@ use http::{Request, Response};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::http_client::HttpClient;
 use crate::links;
 use crate::mail::Relay;
 use crate::model::names;
@@ -23,10 +25,13 @@ use crate::operations::{
     batch, data_protection, endpoints, permissions, platform_applications, publish, sandbox, sms, subscriptions, tags,
     topics,
 };
-use crate::publishing::TURNS;
 use crate::routes::RouteCache;
 use crate::signer::SignerSource;
 use crate::store::{Place, SUBSCRIPTIONS, Subscription, TOPICS, Topic};
+
+/// An endpoint has so long to answer.
+/// <https://docs.aws.amazon.com/sns/latest/dg/SendMessageToHttp.prepare.html>
+const ENDPOINT_BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(15), max_answer_bytes: 64 * 1024 };
 
 /// What every handler works on.
 pub struct Sns {
@@ -35,13 +40,18 @@ pub struct Sns {
     pub config: Config,
     pub routes: RouteCache,
     pub outbox: Outbox,
-    pub http: HttpClient,
+    pub http: Outgoing,
     pub relay: Option<Relay>,
     /// Wakes the sender of requests and mails, the fan-out and the replays.
     pub wakers: OnceLock<Wakers>,
     pub signers: SignerSource,
-    /// Whose turn it is to publish to a FIFO topic, by the topic's id.
-    pub turns: [tokio::sync::Mutex<()>; TURNS],
+}
+
+/// `trusted`: a file of PEM certificates beside the public authorities.
+fn http_client(trusted: Option<&str>) -> Result<Outgoing> {
+    let Some(path) = trusted else { return Ok(Outgoing::new(ENDPOINT_BOUNDS)) };
+    let made = Outgoing::trusting(ENDPOINT_BOUNDS, Path::new(path));
+    made.map_err(|error| Error::Internal(format!("trusted_certificates, {error}")))
 }
 
 /// What background work is woken by.
@@ -56,10 +66,9 @@ impl Sns {
         Ok(Sns {
             store: host.store().clone(),
             outbox: Outbox::start(host.bus(), host.store()),
-            http: HttpClient::new(config.trusted_certificates.as_deref())?,
+            http: http_client(config.trusted_certificates.as_deref())?,
             relay: config.smtp_relay.as_deref().map(|url| Relay::new(url, &config.email_from)).transpose()?,
             routes: RouteCache::default(),
-            turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             wakers: OnceLock::new(),
             signers: SignerSource::new(host, config.signing_cert_url.clone()),
             host: host.clone(),

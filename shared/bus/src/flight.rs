@@ -168,8 +168,9 @@ impl Work {
         let Job { mut delivery, message, given, age, .. } = job;
         let watch = Stopwatch::start();
         let mut attempt = given;
+        let before = delivery.attempt.saturating_sub(1);
         loop {
-            delivery.attempt = attempt;
+            delivery.attempt = attempt.saturating_add(before);
             let handling = AssertUnwindSafe((self.handler)(delivery.clone())).catch_unwind();
             let outcome = handling.await.unwrap_or_else(|_| {
                 tracing::error!(delivery = %delivery.id, target = %delivery.target, "the handler of a delivery panicked");
@@ -216,7 +217,7 @@ impl Work {
             settle_with(message, AckKind::Term).await;
             return Ok(());
         };
-        let letter = settle::dead_letter(delivery, to, failure, attempt);
+        let letter = settle::dead_letter(delivery, to, failure, delivery.attempt);
         match self.bus.deliver(&letter).await {
             Ok(()) => {
                 settle_with(message, AckKind::Ack).await;

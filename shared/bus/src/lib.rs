@@ -52,4 +52,5 @@ pub use consume::{ConsumeConfig, Consumption, Outcome};
 pub use directory::{Directory, Replicas};
 pub use error::{BusError, CallError};
 pub use events::{Heard, Hears, Publishers, Subscription};
+pub use settle::{Failure, dead_letter};
 pub use wake::{HeldCall, Wake, WakeWatch};

@@ -17,7 +17,7 @@ pub(crate) enum Settlement {
 
 /// Why a delivery could not be made, in the terms of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub struct Failure {
     pub code: String,
     pub message: String,
     /// `MaximumRetryAttempts` or `MaximumEventAgeInSeconds`, where it was the policy that ended it.
@@ -51,8 +51,9 @@ pub(crate) fn retry_delay(attempt: u32) -> Duration {
     Duration::from_millis(100 << doublings).min(Duration::from_secs(300))
 }
 
-/// The delivery to the dead-letter target. Its id follows from the original's, so that doing this twice sends it once.
-pub(crate) fn dead_letter(original: &Delivery, dead_letter: &DeadLetter, failure: &Failure, attempt: u32) -> Delivery {
+/// The delivery to the dead-letter target, after attempt number `attempt`. Its id follows from the original's, so that doing
+/// this twice sends it once. For senders that decide themselves when a delivery has failed; else the bus sends it.
+pub fn dead_letter(original: &Delivery, dead_letter: &DeadLetter, failure: &Failure, attempt: u32) -> Delivery {
     let mut letter = Delivery::new(
         format!("{}/dead", original.id),
         original.lane.clone(),

@@ -1,18 +1,13 @@
 //! When an invocation that failed is tried again, and when no more.
 //!
-//! <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html>: "retry attempts with exponential
-//! back-off continue until either the maximum number of attempts is made or the duration is reached".
+//! <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html>
 
-use std::time::Duration;
-
+use fractus_bus::contracts::RetryPolicy;
 use fractus_clock::Timestamp;
 use fractus_scheduler_api as api;
 
 pub const DEFAULT_MAXIMUM_RETRIES: i32 = 185;
 pub const DEFAULT_MAXIMUM_AGE_SECS: i32 = 86_400;
-
-/// The longest wait. With it the 185 retries of the default policy fit into its 24 hours.
-const LONGEST_WAIT: Duration = Duration::from_secs(480);
 
 /// What becomes of an invocation after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,23 +31,20 @@ pub fn decide(
     }
     let retries = policy.and_then(|policy| policy.maximum_retry_attempts).unwrap_or(DEFAULT_MAXIMUM_RETRIES);
     let age_secs = policy.and_then(|policy| policy.maximum_event_age_in_seconds).unwrap_or(DEFAULT_MAXIMUM_AGE_SECS);
-    if attempt > u32::try_from(retries).unwrap_or(0) {
-        return Verdict::GiveUp(Some("MaximumRetryAttempts"));
+    let policy = RetryPolicy {
+        maximum_retries: u32::try_from(retries).unwrap_or(0),
+        maximum_age_secs: u64::try_from(age_secs).unwrap_or(0),
+    };
+    match policy.again(attempt, begun_at, now) {
+        Ok(at) => Verdict::Again(at),
+        Err(exhausted) => Verdict::GiveUp(Some(exhausted)),
     }
-    let again = now.plus(wait(attempt));
-    if again > begun_at.plus(Duration::from_secs(u64::try_from(age_secs).unwrap_or(0))) {
-        return Verdict::GiveUp(Some("MaximumEventAgeInSeconds"));
-    }
-    Verdict::Again(again)
-}
-
-/// A second, doubling.
-fn wait(attempt: u32) -> Duration {
-    Duration::from_secs(1 << attempt.saturating_sub(1).min(16)).min(LONGEST_WAIT)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn policy(retries: i32, age_secs: i32) -> api::RetryPolicy {

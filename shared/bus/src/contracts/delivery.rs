@@ -54,7 +54,8 @@ pub struct Delivery {
     pub retry: RetryPolicy,
     #[serde(default)]
     pub cause: Cause,
-    /// 1 for the first attempt; the bus sets it on arrival.
+    /// 1 for the first attempt. A sender that tries again by a clock of its own says which one it sends; the bus adds its own
+    /// on arrival.
     #[serde(default = "first_attempt")]
     pub attempt: u32,
     /// When the sender made it, by the lane's clock.
@@ -100,6 +101,28 @@ impl Attribute {
     pub fn binary(value: impl Into<Bytes>) -> Self {
         Attribute { data_type: "Binary".to_owned(), value: Body::from(value.into()) }
     }
+
+    /// Of the members that the messaging services have: a text or bytes.
+    pub fn of_members(data_type: impl Into<String>, text: Option<&str>, bytes: Option<&Bytes>) -> Self {
+        let value = match (text, bytes) {
+            (Some(text), _) => Body::text(text),
+            (None, Some(bytes)) => Body::from(bytes.clone()),
+            (None, None) => Body::default(),
+        };
+        Attribute { data_type: data_type.into(), value }
+    }
+
+    /// Data type, text and bytes, one of the two: bytes where the type says so, and where they are no text.
+    pub fn into_members(self) -> (String, Option<String>, Option<Bytes>) {
+        let bytes = self.value.into_bytes();
+        if self.data_type.starts_with("Binary") {
+            return (self.data_type, None, Some(bytes));
+        }
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => (self.data_type, Some(text.to_owned()), None),
+            Err(_) => (self.data_type, None, Some(bytes)),
+        }
+    }
 }
 
 /// How long the bus tries. The defaults are EventBridge's, which most senders of events share.
@@ -119,9 +142,30 @@ impl Default for RetryPolicy {
     }
 }
 
+/// The longest wait between two attempts of a sender that tries again by a lane's clock.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(480);
+
 impl RetryPolicy {
     pub fn maximum_age(&self) -> Duration {
         Duration::from_secs(self.maximum_age_secs)
+    }
+
+    /// When a sender that tries again by a lane's clock does so after attempt number `attempt`, which counts from 1; the
+    /// condition that is exhausted where it does so no more. The waits begin with a second and double up to
+    /// [`LONGEST_WAIT`], so that the 185 retries of the default policy fit into its 24 hours.
+    ///
+    /// "Retry attempts with exponential back-off continue until either the maximum number of attempts is made or the duration
+    /// is reached": <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html>
+    pub fn again(&self, attempt: u32, begun_at: Timestamp, now: Timestamp) -> Result<Timestamp, &'static str> {
+        if attempt > self.maximum_retries {
+            return Err("MaximumRetryAttempts");
+        }
+        let wait = Duration::from_secs(1 << attempt.saturating_sub(1).min(16)).min(LONGEST_WAIT);
+        let again = now.plus(wait);
+        if again > begun_at.plus(self.maximum_age()) {
+            return Err("MaximumEventAgeInSeconds");
+        }
+        Ok(again)
     }
 }
 
@@ -304,6 +348,23 @@ mod tests {
         assert_eq!(delivery.account.as_str(), "123456789012");
         assert_eq!(delivery.region.as_str(), "eu-west-1");
         assert_eq!(delivery.ordering_key(), None);
+    }
+
+    #[test]
+    fn a_policy_ends_by_attempts_or_by_age() {
+        let begun = Timestamp::from_secs(0);
+        let policy = |maximum_retries, maximum_age_secs| RetryPolicy { maximum_retries, maximum_age_secs };
+        let (mut now, mut attempt) = (begun, 1);
+        while let Ok(at) = RetryPolicy::default().again(attempt, begun, now) {
+            assert!(at > now);
+            (now, attempt) = (at, attempt + 1);
+        }
+        assert_eq!(attempt, 186);
+        assert!(now.since(begun) < Duration::from_secs(86_400));
+        let late = Timestamp::from_secs(59);
+        assert_eq!(policy(0, 60).again(1, begun, begun), Err("MaximumRetryAttempts"));
+        assert_eq!(policy(5, 60).again(1, begun, late), Ok(Timestamp::from_secs(60)));
+        assert_eq!(policy(5, 60).again(2, begun, late), Err("MaximumEventAgeInSeconds"));
     }
 
     #[test]

@@ -13,6 +13,10 @@
 //!
 //! A pump sends what is handed over as soon as its [`Handoff`] is dropped, and what an earlier process left as soon as
 //! it starts. While NATS is away, or its queue is full, deliveries wait here, and go out in their order when it is back.
+//!
+//! Deliveries of one ordering key go out in the order in which their transactions were kept, whoever drops its handoff first
+//! and whichever replica sends: none goes before what the store holds of its key from earlier on.
+//!
 //! At [`MOST_WAITING`] new ones are dropped, with one warning: a service must not fill its store because nobody takes its
 //! messages. Without a bus (no URL) nothing is kept at all.
 //!
@@ -26,7 +30,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use fractus_aws::{Lane, Partition};
 use fractus_clock::{Clock, Stopwatch};
-use fractus_store::{Collection, Scope, Store, StoreError, Transaction};
+use fractus_store::{Collection, Order, Range, Scope, Store, StoreError, Transaction};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::DropGuard;
@@ -37,6 +41,9 @@ use crate::{Bus, BusError, BusState};
 
 /// The deliveries that wait, by the moment of their making (microseconds) and their id.
 const OUTBOX: Collection<(u64, String), Parcel> = Collection::new("outbox");
+
+/// Those of them that have an ordering key: by that key, their moment and their id.
+const ORDERED: Collection<(String, u64, String), ()> = Collection::new("outbox-ordered");
 
 /// Deliveries that may wait in one service's outbox.
 pub const MOST_WAITING: usize = 100_000;
@@ -142,8 +149,19 @@ impl Outbox {
                 return Ok(nothing);
             }
         };
-        let moment = self.shared.next_moment();
-        tx.put(&OUTBOX, &scope(&delivery.lane), &(moment, delivery.id.as_str()), &parcel)?;
+        let scope = scope(&delivery.lane);
+        let moment = match parcel.ordering_key.as_deref() {
+            Some(key) => {
+                // Later than all of its key. Having looked there, it cannot be kept beside another that has not seen it.
+                let latest =
+                    tx.keys(&ORDERED, &scope, Range::prefix(&(key,)), Order::Descending)?.next().transpose()?;
+                let moment = self.shared.next_moment(latest.map_or(0, |(_, moment, _)| moment));
+                tx.put(&ORDERED, &scope, &(key, moment, delivery.id.as_str()), &())?;
+                moment
+            }
+            None => self.shared.next_moment(0),
+        };
+        tx.put(&OUTBOX, &scope, &(moment, delivery.id.as_str()), &parcel)?;
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         Ok(Handoff {
             shared: Arc::clone(&self.shared),
@@ -184,9 +202,9 @@ impl Outbox {
 }
 
 impl Shared {
-    /// A moment later than every one before it in this process.
-    fn next_moment(&self) -> u64 {
-        let now = u64::try_from(self.clock.now().micros()).unwrap_or(0);
+    /// A moment later than every one before it in this process, and than another one.
+    fn next_moment(&self, than: u64) -> u64 {
+        let now = u64::try_from(self.clock.now().micros()).unwrap_or(0).max(than + 1);
         let previous =
             self.last_moment.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
         now.max(previous.unwrap_or(0) + 1)
@@ -196,6 +214,15 @@ impl Shared {
         let less = |waiting: usize| Some(waiting.saturating_sub(count));
         let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
+}
+
+/// Takes an entry out.
+fn delete(tx: &mut Transaction<'_>, scope: &Scope, moment: u64, parcel: &Parcel) -> Result<(), StoreError> {
+    let id = parcel.id.as_str();
+    if let Some(key) = parcel.ordering_key.as_deref() {
+        tx.delete(&ORDERED, scope, &(key, moment, id))?;
+    }
+    tx.delete(&OUTBOX, scope, &(moment, id))
 }
 
 /// Where a lane's entries lie.

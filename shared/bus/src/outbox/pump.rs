@@ -2,19 +2,22 @@
 //!
 //! It works in one of two ways. As long as all goes well, it sends what is handed over in memory, after a look into the
 //! store that the transaction was kept. At the start, after any failure, and when too much is handed over at once, it
-//! sweeps: it reads the store from the oldest entry on until nothing waits. Both send in the order of the entries.
+//! sweeps: it reads the store from the oldest entry on until nothing waits. Both send in the order of the entries: what
+//! was kept before an entry of the same ordering key and is still there, because its handoff is not dropped yet or because
+//! another replica has made it, is sent before that.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fractus_aws::Lane;
 use fractus_clock::Stopwatch;
-use fractus_store::{Order, Range, StoreError};
+use fractus_store::{Order, Range, Snapshot, StoreError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{Entry, MOST_WAITING, OUTBOX, Shared, scope};
+use super::{Entry, MOST_WAITING, ORDERED, OUTBOX, Shared, delete, scope};
 use crate::BusError;
 use crate::parcel::Parcel;
 
@@ -32,6 +35,22 @@ const LOOK_FOR: Duration = Duration::from_millis(200);
 const LOOK_DELAY: Duration = Duration::from_millis(1);
 const LATE_LOOK_DELAY: Duration = Duration::from_millis(20);
 
+/// Entries sent before their handoffs were dropped that are remembered; beyond it they are counted as waiting no more once
+/// too often.
+const MOST_AHEAD: usize = 4_096;
+
+/// What the store says of a batch.
+#[derive(Default)]
+struct Looked {
+    /// Those that are there, and before each ordered one what has to go first.
+    kept: Vec<Entry>,
+    /// Of the kept ones, those that were not handed over yet.
+    ahead: Vec<(u64, String)>,
+    absent: Vec<Entry>,
+    /// Before some ordered one there is more than a batch.
+    has_more: bool,
+}
+
 /// Why a sweep or a batch ended early.
 enum Stuck {
     Bus(BusError),
@@ -45,8 +64,7 @@ impl From<StoreError> for Stuck {
 }
 
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    // Handed over, and not in the store when last looked for.
-    let mut missing: Vec<Entry> = Vec::new();
+    let mut pump = Pump::default();
     if let Err(error) = shared.count_what_is_left().await {
         tracing::warn!(%error, "the outbox cannot be counted");
     }
@@ -67,12 +85,12 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => {
                 // What was handed over before the end still goes out, if it can; else it waits in the store.
-                let _ = shared.send_handed(&mut missing).await;
+                let _ = shared.send_handed(&mut pump).await;
                 return;
             }
-            () = shared.wake.notified() => shared.send_handed(&mut missing).await,
-            () = shared.clock.sleep(look_delay(&missing)), if !missing.is_empty() => {
-                shared.send_handed(&mut missing).await
+            () = shared.wake.notified() => shared.send_handed(&mut pump).await,
+            () = shared.clock.sleep(look_delay(&pump.missing)), if !pump.missing.is_empty() => {
+                shared.send_handed(&mut pump).await
             }
             _ = sweeps.tick() => shared.sweep(ABANDONED_AFTER).await,
         };
@@ -82,6 +100,59 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 fn look_delay(missing: &[Entry]) -> Duration {
     let is_fresh = missing.iter().any(|entry| entry.since.elapsed() < 10 * LOOK_DELAY);
     if is_fresh { LOOK_DELAY } else { LATE_LOOK_DELAY }
+}
+
+/// What the pump knows between its batches.
+#[derive(Default)]
+struct Pump {
+    /// Handed over, and not in the store when last looked for.
+    missing: Vec<Entry>,
+    /// Sent, and not handed over yet.
+    ahead: HashSet<(u64, String)>,
+}
+
+impl Pump {
+    fn is_sent_ahead(&mut self, entry: &Entry) -> bool {
+        !self.ahead.is_empty() && self.ahead.remove(&(entry.moment, entry.parcel.id.clone()))
+    }
+
+    fn remember(&mut self, ahead: Vec<(u64, String)>) {
+        if self.ahead.len() + ahead.len() > MOST_AHEAD {
+            self.ahead.clear();
+        }
+        self.ahead.extend(ahead);
+    }
+}
+
+/// What the store has of the ordering keys of a batch from before its last entries, without those of the batch itself; and
+/// whether that is too much to be sent at once.
+fn ahead_of(snapshot: &Snapshot<'_>, batch: &[Entry], present: &[bool]) -> Result<(Vec<Entry>, bool), StoreError> {
+    let mut last_of_key: HashMap<&str, &Entry> = HashMap::new();
+    for (entry, _) in batch.iter().zip(present).filter(|(_, present)| **present) {
+        if let Some(key) = entry.parcel.ordering_key.as_deref() {
+            last_of_key.insert(key, entry);
+        }
+    }
+    let (mut ahead, mut has_more) = (Vec::new(), false);
+    if last_of_key.is_empty() {
+        return Ok((ahead, has_more));
+    }
+    let handed: HashSet<(u64, &str)> = batch.iter().map(|entry| (entry.moment, entry.parcel.id.as_str())).collect();
+    for (key, last) in last_of_key {
+        let scope = scope(&last.parcel.lane);
+        let earlier = Range::prefix(&(key,)).to(&(key, last.moment));
+        let keys = snapshot.keys(&ORDERED, &scope, earlier, Order::Ascending)?.take(2 * BATCH);
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        has_more |= keys.len() == 2 * BATCH;
+        for (_, moment, id) in keys {
+            if handed.contains(&(moment, id.as_str())) {
+                continue;
+            }
+            let parcel = snapshot.get(&OUTBOX, &scope, &(moment, id.as_str()))?;
+            ahead.extend(parcel.map(|parcel| Entry { moment, parcel, since: Stopwatch::start() }));
+        }
+    }
+    Ok((ahead, has_more))
 }
 
 impl Shared {
@@ -103,24 +174,29 @@ impl Shared {
         }
     }
 
-    async fn send_handed(&self, missing: &mut Vec<Entry>) -> Result<(), Stuck> {
+    async fn send_handed(&self, pump: &mut Pump) -> Result<(), Stuck> {
         let mut looked = false;
         loop {
             let (mut batch, overflowed) = self.take_handed();
             if overflowed {
-                missing.clear();
+                pump.missing.clear();
                 return self.sweep(Duration::ZERO).await;
             }
-            if batch.is_empty() && (looked || missing.is_empty()) {
+            if batch.is_empty() && (looked || pump.missing.is_empty()) {
                 return Ok(());
             }
             looked = true;
-            batch.append(missing);
+            batch.retain(|entry| !pump.is_sent_ahead(entry));
+            batch.append(&mut pump.missing);
             // What was missing may be there now, and stands before what was made after it.
             batch.sort_by_key(|entry| entry.moment);
-            let (kept, absent) = self.look_up(batch).await?;
-            *missing = self.still_expected(absent);
+            let Looked { kept, ahead, absent, has_more } = self.look_up(batch).await?;
+            pump.missing = self.still_expected(absent);
+            if has_more {
+                return self.sweep(Duration::ZERO).await;
+            }
             self.send(&kept).await?;
+            pump.remember(ahead);
         }
     }
 
@@ -148,19 +224,26 @@ impl Shared {
     }
 
     /// Parts entries whose transaction was kept from those that are not in the store.
-    async fn look_up(&self, batch: Vec<Entry>) -> Result<(Vec<Entry>, Vec<Entry>), Stuck> {
-        let present: Vec<bool> = self
-            .store
-            .read(|snapshot| {
-                let is_present = |entry: &Entry| {
-                    snapshot.contains(&OUTBOX, &scope(&entry.parcel.lane), &(entry.moment, entry.parcel.id.as_str()))
-                };
-                batch.iter().map(is_present).collect::<Result<_, StoreError>>()
-            })
-            .await?;
+    async fn look_up(&self, batch: Vec<Entry>) -> Result<Looked, Stuck> {
+        let read = self.store.read(|snapshot| {
+            let is_present = |entry: &Entry| {
+                let key = (entry.moment, entry.parcel.id.as_str());
+                snapshot.contains(&OUTBOX, &scope(&entry.parcel.lane), &key)
+            };
+            let present = batch.iter().map(is_present).collect::<Result<Vec<bool>, StoreError>>()?;
+            let (ahead, has_more) = ahead_of(snapshot, &batch, &present)?;
+            Ok::<_, StoreError>((present, ahead, has_more))
+        });
+        let (present, ahead, has_more) = read.await?;
         let mut present = present.into_iter();
-        let (kept, missing) = batch.into_iter().partition(|_| present.next().unwrap_or(false));
-        Ok((kept, missing))
+        let (mut kept, absent): (Vec<Entry>, Vec<Entry>) =
+            batch.into_iter().partition(|_| present.next().unwrap_or(false));
+        let sent_ahead = ahead.iter().map(|entry| (entry.moment, entry.parcel.id.clone())).collect();
+        if !ahead.is_empty() {
+            kept.extend(ahead);
+            kept.sort_by_key(|entry| entry.moment);
+        }
+        Ok(Looked { kept, ahead: sent_ahead, absent, has_more })
     }
 
     /// Sends entries and removes those that the queue has, or that it never will.
@@ -191,9 +274,7 @@ impl Shared {
             return Ok(());
         }
         let removal = self.store.write(|tx| {
-            entries.iter().try_for_each(|entry| {
-                tx.delete(&OUTBOX, &scope(&entry.parcel.lane), &(entry.moment, entry.parcel.id.as_str()))
-            })
+            entries.iter().try_for_each(|entry| delete(tx, &scope(&entry.parcel.lane), entry.moment, &entry.parcel))
         });
         removal.await.inspect(|()| self.settled(entries.len()))
     }
@@ -233,7 +314,7 @@ impl Shared {
             let (ours, copies): (Vec<_>, Vec<_>) = read.into_iter().partition(|(_, parcel)| parcel.lane == *lane);
             if !copies.is_empty() {
                 let delete_copies = self.store.write(|tx| {
-                    copies.iter().try_for_each(|((moment, id), _)| tx.delete(&OUTBOX, &scope, &(*moment, id.as_str())))
+                    copies.iter().try_for_each(|((moment, _), parcel)| delete(tx, &scope, *moment, parcel))
                 });
                 delete_copies.await.map_err(Stuck::Store)?;
             }

@@ -97,6 +97,58 @@ async fn handoffs_that_are_dropped_too_early_go_out_all_the_same_and_in_order() 
     empty(&outbox).await;
 }
 
+async fn put_ordered(store: &Store, outbox: &Outbox, id: &str) -> Handoff {
+    let mut ordered = delivery(id, "x");
+    ordered.group_id = Some("g".to_owned());
+    store.write(|tx| outbox.put(tx, &ordered)).await.unwrap()
+}
+
+/// Two requests are done with their transactions in one order, and come to drop their handoffs in the other.
+#[tokio::test]
+async fn a_group_goes_out_in_the_order_of_its_transactions() {
+    let server = NatsServer::start().await;
+    let (sns, sqs) = (bus(&server, "sns").await, bus(&server, "sqs").await);
+    let (handler, mut arrived) = collector();
+    let _consumption = sqs.consume_deliveries(ConsumeConfig::default(), handler);
+    let store = Store::memory(Clocks::default());
+    let outbox = Outbox::start(&sns, &store);
+    let first = put_ordered(&store, &outbox, "d-1").await;
+    let second = put_ordered(&store, &outbox, "d-2").await;
+    let third = put_ordered(&store, &outbox, "d-3").await;
+    drop(third);
+    for id in ["d-1", "d-2", "d-3"] {
+        assert_eq!(soon(arrived.recv()).await.unwrap().id, id);
+    }
+    drop((second, first));
+    put(&store, &outbox, "after").await;
+    assert_eq!(soon(arrived.recv()).await.unwrap().id, "after");
+    nothing(arrived.recv()).await;
+    empty(&outbox).await;
+}
+
+/// A replica has something to send while another one has not sent yet what came before it.
+#[tokio::test]
+async fn a_group_goes_out_in_order_over_replicas() {
+    let server = NatsServer::start().await;
+    let (one, two, sqs) = (bus(&server, "sns").await, bus(&server, "sns").await, bus(&server, "sqs").await);
+    let (handler, mut arrived) = collector();
+    let _consumption = sqs.consume_deliveries(ConsumeConfig::default(), handler);
+    let store = Store::memory(Clocks::default());
+    let (one, two) = (Outbox::start(&one, &store), Outbox::start(&two, &store));
+    let mut slow = Vec::new();
+    for number in 0..1_000 {
+        slow.push(put_ordered(&store, &one, &format!("d-{number}")).await);
+    }
+    drop(put_ordered(&store, &two, "d-1000").await);
+    for number in 0..=1_000 {
+        assert_eq!(soon(arrived.recv()).await.unwrap().id, format!("d-{number}"));
+    }
+    drop(slow);
+    drop(put_ordered(&store, &one, "d-1001").await);
+    assert_eq!(soon(arrived.recv()).await.unwrap().id, "d-1001");
+    nothing(arrived.recv()).await;
+}
+
 #[tokio::test]
 async fn what_waits_while_nats_is_away_flows_in_order_when_it_is_back() {
     const COUNT: usize = 1_000;
