@@ -1,4 +1,4 @@
-//! Work that no request waits for: rules on schedules, replays, authorizations, and clearing what archives no longer have.
+//! Work that no request waits for: rules on schedules, replays, authorizations, retries, and clearing what archives no longer have.
 //! Each is done by one replica, follows the lane's clock, and takes what it has to do in pieces.
 
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use fractus_aws::{AccountId, Lane, Partition, Region, World};
 use fractus_bus::contracts::Cause;
 use fractus_bus::outbox::Handoff;
 use fractus_clock::{Clock, Timestamp};
+use fractus_host::Waker;
 use fractus_patterns::Event;
 use fractus_store::{Order, Range, Scope, Transaction};
 
@@ -21,10 +22,12 @@ use crate::operations::connections::{self, AUTHORIZED, DEAUTHORIZED, STATE_AUTHO
 use crate::operations::replays::{CANCELLED, CANCELLING, COMPLETED, FAILED, RUNNING};
 use crate::operations::rules::{self, lane_scope};
 use crate::operations::{archives, buses};
+use crate::retries;
 use crate::route::{self, Arrival, Plan};
 use crate::service::Events;
 use crate::store::{
-    ARCHIVED, ARCHIVES, AUTHORIZING, DISCARDED_ARCHIVES, REPLAYS, RULES, RUNNING_REPLAYS, Replay, SCHEDULED,
+    ARCHIVE_DAYS, ARCHIVED, ARCHIVES, AUTHORIZING, DISCARDED_ARCHIVES, REPLAYS, RULES, RUNNING_REPLAYS, Replay,
+    SCHEDULED,
 };
 
 /// Rules fired in one transaction.
@@ -41,8 +44,6 @@ const REPLAY_PAUSE: Duration = Duration::from_millis(5);
 const AT_ONCE: usize = 100;
 /// The most records one transaction clears, so that it never holds up a request for long.
 const CLEARED_AT_ONCE: usize = 500;
-/// How often what is past its retention is cleared, in real time: it frees room, it changes nothing that a caller sees.
-const CLEAR_EVERY: Duration = Duration::from_secs(30);
 
 /// Starts all of it.
 pub fn start(events: &Arc<Events>) {
@@ -70,16 +71,16 @@ pub fn start(events: &Arc<Events>) {
         }
     });
     *events.wakers.authorizations.lock() = Some(waker);
+    let working = Arc::clone(events);
+    let waker = events.host.background("retries", move |lane| {
+        let events = Arc::clone(&working);
+        async move { reported("retries", retries::send_due(&events, &lane).await).flatten() }
+    });
+    *events.wakers.retries.lock() = Some(waker);
     let clearing = Arc::clone(events);
-    events.host.spawn("archive clearing", async move {
-        let draining = clearing.host.draining();
-        loop {
-            tokio::select! {
-                () = draining.cancelled() => return,
-                () = Clock::real().sleep(CLEAR_EVERY) => {}
-            }
-            reported("clearing archives", clear_archives(&clearing).await);
-        }
+    events.host.janitor(&Waker::default(), move || {
+        let events = Arc::clone(&clearing);
+        async move { clear_archives(&events).await }
     });
 }
 
@@ -158,11 +159,12 @@ fn fire(
             detail: "{}",
         };
         if let Ok(json) = event::envelope(&parts) {
-            sent.push((id, json));
+            sent.push((id, json, at));
         }
     }
-    for (id, json) in &sent {
-        route::plan_rule(&compiled, &Arrival::new(&bus.place.world.lane, json, id, now, &cause), &mut plan);
+    for (id, json, at) in &sent {
+        let arrival = Arrival { time: Some(*at), ..Arrival::new(&bus.place.world.lane, json, id, now, &cause) };
+        route::plan_rule(&compiled, &arrival, &mut plan);
     }
     let handoffs = route::write(tx, events, &bus.place.scope, &plan)?;
     rule.due_at = None;
@@ -264,8 +266,11 @@ fn step(
     for ((_, at, event_id), archived) in &found {
         let json = event::with_member(&archived.event, "replay-name", &replay.name);
         let passage = events.host.random().uuid();
-        let arrival =
-            Arrival { only: &replay.filter_arns, ..Arrival::new(&place.world.lane, &json, &passage, now, &cause) };
+        let arrival = Arrival {
+            time: Some(*at),
+            only: &replay.filter_arns,
+            ..Arrival::new(&place.world.lane, &json, &passage, now, &cause)
+        };
         replay.last_replayed_at = Some(*at);
         replay.cursor = Some((*at, event_id.clone()));
         let (Some(index), Ok(parsed)) = (&index, Event::parse(&json)) else { continue };
@@ -328,21 +333,28 @@ async fn authorize(events: &Events, lane: &Lane, scope: &Scope, key: &LaneKey) -
 
 /// Clears deleted archives, and the days that are past their retention.
 pub async fn clear_archives(events: &Events) -> Result<()> {
-    for place in places(events, DISCARDED_ARCHIVES.name()).await? {
+    for (world, region) in events.host.places(DISCARDED_ARCHIVES.name()).await? {
+        let place = Place::new(world, region);
         while events.store.write(|tx| clear_discarded(tx, &place)).await? {
             tokio::task::yield_now().await;
         }
     }
-    for place in places(events, ARCHIVES.name()).await? {
+    for (world, region) in events.host.places(ARCHIVES.name()).await? {
+        let place = Place::new(world, region);
         let now = events.host.clocks().lane(place.world.lane.as_str()).now();
         let read = events.store.read(|snapshot| {
-            let archives = snapshot.range(&ARCHIVES, &place.scope, Range::all(), Order::Ascending)?;
-            let with_end = archives.filter(|record| !matches!(record, Ok((_, archive)) if archive.retention_days == 0));
-            let days = with_end.map(|record| {
+            let mut past = Vec::new();
+            for record in snapshot.range(&ARCHIVES, &place.scope, Range::all(), Order::Ascending)? {
                 let (_, archive) = record?;
-                Ok((archive.id, retention::first_day(archive.retention_days, now)))
-            });
-            days.collect::<Result<Vec<_>>>()
+                let first = retention::first_day(archive.retention_days, now);
+                let days = Range::prefix(&(archive.id.as_str(),)).to(&(archive.id.as_str(), first));
+                let has_past =
+                    || snapshot.keys(&ARCHIVE_DAYS, &place.scope, days, Order::Ascending)?.next().transpose();
+                if archive.retention_days > 0 && has_past()?.is_some() {
+                    past.push((archive.id, first));
+                }
+            }
+            Ok::<_, Error>(past)
         });
         for (id, first) in read.await? {
             while events.store.write(|tx| archives::clear(tx, &place, &id, Some(first), CLEARED_AT_ONCE)).await? {
@@ -360,18 +372,4 @@ fn clear_discarded(tx: &mut Transaction<'_>, place: &Place) -> Result<bool> {
         tx.delete(&DISCARDED_ARCHIVES, &place.scope, &(id.as_str(),))?;
     }
     Ok(true)
-}
-
-/// The accounts and regions in which a collection holds anything.
-async fn places(events: &Events, collection: &str) -> Result<Vec<Place>> {
-    let spaces = events.store.collections(0).await?;
-    let found = spaces.into_iter().filter(|space| space.collection == collection).filter_map(|space| {
-        let world = World {
-            lane: Lane::new(&space.lane).ok()?,
-            partition: Partition::parse(&space.partition)?,
-            account: AccountId::new(&space.account).ok()?,
-        };
-        Some(Place::new(world, Region::new(&space.region).ok()?))
-    });
-    Ok(found.collect())
 }

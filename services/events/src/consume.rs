@@ -13,12 +13,13 @@ use fractus_store::Transaction;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::invoke;
+use crate::invoke::{self, Attempt};
 use crate::model::event::{self, Parts};
 use crate::model::names::{BusRef, DEFAULT_BUS, Place};
 use crate::model::policy::{self, Reach};
 use crate::model::target::Kind;
 use crate::operations::buses;
+use crate::retries;
 use crate::route::{self, Arrival, Plan};
 use crate::service::Events;
 use crate::store::DELIVERED;
@@ -81,12 +82,29 @@ pub async fn deliver(events: &Events, delivery: Delivery) -> Outcome {
     let lane_of = World { lane: delivery.lane.clone(), ..World::default_world() };
     let Some(place) = Place::of_arn(&lane_of, &delivery.target) else { return wrong() };
     match Kind::of(&delivery.target) {
-        Kind::ApiDestination => invoke::invoke(events, &place, &delivery).await,
+        Kind::ApiDestination => match call(events, &place, &delivery).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Retry { reason: error.to_string() },
+        },
         Kind::Bus => match BusRef::of_arn(&lane_of, &delivery.target) {
             Some(bus) => outcome(put(events, &bus, &delivery).await),
             None => wrong(),
         },
         _ => wrong(),
+    }
+}
+
+/// One attempt at an API destination; whether there is another one, the lane's clock decides.
+async fn call(events: &Events, place: &Place, delivery: &Delivery) -> Result<Outcome> {
+    if retries::is_handled(events, place, delivery).await? {
+        return Ok(Outcome::Done);
+    }
+    match invoke::invoke(events, place, delivery).await {
+        Attempt::Settled(outcome) => Ok(outcome),
+        Attempt::Failed { after, reason } => {
+            retries::failed(events, place, delivery, after, &reason).await?;
+            Ok(Outcome::Done)
+        }
     }
 }
 
@@ -296,6 +314,7 @@ async fn put_told(
     let json = event::envelope(parts).map_err(|_| Error::parameter("Detail", "Detail is malformed."))?;
     let now = events.host.clocks().lane(bus.place.world.lane.as_str()).now();
     let id = events.host.random().uuid();
-    let arrival = Arrival { is_read_only_call, ..Arrival::new(&bus.place.world.lane, &json, &id, now, cause) };
+    let time = Some(parts.time.to_secs_precision());
+    let arrival = Arrival { is_read_only_call, time, ..Arrival::new(&bus.place.world.lane, &json, &id, now, cause) };
     events.store.write(|tx| put_on(tx, events, bus, &arrival)).await.map(drop)
 }

@@ -12,12 +12,12 @@ use fractus_aws::Arn;
 use fractus_bus::Outcome;
 use fractus_bus::contracts::Delivery;
 use fractus_clock::{Clock, Stopwatch, Timestamp};
+use fractus_outgoing::Answer;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::http::Answer;
 use crate::model::json::text_at;
 use crate::model::names::{Place, name_in_arn};
 use crate::model::request::{self, Parameters};
@@ -67,38 +67,53 @@ impl Limits {
     }
 }
 
-fn retry(reason: impl Into<String>) -> Outcome {
-    Outcome::Retry { reason: reason.into() }
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Done, refused for good, or not made yet.
+    Settled(Outcome),
+    /// The endpoint did not take it; `after`: when it wants to be asked again.
+    Failed { after: Option<Duration>, reason: String },
 }
 
-fn refused(code: &str, message: impl Into<String>) -> Outcome {
-    Outcome::Refused { code: code.to_owned(), message: message.into() }
+fn failed(reason: impl Into<String>) -> Attempt {
+    Attempt::Failed { after: None, reason: reason.into() }
+}
+
+/// Not made: it comes again by real time, which is what it waits for.
+fn later(delay: Duration, reason: &str) -> Attempt {
+    Attempt::Settled(Outcome::RetryIn { delay, reason: reason.to_owned() })
+}
+
+fn store_failed(error: &Error) -> Attempt {
+    Attempt::Settled(Outcome::Retry { reason: error.to_string() })
+}
+
+fn refused(code: &str, message: impl Into<String>) -> Attempt {
+    Attempt::Settled(Outcome::Refused { code: code.to_owned(), message: message.into() })
 }
 
 /// Brings a delivery to the API destination that is its target.
-pub async fn invoke(events: &Events, place: &Place, delivery: &Delivery) -> Outcome {
+pub async fn invoke(events: &Events, place: &Place, delivery: &Delivery) -> Attempt {
     let (destination, connection) = match find(events, place, &delivery.target).await {
         Ok(found) => found,
-        Err(Error::Store(error)) => return retry(error.to_string()),
+        Err(error @ Error::Store(_)) => return store_failed(&error),
         Err(error) => return refused("RESOURCE_NOT_FOUND", error.to_string()),
     };
     if connection.state == STATE_AUTHORIZING {
-        return Outcome::RetryIn {
-            delay: Duration::from_secs(1),
-            reason: "The connection is being authorized.".into(),
-        };
+        return later(Duration::from_secs(1), "The connection is being authorized.");
     }
     if connection.state != AUTHORIZED {
         return refused("NO_PERMISSIONS", format!("The connection is in the state {}.", connection.state));
     }
     let connection = match with_token(events, place, connection).await {
         Ok(connection) => connection,
-        Err(outcome) => return outcome,
+        Err(attempt) => return attempt,
     };
     match events.limits.take_turn(&delivery.target.to_string(), destination.rate_per_second) {
         Some(wait) if wait.is_zero() => {}
         Some(wait) => Clock::real().sleep(wait).await,
-        None => return Outcome::RetryIn { delay: MAX_WAIT, reason: "The invocation rate limit is reached.".into() },
+        None => return later(MAX_WAIT, "The invocation rate limit is reached."),
     }
     let request = match build(&destination, &connection, delivery) {
         Ok(request) => request,
@@ -111,7 +126,7 @@ pub async fn invoke(events: &Events, place: &Place, delivery: &Delivery) -> Outc
             }
             settle(&answer)
         }
-        Err(error) => retry(error.to_string()),
+        Err(error) => failed(error.to_string()),
     }
 }
 
@@ -132,18 +147,15 @@ async fn find(events: &Events, place: &Place, target: &Arn) -> Result<(ApiDestin
 
 /// What the answer means: 401, 407, 409, 429 and 5xx are tried again, anything else but success is not.
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html#eb-api-destination-connections>
-fn settle(answer: &Answer) -> Outcome {
+fn settle(answer: &Answer) -> Attempt {
     let status = answer.status;
     if status.is_success() {
-        return Outcome::Done;
+        return Attempt::Settled(Outcome::Done);
     }
     let reason = format!("The endpoint answered {}.", status.as_u16());
     if status.is_server_error() || matches!(status.as_u16(), 401 | 407 | 409 | 429) {
         let after = answer.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        return match after {
-            Some(secs) => Outcome::RetryIn { delay: Duration::from_secs(secs), reason },
-            None => retry(reason),
-        };
+        return Attempt::Failed { after: after.map(Duration::from_secs), reason };
     }
     refused("SDK_CLIENT_ERROR", reason)
 }
@@ -212,7 +224,7 @@ fn authorize(headers: &mut HeaderMap, connection: &Connection) -> Result<(), Str
 }
 
 /// A connection of OAuth with a token that still holds.
-async fn with_token(events: &Events, place: &Place, mut connection: Connection) -> Result<Connection, Outcome> {
+async fn with_token(events: &Events, place: &Place, mut connection: Connection) -> Result<Connection, Attempt> {
     if connection.authorization_type != OAUTH {
         return Ok(connection);
     }
@@ -220,7 +232,7 @@ async fn with_token(events: &Events, place: &Place, mut connection: Connection) 
     if connection.token.as_ref().is_some_and(|(_, until)| *until > now) {
         return Ok(connection);
     }
-    let token = ask_for_token(events, &connection.parameters, now).await.map_err(retry)?;
+    let token = ask_for_token(events, &connection.parameters, now).await.map_err(failed)?;
     connection.token = Some(token);
     let write = events.store.write(|tx| {
         let Ok(mut stored) = connections::load(tx, place, &connection.name) else { return Ok(()) };
@@ -230,7 +242,7 @@ async fn with_token(events: &Events, place: &Place, mut connection: Connection) 
         }
         Ok::<_, Error>(())
     });
-    write.await.map_err(|error| retry(error.to_string()))?;
+    write.await.map_err(|error| store_failed(&error))?;
     Ok(connection)
 }
 
@@ -326,13 +338,14 @@ mod tests {
             headers.extend(after.map(|after| (header::RETRY_AFTER, HeaderValue::from_static(after))));
             settle(&Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: Bytes::new() })
         };
-        assert_eq!(settled(204, None), Outcome::Done);
+        assert_eq!(settled(204, None), Attempt::Settled(Outcome::Done));
         for status in [401, 407, 409, 429, 500, 503] {
-            assert!(matches!(settled(status, None), Outcome::Retry { .. }), "{status}");
+            assert!(matches!(settled(status, None), Attempt::Failed { after: None, .. }), "{status}");
         }
-        assert!(matches!(settled(429, Some("7")), Outcome::RetryIn { delay, .. } if delay == Duration::from_secs(7)));
+        let asked = Some(Duration::from_secs(7));
+        assert!(matches!(settled(429, Some("7")), Attempt::Failed { after, .. } if after == asked));
         for status in [302, 400, 403, 404] {
-            assert!(matches!(settled(status, None), Outcome::Refused { .. }), "{status}");
+            assert!(matches!(settled(status, None), Attempt::Settled(Outcome::Refused { .. })), "{status}");
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Arrival<'a> {
     /// Of this passage alone.
     pub id: &'a str,
     pub trace_header: Option<&'a str>,
+    /// The time in the event, where whoever brings it knows it.
+    pub time: Option<Timestamp>,
     pub at: Timestamp,
     pub cause: &'a Cause,
     /// It came from a rule of another bus. Such an event goes to no third one.
@@ -43,6 +45,7 @@ impl<'a> Arrival<'a> {
             event,
             id,
             trace_header: None,
+            time: None,
             at,
             cause,
             is_forwarded: false,
@@ -104,7 +107,7 @@ pub fn plan_rule(rule: &CompiledRule, arrival: &Arrival<'_>, plan: &mut Plan) {
                 archive: target.id.clone(),
                 // Replays go by the time in the event.
                 // <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_StartReplay.html>
-                at: event::time_of(arrival.event).unwrap_or(arrival.at),
+                at: arrival.time.or_else(|| event::time_of(arrival.event)).unwrap_or(arrival.at),
                 event: arrival.event.to_owned(),
             }),
             Kind::Bus if arrival.is_forwarded => {}

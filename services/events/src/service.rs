@@ -5,14 +5,18 @@ use std::sync::Arc;
 use fractus_aws::Arn;
 use fractus_bus::outbox::Outbox;
 use fractus_events_api as api;
-use fractus_host::{Access, Context, Host, Operations, Service, Waker};
+use fractus_host::{Access, Context, Host, Operations, Prepared, Service, Waker};
+use fractus_outgoing::{Bounds, Outgoing};
 use fractus_store::Store;
+use fractus_wire::ByteStream;
 use futures::future::BoxFuture;
+use http::request::Parts;
+use http::{Request, Response};
 use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::http::HttpClient;
+use crate::health;
 use crate::index::Indexes;
 use crate::invoke::Limits;
 use crate::model::names::{BusRef, DEFAULT_BUS};
@@ -22,6 +26,9 @@ use crate::operations::{
 };
 use crate::store::BUSES;
 
+/// No answer of an endpoint that matters is longer.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
 /// What every handler works on; clones share it.
 #[derive(Clone)]
 pub struct Events {
@@ -30,7 +37,7 @@ pub struct Events {
     pub config: Config,
     pub outbox: Outbox,
     pub indexes: Arc<Indexes>,
-    pub http: HttpClient,
+    pub http: Outgoing,
     pub limits: Arc<Limits>,
     pub wakers: Arc<Wakers>,
 }
@@ -41,6 +48,7 @@ pub struct Wakers {
     pub schedules: Mutex<Option<Waker>>,
     pub replays: Mutex<Option<Waker>>,
     pub authorizations: Mutex<Option<Waker>>,
+    pub retries: Mutex<Option<Waker>>,
 }
 
 impl Wakers {
@@ -57,7 +65,10 @@ impl Events {
             store: host.store().clone(),
             outbox: Outbox::start(host.bus(), host.store()),
             indexes: Arc::default(),
-            http: HttpClient::new(std::time::Duration::from_secs(config.http_timeout_secs)),
+            http: Outgoing::new(Bounds {
+                timeout: std::time::Duration::from_secs(config.http_timeout_secs),
+                max_answer_bytes: MAX_ANSWER_BYTES,
+            }),
             limits: Arc::default(),
             wakers: Arc::default(),
             config,
@@ -183,6 +194,14 @@ fn resources(table: Operations<Events>) -> Operations<Events> {
 }
 
 impl Service for Events {
+    fn prepare(&self, head: &mut Parts, _: &str) -> Prepared {
+        if head.uri.path() == health::PATH { Prepared::Raw } else { Prepared::Identify }
+    }
+
+    fn raw<'a>(&'a self, cx: &'a Context, request: Request<ByteStream>) -> BoxFuture<'a, Response<ByteStream>> {
+        Box::pin(health::answer(self, cx, request))
+    }
+
     fn resource_policy<'a>(&'a self, cx: &'a Context, resource: &'a Arn) -> BoxFuture<'a, Option<String>> {
         Box::pin(async move {
             let bus = match BusRef::of_arn(&cx.world, resource) {
@@ -204,7 +223,7 @@ impl Service for Events {
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
         self.indexes.forget_all();
-        for waker in [&self.wakers.schedules, &self.wakers.replays, &self.wakers.authorizations] {
+        for waker in [&self.wakers.schedules, &self.wakers.replays, &self.wakers.authorizations, &self.wakers.retries] {
             Wakers::wake(waker);
         }
         Box::pin(std::future::ready(()))

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use fractus_bus::contracts::Delivery;
 use fractus_clock::Timestamp;
 use fractus_store::Collection;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub const RULES_BY_TARGET: Collection<(String, String, String), ()> = Collection
 /// Rules on schedules in the order in which they are due, of a whole lane:
 /// (due, account, region, rule).
 pub const SCHEDULED: Collection<(Timestamp, String, String, String), Scheduled> = Collection::new("scheduled-rules");
+/// Calls of API destinations that are made again, of a whole lane: (when, the delivery's id).
+pub const RETRIES: Collection<(Timestamp, String), Delivery> = Collection::new("retries");
 /// Deliveries that were taken in the last minutes, by id.
 pub const DELIVERED: Collection<(String,), ()> = Collection::new("delivered");
 

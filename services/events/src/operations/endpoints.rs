@@ -1,4 +1,5 @@
-//! Global endpoints: events go to the primary's bus, and where replication is on to the secondary's too.
+//! Global endpoints: events go to the primary's bus, or to the secondary's while the primary is not healthy; and where
+//! replication is on to the other one too.
 //!
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-global-endpoints.html>
 
@@ -8,6 +9,7 @@ use fractus_host::Context;
 use fractus_store::{Scope, Snapshot};
 
 use crate::error::{Error, Result};
+use crate::health;
 use crate::model::json;
 use crate::model::names::{BusRef, Place};
 use crate::pages::{self, Asked};
@@ -240,15 +242,26 @@ pub async fn list(events: &Events, cx: &Context, input: api::ListEndpointsInput)
     Ok(api::ListEndpointsOutput { endpoints: Some(endpoints), next_token })
 }
 
-/// The buses that events sent to an endpoint go to: the primary first.
+/// The buses that events sent to an endpoint go to: first the one that it routes to, which is the secondary while the
+/// primary's health check is not healthy; then the other where it replicates.
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-ge-best-practices.html>
 pub async fn buses_of(events: &Events, cx: &Context, endpoint_id: &str) -> Result<Vec<BusRef>> {
     let missing = || Error::NotFound(format!("Endpoint '{endpoint_id}' does not exist."));
     let read = events.store.read(|snapshot| {
-        let found = snapshot.get(&ENDPOINT_IDS, &Scope::account(&cx.world), &(endpoint_id,))?.ok_or_else(missing)?;
+        let account = Scope::account(&cx.world);
+        let found = snapshot.get(&ENDPOINT_IDS, &account, &(endpoint_id,))?.ok_or_else(missing)?;
         let region = Region::new(&found.region).map_err(|_| missing())?;
-        load(snapshot, &Place::new(cx.world.clone(), region), &found.name)
+        let endpoint = load(snapshot, &Place::new(cx.world.clone(), region), &found.name)?;
+        let check = json::text_at(&endpoint.routing, &["FailoverConfig", "Primary", "HealthCheck"]);
+        let is_healthy = check.map_or(Ok(true), |check| health::is_healthy(snapshot, &account, check))?;
+        Ok::<_, Error>((endpoint, is_healthy))
     });
-    let endpoint = read.await?;
+    let (endpoint, is_healthy) = read.await?;
     let buses = endpoint.buses.iter().filter_map(|arn| BusRef::of_arn(&cx.world, &arn.parse().ok()?));
-    Ok(buses.take(if endpoint.replicates { 2 } else { 1 }).collect())
+    let mut buses: Vec<BusRef> = buses.collect();
+    if !is_healthy {
+        buses.reverse();
+    }
+    buses.truncate(if endpoint.replicates { 2 } else { 1 });
+    Ok(buses)
 }

@@ -46,6 +46,7 @@ struct Taken<'a> {
     source: &'a str,
     detail_type: &'a str,
     trace_header: Option<&'a str>,
+    time: Timestamp,
 }
 
 fn given<'a>(value: Option<&'a String>, name: &str) -> Result<&'a str, Refusal> {
@@ -124,6 +125,7 @@ fn plan(
         let Some(index) = index_of(events, snapshot, &taken.bus, &mut last)? else { continue };
         let arrival = Arrival {
             trace_header: taken.trace_header,
+            time: Some(taken.time),
             ..Arrival::new(&cx.world.lane, &taken.json, &taken.id, now, &cause)
         };
         let mut plan = Plan::default();
@@ -168,6 +170,7 @@ pub async fn put_events(events: &Events, cx: &Context, input: api::PutEventsInpu
                 source,
                 detail_type,
                 trace_header: entry.trace_header.as_deref(),
+                time: entry.time.unwrap_or(now).to_secs_precision(),
             });
         }
         results.push(Ok(id));

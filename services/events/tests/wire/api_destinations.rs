@@ -1,6 +1,7 @@
 //! Connections and API destinations, against an endpoint of the test's own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fractus_events_api as api;
@@ -39,15 +40,17 @@ async fn answer(seen: Asked, request: Request<Incoming>) -> Result<Response<Full
     let (head, body) = request.into_parts();
     let body = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
     let path = head.uri.path().to_owned();
-    let times = {
+    let (times, is_up) = {
         let mut seen = seen.lock();
         seen.push((head, body));
-        seen.iter().filter(|(head, _)| head.uri.path() == path).count()
+        let of = |path: &str| seen.iter().filter(|(head, _)| head.uri.path() == path).count();
+        (of(&path), of("/up") > 0)
     };
     let (status, text) = match path.as_str() {
         "/token" => (200, r#"{"access_token":"the-token","token_type":"Bearer","expires_in":3600}"#),
         "/no-token" => (403, "{}"),
         "/busy" if times < 3 => (503, ""),
+        "/down" if !is_up => (503, ""),
         "/moved" => (302, ""),
         _ => (200, "{}"),
     };
@@ -159,7 +162,7 @@ async fn a_busy_endpoint_is_asked_again_and_a_redirect_is_not_followed() {
     let dead = queue(&stack, "dead").await;
     wire(&client, api_key(), &format!("{url}/busy"), |_| {}).await;
     put(&client, vec![entry("{}")]).await;
-    assert_eq!(seen(&asked, 3).await.len(), 3);
+    seen_in_time(&stack, &asked, 3).await;
     let update = api::UpdateApiDestinationInput {
         name: "d".into(),
         invocation_endpoint: Some(format!("{url}/moved")),
@@ -177,6 +180,91 @@ async fn a_busy_endpoint_is_asked_again_and_a_redirect_is_not_followed() {
     let attributes = letter.message_attributes.unwrap();
     assert_eq!(attributes["ERROR_MESSAGE"].string_value.as_deref(), Some("The endpoint answered 302."));
     assert!(asked.lock().iter().all(|(head, _)| head.uri.path() != "/elsewhere"));
+}
+
+/// Lets time pass, a second at each look, until the endpoint was asked so often.
+async fn seen_in_time(stack: &Stack, asked: &Asked, count: usize) {
+    wait_for("the endpoint is asked again", async || {
+        stack.clock().advance(Duration::from_secs(1));
+        (asked.lock().len() >= count).then_some(())
+    })
+    .await;
+}
+
+/// Twenty events for an endpoint that is down for a minute of virtual time: it gets all of them.
+#[tokio::test]
+async fn an_endpoint_that_was_down_for_a_minute_gets_everything() {
+    let stack = stack().await;
+    let client = stack.client("events");
+    let (url, asked) = endpoint().await;
+    wire(&client, api_key(), &format!("{url}/down"), |target| target.input_path = Some("$.detail".into())).await;
+    for first in [0, 10] {
+        put(&client, (first..first + 10).map(|n| entry(&format!(r#"{{"n":{n}}}"#))).collect()).await;
+    }
+    let begun = stack.clock().now();
+    wait_for("a minute", async || {
+        stack.clock().advance(Duration::from_secs(1));
+        (stack.clock().now().since(begun) >= Duration::from_secs(60)).then_some(())
+    })
+    .await;
+    assert!(seen(&asked, 40).await.len() >= 40, "each was tried more than once");
+    fractus_testkit::http::send(Request::get(format!("{url}/up")).body(Bytes::new()).unwrap()).await;
+    let since_up = |asked: &Asked| {
+        let asked = asked.lock();
+        let up = asked.iter().position(|(head, _)| head.uri.path() == "/up").unwrap();
+        asked[up + 1..].iter().map(|(_, body)| body.clone()).collect::<Vec<_>>()
+    };
+    wait_for("all events", async || {
+        stack.clock().advance(Duration::from_secs(1));
+        (since_up(&asked).len() >= 20).then_some(())
+    })
+    .await;
+    let mut bodies = since_up(&asked);
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!((bodies.len(), since_up(&asked).len()), (20, 20));
+}
+
+/// By the number of attempts, and by the age of the event.
+#[tokio::test]
+async fn the_dead_letter_queue_gets_what_the_policy_has_given_up() {
+    let stack = stack().await;
+    let client = stack.client("events");
+    let (url, asked) = endpoint().await;
+    let dead = queue(&stack, "dead").await;
+    let mut arn = String::new();
+    wire(&client, api_key(), &format!("{url}/down"), |target| {
+        arn.clone_from(&target.arn);
+        target.retry_policy =
+            Some(api::RetryPolicy { maximum_retry_attempts: Some(2), maximum_event_age_in_seconds: Some(3600) });
+        target.dead_letter_config = Some(api::DeadLetterConfig { arn: Some(dead.arn.clone()) });
+    })
+    .await;
+    let letter = async |condition: &str| {
+        let letters = wait_for("a letter", async || {
+            stack.clock().advance(Duration::from_secs(1));
+            let came = dead.receive().await;
+            (!came.is_empty()).then_some(came)
+        });
+        let attributes = letters.await.remove(0).message_attributes.unwrap();
+        assert_eq!(attributes["EXHAUSTED_RETRY_CONDITION"].string_value.as_deref(), Some(condition));
+        assert_eq!(attributes["ERROR_MESSAGE"].string_value.as_deref(), Some("The endpoint answered 503."));
+        attributes["RETRY_ATTEMPTS"].string_value.clone().unwrap().parse::<usize>().unwrap()
+    };
+    put(&client, vec![entry("{}")]).await;
+    assert_eq!(letter("MaximumRetryAttempts").await, 2);
+    assert_eq!(asked.lock().len(), 3);
+    let old = api::Target {
+        role_arn: Some("arn:aws:iam::000000000000:role/r".into()),
+        retry_policy: Some(api::RetryPolicy { maximum_retry_attempts: None, maximum_event_age_in_seconds: Some(60) }),
+        dead_letter_config: Some(api::DeadLetterConfig { arn: Some(dead.arn.clone()) }),
+        ..target("d", &arn)
+    };
+    put_targets(&client, None, "r", vec![old]).await;
+    put(&client, vec![entry("{}")]).await;
+    // Waits of 1, 2, 4, 8 and 16 seconds fit into the minute; the next one does not.
+    let retries = letter("MaximumEventAgeInSeconds").await;
+    assert!(retries <= 5, "{retries}");
 }
 
 async fn state(client: &Client) -> (api::ConnectionState, Option<String>) {
