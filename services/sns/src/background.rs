@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use fractus_aws::{AccountId, Lane, Partition, Region, World};
+use fractus_aws::{Lane, Region, World};
 use fractus_bus::contracts::Cause;
-use fractus_clock::{Clock, Timestamp};
+use fractus_clock::Timestamp;
+use fractus_host::Waker;
 use fractus_store::{Collection, Key, KeyOf, Order, PrefixOf, Range, Scope, Transaction};
 
 use crate::error::{Error, Result};
@@ -18,8 +19,6 @@ use crate::store::{
     SUBSCRIPTIONS, Subscription, TOKENS, lane_scope,
 };
 
-/// How often what deleted topics left is looked for, in real time: nobody sees it.
-const ROUND_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 /// The most records one transaction clears, so that it never holds up a request for long.
 const CLEARED_AT_ONCE: usize = 300;
 /// Messages replayed in one transaction.
@@ -43,16 +42,10 @@ pub fn start(sns: &Arc<Sns>) {
         }
     });
     let _ = sns.wakers.set(Wakers { jobs: jobs::waker(sns), fanouts, replays });
-    let janitor = Arc::clone(sns);
-    sns.host.spawn("janitor", async move {
-        let draining = janitor.host.draining();
-        loop {
-            tokio::select! {
-                () = draining.cancelled() => return,
-                () = Clock::real().sleep(ROUND_EVERY) => {}
-            }
-            log("the clearing of deleted topics", clean_up(&janitor).await);
-        }
+    let clearing = Arc::clone(sns);
+    sns.host.janitor(&Waker::default(), move || {
+        let sns = Arc::clone(&clearing);
+        async move { clean_up(&sns).await }
     });
 }
 
@@ -209,23 +202,9 @@ fn replay_one(
     sending.put(sns, tx, to, put)
 }
 
-/// The worlds and regions in which a collection holds anything.
-async fn places(sns: &Sns, collection: &str) -> Result<Vec<(World, Region)>> {
-    let spaces = sns.store.collections(0).await?;
-    let found = spaces.into_iter().filter(|space| space.collection == collection).filter_map(|space| {
-        let world = World {
-            lane: Lane::new(&space.lane).ok()?,
-            partition: Partition::parse(&space.partition)?,
-            account: AccountId::new(&space.account).ok()?,
-        };
-        Some((world, Region::new(&space.region).ok()?))
-    });
-    Ok(found.collect())
-}
-
 /// One round: what lies under deleted topics is cleared.
 pub async fn clean_up(sns: &Sns) -> Result<()> {
-    for (world, region) in places(sns, DISCARDED.name()).await? {
+    for (world, region) in sns.host.places(DISCARDED.name()).await? {
         while sns.store.write(|tx| clear_discarded(tx, &world, &region)).await? {
             tokio::task::yield_now().await;
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use fractus_aws::{Partition, World};
 use fractus_bus::contracts::{Attribute, Delivery};
 use fractus_bus::{ConsumeConfig, Outcome};
+use fractus_host::Destination;
 use fractus_host::config::AuthMode;
 use indexmap::IndexMap;
 
-use crate::access;
 use crate::error::{Error, Result};
 use crate::model::message::{self, Parts};
 use crate::publishing::Publisher;
@@ -63,31 +63,27 @@ pub async fn deliver(sns: &Sns, delivery: Delivery) -> Result<()> {
 }
 
 /// Asks the topic's policy, where policies are enforced.
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html>
 async fn check_access(sns: &Sns, delivery: &Delivery, place: &Place) -> Result<()> {
-    let config = sns.host.config();
-    if config.auth != AuthMode::Enforced {
+    if sns.host.config().auth != AuthMode::Enforced {
         return Ok(());
     }
     let known = sns.store.read(|snapshot| topic(snapshot, place)).await?;
     let now = sns.host.clocks().lane(place.world.lane.as_str()).now();
-    match access::check_delivery(&delivery.source, place, &known.policy, now) {
-        Err(error) if config.auth_soft => {
-            tracing::warn!(topic = %place.arn(), source = delivery.source.principal, %error, "a delivery would be denied");
-            Ok(())
-        }
-        checked => checked,
-    }
+    let to = Destination {
+        arn: &place.arn().to_string(),
+        account: &place.world.account,
+        region: &place.region,
+        policy: Some(&known.policy),
+        action: "sns:Publish",
+    };
+    sns.host.check_delivery(&delivery.source, &to, now).map_err(Error::Authorization)
 }
 
 fn attributes(given: impl IntoIterator<Item = (String, Attribute)>) -> IndexMap<String, AttributeValue> {
     let converted = given.into_iter().map(|(name, attribute)| {
-        let binary = attribute.data_type.starts_with("Binary");
-        let bytes = attribute.value.into_bytes();
-        let (string, binary) = match String::from_utf8(bytes.to_vec()) {
-            Ok(text) if !binary => (Some(text), None),
-            _ => (None, Some(bytes)),
-        };
-        (name, AttributeValue { data_type: attribute.data_type, string, binary })
+        let (data_type, string, binary) = attribute.into_members();
+        (name, AttributeValue { data_type, string, binary })
     });
     converted.collect()
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
 use fractus_aws::Lane;
 use fractus_bus::contracts::{Body, Delivery, Source};
 use fractus_clock::Timestamp;
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::delivery_policy::Retry;
 use crate::sending::{dead_letter_delivery, log_group};
 use crate::service::Sns;
-use crate::store::{JOBS, Job, Outgoing, TOPICS, lane_scope};
+use crate::store::{HttpRequest, JOBS, Job, Outgoing, TOPICS, lane_scope};
 
 /// Jobs under way at once.
 const AT_ONCE: usize = 64;
@@ -85,6 +86,8 @@ pub fn waker(sns: &Arc<Sns>) -> fractus_host::Waker {
 /// Starts what is due; when the next one is.
 async fn round(sns: &Arc<Sns>, lane: &Lane, desk: &Arc<Desk>) -> Result<Option<Timestamp>> {
     let (scope, now) = (lane_scope(lane), sns.host.clocks().lane(lane.as_str()).now());
+    // What is under way now may be settled while the store is read, and then looks as if it had not begun.
+    let busy = desk.under_way.lock().clone();
     let (due, next) = sns
         .store
         .read(|snapshot| {
@@ -102,21 +105,16 @@ async fn round(sns: &Arc<Sns>, lane: &Lane, desk: &Arc<Desk>) -> Result<Option<T
         .await?;
     let mut next = next;
     for (key, job) in due {
+        let claim = (lane.clone(), key.clone());
+        if busy.contains(&claim) {
+            continue;
+        }
         {
             let mut under_way = desk.under_way.lock();
             if under_way.len() >= AT_ONCE {
                 break;
             }
-            if !under_way.insert((lane.clone(), key.clone())) {
-                continue;
-            }
-        }
-        // It may have been settled between the look at the store and here; then it is not sent again.
-        let is_left = sns.store.read(|snapshot| Ok::<_, Error>(snapshot.contains(&JOBS, &scope, &key)?)).await;
-        if !matches!(is_left, Ok(true)) {
-            desk.under_way.lock().remove(&(lane.clone(), key));
-            is_left?;
-            continue;
+            under_way.insert(claim);
         }
         if let Some(turn) = desk.turn(lane, &job, now) {
             let moved = Job { has_turn: true, ..job };
@@ -159,10 +157,16 @@ fn begin(sns: &Arc<Sns>, lane: &Lane, desk: &Arc<Desk>, key: Key, job: Job) {
 
 async fn attempt(sns: &Sns, lane: &Lane, job: &Job) -> Attempt {
     match &job.what {
-        Outgoing::Request(request) => match sns.http.post(request).await {
-            Ok(status) => judged(status.as_u16()),
-            Err(error) => Attempt::Failed { reason: error.to_string(), status: None },
-        },
+        Outgoing::Request(request) => {
+            let post = match post(request) {
+                Ok(post) => post,
+                Err(error) => return Attempt::Failed { reason: error.to_string(), status: None },
+            };
+            match sns.http.status_of(post).await {
+                Ok(status) => judged(status.as_u16()),
+                Err(error) => Attempt::Failed { reason: error.to_string(), status: None },
+            }
+        }
         Outgoing::Mail(mail) => {
             let Some(relay) = &sns.relay else { return Attempt::Done { status: 250 } };
             let now = sns.host.clocks().lane(lane.as_str()).now();
@@ -174,6 +178,16 @@ async fn attempt(sns: &Sns, lane: &Lane, job: &Job) -> Attempt {
             }
         }
     }
+}
+
+/// What an endpoint is sent. A name and a password in its URL go along as basic authorization.
+/// <https://docs.aws.amazon.com/sns/latest/dg/SendMessageToHttp.subscribe.html>
+fn post(request: &HttpRequest) -> Result<http::Request<Bytes>, http::Error> {
+    let mut builder = http::Request::post(&request.url);
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    builder.body(Bytes::from(request.body.clone()))
 }
 
 /// 2xx to 4xx other than 429 end it, as they do on AWS: only a server's trouble is worth another try.

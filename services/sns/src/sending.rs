@@ -344,12 +344,7 @@ pub fn dead_letter_delivery(job: &Job, queue: &str, now: Timestamp) -> Option<De
 }
 
 fn attribute(value: &AttributeValue) -> Attribute {
-    let body = match (&value.string, &value.binary) {
-        (Some(text), _) => Body::text(text.as_str()),
-        (None, Some(bytes)) => Body::from(bytes.clone()),
-        (None, None) => Body::default(),
-    };
-    Attribute { data_type: value.data_type.clone(), value: body }
+    Attribute::of_members(value.data_type.as_str(), value.string.as_deref(), value.binary.as_ref())
 }
 
 /// A confirmation to a queue of another account, which no signature of its owner has vouched for.

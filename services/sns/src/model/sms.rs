@@ -66,6 +66,20 @@ pub fn check_message(message: &Message) -> Result<()> {
     Ok(())
 }
 
+/// The number that a message is to come from has to be one of the account's own, where those are known.
+/// <https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html>
+pub fn check_origination(message: &Message, own: &[&str]) -> Result<()> {
+    const NAME: &str = "AWS.MM.SMS.OriginationNumber";
+    let Some(number) = message.attributes.get(NAME).and_then(|value| value.string.as_deref()) else { return Ok(()) };
+    let digits = number.strip_prefix('+').unwrap_or(number);
+    let is_number = (5..=14).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_own = own.is_empty() || own.iter().any(|own| own.strip_prefix('+').unwrap_or(own) == digits);
+    if is_number && is_own {
+        return Ok(());
+    }
+    Err(Error::invalid_because(NAME, format!("{number} is no origination number of this account")))
+}
+
 /// How many parts a text is sent in: 160 characters of the basic alphabet or 70 others, a little less where several have
 /// to be joined.
 pub fn parts(text: &str) -> u64 {

@@ -108,6 +108,11 @@ pub async fn opt_in(sns: &Sns, cx: &Context, input: api::OptInPhoneNumberInput) 
     Ok(api::OptInPhoneNumberOutput::default())
 }
 
+/// The account's own numbers, as the settings have them.
+fn origination(sns: &Sns) -> Vec<&str> {
+    sns.config.origination_numbers.split(',').map(str::trim).filter(|number| !number.is_empty()).collect()
+}
+
 /// The numbers of the settings. On AWS they are bought elsewhere.
 pub async fn origination_numbers(
     sns: &Sns,
@@ -115,9 +120,8 @@ pub async fn origination_numbers(
     input: api::ListOriginationNumbersInput,
 ) -> Result<api::ListOriginationNumbersOutput> {
     let after: Option<(String,)> = page::after(input.next_token.as_deref())?;
-    let numbers = sns.config.origination_numbers.split(',').map(str::trim).filter(|number| !number.is_empty());
-    let mut numbers: Vec<&str> =
-        numbers.filter(|number| after.as_ref().is_none_or(|after| *number > after.0.as_str())).collect();
+    let mut numbers = origination(sns);
+    numbers.retain(|number| after.as_ref().is_none_or(|after| *number > after.0.as_str()));
     numbers.sort_unstable();
     numbers.dedup();
     let size = input.max_results.and_then(|size| usize::try_from(size).ok()).unwrap_or(ORIGINATION_PAGE);
@@ -138,6 +142,7 @@ pub async fn publish(sns: &Sns, cx: &Context, to: &str, parts: Parts) -> Result<
     let number = number(to)?;
     let (message, _) = message::checked(parts)?;
     rules::check_message(&message)?;
+    rules::check_origination(&message, &origination(sns))?;
     let sent = Sent {
         protocol: "sms".to_owned(),
         endpoint: number.clone(),
