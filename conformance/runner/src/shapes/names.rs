@@ -39,6 +39,12 @@ impl Names {
         out
     }
 
+    /// The id of an account that no other variant uses.
+    pub fn account(&self, about: &str) -> String {
+        let number = Chance::of(0, &format!("{}/{about}/account", self.run)).next() % 900_000_000_000;
+        (100_000_000_000 + number).to_string()
+    }
+
     /// Twelve letters and digits, the first a letter.
     fn unique(&self, about: &str) -> String {
         format!("u{}", Chance::of(0, &format!("{}/{about}", self.run)).text(11))
@@ -59,6 +65,10 @@ mod tests {
         let fresh = names.expand("${unique}", "one", 0);
         assert_eq!(fresh, names.expand("${unique}", "one", 0));
         assert_ne!(fresh, names.expand("${unique}", "two", 0));
+        let account = names.account("one");
+        assert!(account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()), "{account}");
+        assert_eq!(account, names.account("one"));
+        assert_ne!(account, names.account("two"));
         assert_eq!(fresh.len(), 12);
     }
 }

@@ -169,7 +169,7 @@ impl<'a> Service<'a> {
         let calls = self.setup.start.clone();
         for call in &calls {
             let mut names = self.names.clone();
-            match self.call(call, &mut names, "start").await {
+            match self.call(call, &self.run.caller, &mut names, "start").await {
                 Ok(()) => self.names = names,
                 Err(why) => failed.push(why),
             }
@@ -178,7 +178,7 @@ impl<'a> Service<'a> {
     }
 
     /// Makes one call of the set-up table and keeps what it captures.
-    async fn call(&self, call: &Call, names: &mut Names, about: &str) -> Result<(), String> {
+    async fn call(&self, call: &Call, caller: &Caller, names: &mut Names, about: &str) -> Result<(), String> {
         for index in 0..call.times.unwrap_or(1) {
             let other = match &call.api {
                 Some(api) if *api != self.api.api => Some(crate::models::load(api).map_err(|error| error.to_string())?),
@@ -193,7 +193,7 @@ impl<'a> Service<'a> {
             super::derived::fill(&mut input);
             let protocol = Protocol::of(api).first().copied().unwrap_or(Protocol::Json);
             let request = encode::request(api, name, operation, protocol, &input);
-            let sent = self.run.endpoint.send(&self.run.caller, request).await;
+            let sent = self.run.endpoint.send(caller, request).await;
             let answer = sent.map_err(|error| format!("{name}: {error}"))?;
             let asked = Asked { api, ..self.asked(name, Some(operation), protocol, "") };
             let judgement = judge::judge(&asked, &answer);
@@ -253,7 +253,7 @@ impl<'a> Service<'a> {
         let mut names = self.names.clone();
         let set_up = self.before(variant, &mut names, &id).await;
         let Some(request) = self.request(variant, &names, &id) else { return Sent::Unmade };
-        let answer = match self.run.endpoint.send(&self.run.caller, request.clone()).await {
+        let answer = match self.run.endpoint.send(&self.caller(variant, &id), request.clone()).await {
             Ok(answer) => answer,
             Err(error) => {
                 let why = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -293,7 +293,7 @@ impl<'a> Service<'a> {
             let (about, mut names) = (format!("probe/{operation}"), self.names.clone());
             self.before(&minimal, &mut names, &about).await;
             let Some(request) = self.request(&minimal, &names, &about) else { return true };
-            let answer = self.run.endpoint.send(&self.run.caller, request).await;
+            let answer = self.run.endpoint.send(&self.caller(&minimal, &about), request).await;
             answer.map_or(true, |answer| !judge::is_unanswered(&answer))
         };
         *cell.get_or_init(|| ask).await
@@ -303,12 +303,22 @@ impl<'a> Service<'a> {
     async fn before(&self, variant: &Variant, names: &mut Names, id: &str) -> Option<String> {
         let of_operation = self.setup.operation(&variant.operation).into_iter().flat_map(|operation| &operation.before);
         let of_variant = self.setup.when(&variant.local_id()).into_iter().flat_map(|when| &when.before);
+        let caller = self.caller(variant, id);
         for call in of_operation.chain(of_variant).filter_map(|recipe| self.setup.recipes.get(recipe)).flatten() {
-            if let Err(why) = self.call(call, names, id).await {
+            if let Err(why) = self.call(call, &caller, names, id).await {
                 return Some(why);
             }
         }
         None
+    }
+
+    /// Who sends a variant and what is called before it.
+    fn caller(&self, variant: &Variant, id: &str) -> Caller {
+        let caller = self.run.caller.clone();
+        match self.setup.operation(&variant.operation) {
+            Some(operation) if operation.own_account => Caller { access_key: self.names.account(id), ..caller },
+            _ => caller,
+        }
     }
 
     fn request(&self, variant: &Variant, names: &Names, id: &str) -> Option<Outgoing> {

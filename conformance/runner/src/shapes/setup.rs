@@ -46,6 +46,8 @@ pub struct Setup {
 #[serde(default, deny_unknown_fields)]
 pub struct OperationSetup {
     pub before: Vec<String>,
+    /// Each variant and what comes before it is sent by an account of its own: accounts have few places for what it makes.
+    pub own_account: bool,
     pub values: BTreeMap<String, Json>,
     pub companions: BTreeMap<String, Vec<String>>,
     pub without: Vec<String>,
