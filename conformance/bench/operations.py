@@ -49,12 +49,12 @@ def prepare(url, services, peer=False):
     return names
 
 
-def put_rules(url, count, account="000000000000"):
-    """Rules each with a pattern and a target of its own."""
+def put_rules(url, count, account="000000000000", queues=None):
+    """Rules each with a pattern and a target of its own, or one of so many queues."""
     for n in range(count):
         pattern = json.dumps({"source": ["bench"], "detail": {"kind": [f"kind-{n}"], "size": [{"numeric": [">", n]}]}})
         events("PutRule", Name=f"r{n}", EventPattern=pattern).send(url)
-        events("PutTargets", Rule=f"r{n}", Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:us-east-1:{account}:q{n}"}]).send(url)
+        events("PutTargets", Rule=f"r{n}", Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:us-east-1:{account}:q{n % queues if queues else n}"}]).send(url)
 
 
 def put_events(count, kinds):

@@ -95,14 +95,15 @@ def bare(answer_bytes=300):
 
 
 class Stack(Program):
-    def __init__(self, *arguments, services=NAMES):
+    def __init__(self, *arguments, services=NAMES, **settings):
         import socket
 
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             port = listener.getsockname()[1]
         names = [name for name in services if has(name)]
-        super().__init__([os.path.join(PROGRAMS, "fractus"), "up", *names, "--port", str(port), *arguments], ready="Ready.")
+        environment = {f"FRACTUS_{key.upper()}": str(value) for key, value in settings.items()}
+        super().__init__([os.path.join(PROGRAMS, "fractus"), "up", *names, "--port", str(port), *arguments], environment, ready="Ready.")
         self.url = f"http://127.0.0.1:{port}"
 
 
