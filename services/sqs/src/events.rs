@@ -7,11 +7,10 @@ use fractus_aws::{Partition, Region, World};
 use fractus_bus::contracts::{Attribute, Delivery, Source};
 use fractus_bus::{ConsumeConfig, Outcome};
 use fractus_clock::Timestamp;
-use fractus_host::config::AuthMode;
+use fractus_host::Destination;
 use fractus_store::Scope;
 use indexmap::IndexMap;
 
-use crate::access::{self, Destination};
 use crate::error::{Error, Result};
 use crate::model::{messages, names};
 use crate::operations::send::{self, Outgoing, Parts};
@@ -83,6 +82,7 @@ pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
 }
 
 /// Asks the queue's policy, where policies are enforced.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-creating-custom-policies-access-policy-examples.html>
 fn check_access(
     sqs: &Sqs,
     source: &Source,
@@ -91,31 +91,20 @@ fn check_access(
     queue: &Queue,
     now: Timestamp,
 ) -> Result<()> {
-    let config = sqs.host.config();
-    if config.auth != AuthMode::Enforced {
-        return Ok(());
-    }
-    let arn = names::queue_arn(&target.world, region, &target.name);
-    let policy = queue.attributes.policy.as_deref();
-    let to = Destination { arn: &arn, account: &target.world.account, region, policy };
-    match access::check_delivery(source, to, now) {
-        Err(error) if config.auth_soft => {
-            tracing::warn!(queue = arn, source = source.principal, %error, "a delivery would be denied");
-            Ok(())
-        }
-        checked => checked,
-    }
+    let to = Destination {
+        arn: &names::queue_arn(&target.world, region, &target.name),
+        account: &target.world.account,
+        region,
+        policy: queue.attributes.policy.as_deref(),
+        action: "sqs:SendMessage",
+    };
+    sqs.host.check_delivery(source, &to, now).map_err(|message| Error::AccessDenied { message })
 }
 
 fn attributes(given: impl IntoIterator<Item = (String, Attribute)>) -> IndexMap<String, AttributeValue> {
     let converted = given.into_iter().map(|(name, attribute)| {
-        let binary = attribute.data_type.starts_with("Binary");
-        let bytes = attribute.value.into_bytes();
-        let (string, binary) = match String::from_utf8(bytes.to_vec()) {
-            Ok(text) if !binary => (Some(text), None),
-            _ => (None, Some(bytes)),
-        };
-        (name, AttributeValue { data_type: attribute.data_type, string, binary })
+        let (data_type, string, binary) = attribute.into_members();
+        (name, AttributeValue { data_type, string, binary })
     });
     converted.collect()
 }

@@ -1,12 +1,11 @@
 //! SQS: queues of messages, standard and FIFO.
 //!
 //! In reading order: [`store`] says what is kept, [`model`] holds the rules as plain functions inside a transaction,
-//! [`operations`] are the API's handlers, [`waiters`] the long polls, [`events`] what other services deliver and
-//! [`access`] whether they may, [`background`] what nobody waits for, [`service`] the operation table.
+//! [`operations`] are the API's handlers, [`waiters`] the long polls, [`events`] what other services deliver,
+//! [`background`] what nobody waits for, [`service`] the operation table.
 //!
 //! Left out on purpose: nothing of the API. The KMS calls behind encryption are not modelled yet; see the README.
 
-pub mod access;
 pub mod background;
 pub mod config;
 pub mod error;
