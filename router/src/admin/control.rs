@@ -34,6 +34,14 @@ pub struct Control {
     faults: Mutex<BTreeMap<String, Value>>,
 }
 
+impl Control {
+    /// The clocks that do not follow real time, for a service that is about to start.
+    pub fn moved_clocks(&self) -> BTreeMap<String, ClockSettings> {
+        let all = self.clocks.lanes().into_iter().map(|lane| (self.clocks.lane(&lane).settings(), lane));
+        all.filter(|(settings, _)| !settings.is_real()).map(|(settings, lane)| (lane, settings)).collect()
+    }
+}
+
 /// A change of a lane's clock.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -276,6 +276,10 @@ impl Supervisor {
         if let Some(file) = &settings.config_file {
             command.env("FRACTUS_CONFIG", file);
         }
+        match self.clocks_file()? {
+            Some(file) => command.env("FRACTUS_CLOCKS_FILE", file),
+            None => command.env_remove("FRACTUS_CLOCKS_FILE"),
+        };
         match &settings.data_dir {
             Some(folder) => {
                 let folder = folder.join(&self.managed.name);
@@ -285,6 +289,17 @@ impl Supervisor {
             None => command.env_remove("FRACTUS_DATA_DIR"),
         };
         command.spawn()
+    }
+
+    /// The clocks as they are. A service that starts does what is due, and takes what waits for it, before it can be told.
+    fn clocks_file(&self) -> io::Result<Option<PathBuf>> {
+        let clocks = self.router.upgrade().map(|router| router.control.moved_clocks()).unwrap_or_default();
+        if clocks.is_empty() {
+            return Ok(None);
+        }
+        let file = self.settings.run_dir.join(format!("{}.clocks", self.managed.name));
+        std::fs::write(&file, serde_json::to_vec(&clocks)?)?;
+        Ok(Some(file))
     }
 
     fn socket(&self) -> PathBuf {

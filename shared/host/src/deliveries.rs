@@ -5,10 +5,12 @@
 //! takes nothing from services.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-services>
 
+use std::sync::LazyLock;
+
 use fractus_aws::{AccountId, Arn, Region};
 use fractus_bus::contracts::Source;
 use fractus_clock::Timestamp;
-use fractus_policy::{Attached, Context, Layer, Policies, Policy, Principal, Request, ResourcePolicy, Verdict};
+use fractus_policy::{Attached, Context, Policies, Policy, Principal, Request, ResourcePolicy};
 
 use crate::config::AuthMode;
 use crate::host::Host;
@@ -68,14 +70,20 @@ fn check(source: &Source, to: &Destination<'_>, now: Timestamp) -> Result<(), St
     let policy = policy.map_err(|error| format!("The policy cannot be read: {error}"))?;
     let resource = policy.as_ref().map(|policy| Attached::new(to.arn, policy));
     let resource = resource.map_or(ResourcePolicy::None, ResourcePolicy::Policy);
-    let verdict = Policies { resource, ..Policies::default() }.evaluate(&request);
-    // What a role's own policies say is asked for by whoever assumed it.
-    let by_the_role = source.role.is_some() && verdict == Verdict::NotAllowed(Layer::Identity);
-    match verdict.message(&request) {
-        Some(message) if !by_the_role => Err(message),
-        _ => Ok(()),
-    }
+    // What a role's own policies say is asked for by whoever assumed it. With them it may do anything in its own account;
+    // elsewhere the resource has to let it in besides.
+    let of_the_role = [Attached::new("", &ANYTHING)];
+    let identity: &[Attached<'_>] = if source.role.is_some() { &of_the_role } else { &[] };
+    let verdict = Policies { resource, identity, ..Policies::default() }.evaluate(&request);
+    verdict.message(&request).map_or(Ok(()), Err)
 }
+
+static ANYTHING: LazyLock<Policy> = LazyLock::new(|| {
+    #[allow(clippy::expect_used)]
+    // It is this text alone.
+    Policy::parse(r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#)
+        .expect("a policy that allows everything")
+});
 
 /// The session that a service makes of the role it acts as.
 fn session_of(role: &Arn, source: &Source) -> String {
@@ -136,5 +144,15 @@ mod tests {
         checked(None, Some(role)).unwrap();
         let denied = statement("Deny", json!({"AWS": role}), "arn:aws:a:::b");
         assert!(checked(Some(denied), Some(role)).is_err());
+    }
+
+    #[test]
+    fn a_role_of_another_account_has_to_be_let_in() {
+        let role = "arn:aws:iam::111122223333:role/r";
+        let refused = checked(None, Some(role)).unwrap_err();
+        assert!(refused.contains("no resource-based policy allows"), "{refused}");
+        checked(Some(statement("Allow", json!({"AWS": role}), "arn:aws:a:::b")), Some(role)).unwrap();
+        let other = statement("Allow", json!({"AWS": "arn:aws:iam::111122223333:role/other"}), "arn:aws:a:::b");
+        assert!(checked(Some(other), Some(role)).is_err());
     }
 }

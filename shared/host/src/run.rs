@@ -1,16 +1,19 @@
 //! The life of a process, in order.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use fractus_bus::{Bus, BusConfig};
-use fractus_clock::{Clock, Clocks, Random, Timestamp};
+use fractus_aws::Lane;
+use fractus_bus::{Bus, BusConfig, BusState};
+use fractus_clock::{Clock, ClockSettings, Clocks, Random, Timestamp};
 use fractus_store::Store;
 
 use crate::config::{
@@ -22,6 +25,9 @@ use crate::launch::launch;
 use crate::operations::OperationRow;
 use crate::parent::{self, Parent};
 use crate::service::App;
+
+/// The bus is waited for no longer at the start.
+const REACHES_BUS_WITHIN: Duration = Duration::from_millis(500);
 
 /// A service's program: what it is called, and what it can tell without being started.
 #[derive(Clone, Copy)]
@@ -129,6 +135,7 @@ where
         (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
         (Err(error), _) | (_, Err(error)) => return fail(&program, &error),
     };
+    reach_bus(&host).await;
     // The one line on standard output, for whoever started this; gone readers are no failure.
     let _ = writeln!(std::io::stdout(), "ready {}", running.url);
     let _ = std::io::stdout().flush();
@@ -145,6 +152,14 @@ where
     }
     tracing::warn!(service = program.name, ?late, "cut off at the end of the grace");
     ExitCode::FAILURE
+}
+
+/// Waits a moment for the bus. Whoever sends the first request means the stack as it is: a service that cannot ask whose a
+/// key is, nor hear that a clock was moved, would answer for another one. Where there is no bus, it goes on without.
+async fn reach_bus(host: &Host) {
+    let mut state = host.bus().state();
+    let reached = state.wait_for(|state| *state != BusState::Away);
+    let _ = tokio::time::timeout(REACHES_BUS_WITHIN, reached).await;
 }
 
 async fn told_to_end(
@@ -171,6 +186,12 @@ async fn host_of(program: &Program, config: HostConfig) -> Result<Host, ConfigEr
     if let Some(at) = &config.frozen_at {
         let at = Timestamp::parse_date_time(at).map_err(|error| wrong(&error))?;
         clocks.insert("main", Clock::frozen_at(at));
+    }
+    if let Some(path) = &config.clocks_file {
+        let text = std::fs::read(path).map_err(|error| wrong(&format!("clocks_file, {path}: {error}")))?;
+        let held: BTreeMap<Lane, ClockSettings> =
+            serde_json::from_slice(&text).map_err(|error| wrong(&format!("clocks_file, {path}: {error}")))?;
+        held.into_iter().for_each(|(lane, settings)| clocks.lane(lane.as_str()).apply(settings));
     }
     let random = config.seed.map_or_else(Random::system, Random::seeded);
     let store =

@@ -97,6 +97,9 @@ crate::settings! {
         pub seed: Option<u64> = None,
         /// The clock of lane `main` at the start: an RFC 3339 time at which it is frozen. Unset: real time.
         pub frozen_at: Option<String> = None,
+        /// A file of the lanes' clocks at the start, `{"lane": {"virtual_base", "real_base", "scale"}}`. Set by launchers: what a
+        /// service does before anybody has told it of a clock is done by that clock already.
+        pub clocks_file: Option<String> = None,
         /// The threads that serve requests; 0 takes one for each processor.
         pub threads: usize = 0,
     }
