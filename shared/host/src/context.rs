@@ -133,8 +133,9 @@ impl Context {
         &self.head.headers
     }
 
+    /// The first header of this name, where it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.headers.get(name).and_then(|value| value.to_str().ok())
+        fractus_wire::header(&self.head.headers, name).and_then(|value| value.to_str().ok())
     }
 
     pub fn method(&self) -> &Method {

@@ -121,7 +121,14 @@ impl<'a> Facts<'a> {
 
 /// From the scheme to the end of the credential: what stays the same from request to request.
 fn credential_part(authorization: &str) -> Option<&str> {
-    let Some(start) = memmem::find(authorization.as_bytes(), b"Credential=") else { return Some(authorization) };
+    const USUAL: &str = "AWS4-HMAC-SHA256 Credential=";
+    let start = match authorization.starts_with(USUAL) {
+        true => USUAL.len(),
+        false => match memmem::find(authorization.as_bytes(), b"Credential=") {
+            Some(start) => start,
+            None => return Some(authorization),
+        },
+    };
     let end = memchr::memchr(b',', &authorization.as_bytes()[start..]).map_or(authorization.len(), |end| start + end);
     authorization.get(..end)
 }
@@ -281,6 +288,9 @@ mod tests {
     #[test]
     fn what_stays_the_same_of_an_authorization_ends_with_the_credential() {
         assert_eq!(credential_part("AWS4 Credential=a/b/c, SignedHeaders=x"), Some("AWS4 Credential=a/b/c"));
+        let usual = "AWS4-HMAC-SHA256 Credential=a/b/c";
+        assert_eq!(credential_part(&format!("{usual}, SignedHeaders=x, Signature=y")), Some(usual));
+        assert_eq!(credential_part(usual), Some(usual));
         assert_eq!(credential_part("AWS AK:signature"), Some("AWS AK:signature"));
     }
 }

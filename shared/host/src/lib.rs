@@ -42,6 +42,7 @@ mod requests;
 mod run;
 mod serve;
 mod server;
+mod socket;
 mod tasks;
 
 #[doc(hidden)]

@@ -137,8 +137,8 @@ where
     F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
 {
     fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> Result<Call<'a>, Failure> {
-        // In a box: inputs are large, and go from hand to hand on their way into the handler.
-        let mut input = Box::new(Op::Input::default());
+        // In a box, and made there: inputs are large, and go from hand to hand on their way into the handler.
+        let mut input = Box::<Op::Input>::default();
         read(&mut *input)?;
         let wanted = match &self.access {
             Some(rule) if cx.evaluates_policies() => rule(cx, &input)?,
@@ -228,14 +228,11 @@ impl<S: Send + Sync + 'static> Operations<S> {
     #[must_use]
     pub fn access<Op: Operation, E: Into<Failure>>(
         mut self,
-        operation: Op,
+        _: Op,
         rule: impl Fn(&Context, &Op::Input) -> Result<Vec<Access>, E> + Send + Sync + 'static,
     ) -> Self {
         let erased: AccessRule<Op::Input> = Box::new(move |cx, input| rule(cx, input).map_err(Into::into));
-        match self.row(&operation).and_then(|row| row.operation.as_mut()) {
-            Some(operation) => operation.set_access(Box::new(erased)),
-            None => self.defects.push(format!("{} has an access rule but no handler before it", Op::SCHEMA.name)),
-        }
+        self.place_access(Op::SCHEMA, Box::new(erased));
         self
     }
 
@@ -248,34 +245,50 @@ impl<S: Send + Sync + 'static> Operations<S> {
 
     /// The same for one operation.
     #[must_use]
-    pub fn body_limit_bytes_of<Op: Operation>(mut self, operation: Op, limit_bytes: u64) -> Self {
-        if let Some(row) = self.row(&operation) {
+    pub fn body_limit_bytes_of<Op: Operation>(mut self, _: Op, limit_bytes: u64) -> Self {
+        if let Some(row) = self.row_of(Op::SCHEMA) {
             row.body_limit_bytes = Some(limit_bytes);
         }
         self
     }
 
-    fn row<Op: Operation>(&mut self, _: &Op) -> Option<&mut Row<S>> {
-        self.rows.iter_mut().find(|row| std::ptr::eq(row.schema, Op::SCHEMA))
+    fn row_of(&mut self, schema: &'static OperationSchema) -> Option<&mut Row<S>> {
+        self.rows.iter_mut().find(|row| std::ptr::eq(row.schema, schema))
     }
 
-    fn enter<Op, E, F>(mut self, operation: Op, handler: F, fidelity: Fidelity) -> Self
+    fn enter<Op, E, F>(mut self, _: Op, handler: F, fidelity: Fidelity) -> Self
     where
         Op: Operation,
         E: Into<Failure> + Send + 'static,
         F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
     {
-        let defect = match self.row(&operation) {
+        let operation = Unbound::<S, Op, E, F> { handler, access: None, types: PhantomData };
+        self.place(Op::SCHEMA, Box::new(operation), fidelity);
+        self
+    }
+
+    /// What is the same for every operation.
+    #[inline(never)]
+    fn place(&mut self, schema: &'static OperationSchema, operation: Box<dyn UnboundOperation<S>>, fidelity: Fidelity) {
+        let defect = match self.row_of(schema) {
             Some(row) if row.operation.is_some() => Some("stands twice in the table"),
             Some(row) => {
-                row.operation = Some(Box::new(Unbound::<S, Op, E, F> { handler, access: None, types: PhantomData }));
+                row.operation = Some(operation);
                 row.fidelity = fidelity;
                 None
             }
             None => Some("is no operation of the table's APIs"),
         };
-        self.defects.extend(defect.map(|why| format!("{} {why}", Op::SCHEMA.name)));
-        self
+        self.defects.extend(defect.map(|why| format!("{} {why}", schema.name)));
+    }
+
+    /// Enters a rule of access, an `AccessRule<Input>` in a box.
+    #[inline(never)]
+    fn place_access(&mut self, schema: &'static OperationSchema, rule: Box<dyn Any>) {
+        match self.row_of(schema).and_then(|row| row.operation.as_mut()) {
+            Some(operation) => operation.set_access(rule),
+            None => self.defects.push(format!("{} has an access rule but no handler before it", schema.name)),
+        }
     }
 
     /// The list of all operations and how each is answered.

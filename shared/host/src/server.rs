@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use crate::body::ResponseBody;
 use crate::config::HostConfig;
 use crate::identity::LatestIdentity;
 use crate::serve::{Connection, Server};
+use crate::socket::Socket;
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_READ_BYTES: usize = 8 * 1024;
@@ -156,7 +157,7 @@ async fn accept_tcp(listener: TcpListener, server: Arc<Server>, connections: Con
             Ok((stream, peer)) => {
                 // Without it small answers wait for the client's acknowledgement.
                 let _ = stream.set_nodelay(true);
-                serve(Prefixed::new(Bytes::new(), stream), Some(peer), None, place, &server, &connections);
+                serve(unread(Socket::Tcp(stream)), Some(peer), None, place, &server, &connections);
             }
             Err(error) => after_failed_accept(&error).await,
         }
@@ -172,7 +173,7 @@ async fn accept_unix(listener: UnixListener, path: PathBuf, server: Arc<Server>,
         };
         match accepted {
             Ok((stream, _)) => {
-                serve(Prefixed::new(Bytes::new(), stream), None, None, place, &server, &connections);
+                serve(unread(Socket::Unix(stream)), None, None, place, &server, &connections);
             }
             Err(error) => after_failed_accept(&error).await,
         }
@@ -192,13 +193,20 @@ async fn accept_handed(mut receiver: Receiver, server: Arc<Server>, connections:
             tracing::warn!("the hand-off socket has failed; requests come through the router's proxy from now on");
             return;
         };
-        let _ = stream.get_ref().set_nodelay(true);
+        let (read, stream) = stream.into_parts();
+        let _ = stream.set_nodelay(true);
+        let stream = Prefixed::new(read, Socket::Tcp(stream));
         serve(stream, Some(peer), Some(route_key), place, &server, &connections);
     }
 }
 
-fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: Prefixed<S>,
+/// Nothing was read of it before.
+fn unread(socket: Socket) -> Prefixed<Socket> {
+    Prefixed::new(Bytes::new(), socket)
+}
+
+fn serve(
+    stream: Prefixed<Socket>,
     peer: Option<SocketAddr>,
     route_key: Option<RouteKey>,
     place: OwnedSemaphorePermit,
@@ -257,11 +265,7 @@ macro_rules! drive {
     }};
 }
 
-async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: Prefixed<S>,
-    served: Arc<Served>,
-    connections: &Connections,
-) {
+async fn run(stream: Prefixed<Socket>, served: Arc<Served>, connections: &Connections) {
     let opened = tokio::select! {
         opened = tokio::time::timeout(connections.idle, open(stream)) => opened,
         () = connections.draining.cancelled() => return,
@@ -280,7 +284,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 /// Reads enough to tell the protocol.
-async fn open<S: AsyncRead + AsyncWrite + Unpin>(stream: Prefixed<S>) -> Option<(Prefixed<S>, bool)> {
+async fn open(stream: Prefixed<Socket>) -> Option<(Prefixed<Socket>, bool)> {
     let (prefix, mut stream) = stream.into_parts();
     let mut read = BytesMut::with_capacity(FIRST_READ_BYTES.max(prefix.len()));
     read.extend_from_slice(&prefix);

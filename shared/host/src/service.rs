@@ -180,12 +180,12 @@ impl RequestUuid {
 
     /// Sixteen characters of `0-9A-Z`, as S3 writes its ids.
     pub fn short(self) -> String {
-        const ALPHABET: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-        let mut rest = self.0;
+        // Of the 36 characters 32: each is five bits, and nothing is divided.
+        const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         let mut text = String::with_capacity(16);
-        for _ in 0..16 {
-            text.push(char::from(ALPHABET[(rest % 36) as usize]));
-            rest /= 36;
+        // Eight of each half, from bits that are not the marks of a UUID.
+        for half in [(self.0 >> 84) as u64, self.0 as u64] {
+            text.extend((0..8).map(|place| char::from(ALPHABET[(half >> (5 * place) & 31) as usize])));
         }
         text
     }
@@ -203,5 +203,24 @@ impl App {
         let service = service.into();
         let table = operations.bind(&service);
         App { service, table }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_id_has_sixteen_capitals_and_digits_of_both_halves() {
+        // The marks of a version 4 UUID alone.
+        let plain = RequestUuid((4 << 76) | (0b10 << 62));
+        assert_eq!(plain.short(), "0000000000000000", "the marks are in none of them");
+        let all: std::collections::HashSet<String> =
+            (0..80).map(|bit| RequestUuid(1 << if bit < 40 { bit } else { bit + 44 }).short()).collect();
+        assert_eq!(all.len(), 80, "each of the bits taken makes another id");
+        assert!(
+            all.iter()
+                .all(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()))
+        );
     }
 }

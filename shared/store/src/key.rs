@@ -8,8 +8,11 @@
 use bytes::Bytes;
 use fractus_clock::Timestamp;
 
-/// Where keys are written: short ones never touch the heap.
-pub type KeyBytes = smallvec::SmallVec<[u8; 128]>;
+/// Keys up to this length never touch the heap.
+pub(crate) const INLINE_KEY_BYTES: usize = 128;
+
+/// Where keys are written.
+pub type KeyBytes = smallvec::SmallVec<[u8; INLINE_KEY_BYTES]>;
 
 pub(crate) const TAG_NONE: u8 = 0x02;
 pub(crate) const TAG_FALSE: u8 = 0x03;

@@ -10,7 +10,7 @@ use crate::decoded::Decoded;
 use crate::engine::Source;
 use crate::engine::disk::Disk;
 use crate::engine::memory::Memory;
-use crate::engine::postgres::{ATTEMPTS, Mode, Postgres, PostgresTransaction};
+use crate::engine::postgres::{Mode, Postgres, PostgresTransaction};
 use crate::engine::synced::{self, Synced};
 use crate::error::StoreError;
 use crate::transaction::{Snapshot, Transaction};
@@ -87,50 +87,29 @@ impl Store {
         E: From<StoreError>,
         F: FnMut(&mut Transaction<'_>) -> Result<T, E>,
     {
-        match &self.inner.engine {
-            Engine::Memory(memory) => self.write_in_memory(memory, &mut work),
-            Engine::Disk(disk) => self.write_on_disk(disk, &mut work),
-            Engine::Synced(synced) => {
-                let (value, answer) = self.write_synced(synced, &mut work)?;
-                if let Some(answer) = answer {
-                    synced::answered(answer).await?;
-                }
-                Ok(value)
-            }
-            Engine::Postgres(postgres) => self.write_in_postgres(postgres, &mut work).await,
-        }
-    }
-
-    fn write_in_memory<T, E: From<StoreError>>(
-        &self,
-        memory: &Memory,
-        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let mut transaction = Transaction::new(Source::MemoryTransaction(memory.begin()), &self.inner);
-        let value = work(&mut transaction)?;
-        if let Source::MemoryTransaction(changed) = transaction.into_source() {
-            changed.keep();
-        }
-        Ok(value)
-    }
-
-    fn write_on_disk<T, E: From<StoreError>>(
-        &self,
-        disk: &Disk,
-        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        loop {
-            let mut transaction = Transaction::new(Source::DiskTransaction(disk.begin()?), &self.inner);
-            let value = work(&mut transaction);
-            if let Source::DiskTransaction(changed) = transaction.into_source() {
-                // A full map shows itself as an error inside the closure, or at the end.
-                let room = !changed.is_full();
-                if room && (value.is_err() || changed.commit()?) {
-                    return value;
+        let mut outcome = None;
+        let mut work = |transaction: &mut Transaction<'_>| {
+            let value = work(transaction);
+            let keeps = value.is_ok();
+            outcome = Some(value);
+            keeps
+        };
+        match self.write_here(&mut work)? {
+            Written::Done => {}
+            Written::Queued(answer) => synced::answered(answer).await?,
+            Written::Elsewhere(postgres) => {
+                let mut attempt = 0;
+                loop {
+                    let transaction = postgres.begin(Mode::Write).await?;
+                    let (keeps, transaction) = self.run(transaction, &mut work);
+                    if postgres.settle(transaction, keeps, attempt).await? {
+                        break;
+                    }
+                    attempt += 1;
                 }
             }
-            disk.grow()?;
         }
+        outcome.unwrap_or_else(|| Err(not_run().into()))
     }
 
     /// Like [`Self::write`], for work that walks spaces and whole keys: it sees everything, what waits for the disk too.
@@ -139,60 +118,71 @@ impl Store {
         E: From<StoreError>,
         F: FnMut(&mut Transaction<'_>) -> Result<T, E>,
     {
+        let Engine::Synced(synced) = &self.inner.engine else { return self.write(work).await };
+        let mut outcome = None;
+        let mut work = |transaction: &mut Transaction<'_>| {
+            let value = work(transaction);
+            let keeps = value.is_ok();
+            outcome = Some(value);
+            keeps
+        };
+        let _alone = synced.alone();
+        self.write_on_disk(synced.disk(), &mut work)?;
+        outcome.unwrap_or_else(|| Err(not_run().into()))
+    }
+
+    /// Writes as far as that needs no waiting.
+    fn write_here(&self, work: &mut Work<'_>) -> Result<Written<'_>, StoreError> {
         match &self.inner.engine {
-            Engine::Synced(synced) => {
-                let _alone = synced.alone();
-                self.write_on_disk(synced.disk(), &mut work)
-            }
-            _ => self.write(work).await,
+            Engine::Memory(memory) => self.write_in_memory(memory, work),
+            Engine::Disk(disk) => self.write_on_disk(disk, work)?,
+            Engine::Synced(synced) => return self.write_synced(synced, work),
+            Engine::Postgres(postgres) => return Ok(Written::Elsewhere(postgres)),
+        }
+        Ok(Written::Done)
+    }
+
+    fn write_in_memory(&self, memory: &Memory, work: &mut Work<'_>) {
+        let mut transaction = Transaction::new(Source::MemoryTransaction(memory.begin()), &self.inner);
+        let keeps = work(&mut transaction);
+        if let (true, Source::MemoryTransaction(changed)) = (keeps, transaction.into_source()) {
+            changed.keep();
         }
     }
 
-    fn write_synced<T, E: From<StoreError>>(
-        &self,
-        synced: &Synced,
-        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<(T, Option<synced::Receiver>), E> {
-        let mut transaction = Transaction::new(Source::Synced(synced.begin()?), &self.inner);
-        let value = work(&mut transaction)?;
-        match transaction.into_source() {
-            Source::Synced(changed) => Ok((value, changed.queue())),
-            _ => Ok((value, None)),
-        }
-    }
-
-    async fn write_in_postgres<T, E: From<StoreError>>(
-        &self,
-        postgres: &Postgres,
-        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        for attempt in 0..ATTEMPTS {
-            let transaction = postgres.begin(Mode::Write).await?;
-            let (value, transaction) = self.run(transaction, work);
-            if let Some(transaction) = transaction {
-                // A conflict shows itself as an error inside the closure, or at the end.
-                if transaction.is_in_conflict() {
-                    transaction.roll_back().await;
-                } else if value.is_err() {
-                    transaction.roll_back().await;
-                    return value;
-                } else if transaction.commit().await? {
-                    return value;
+    fn write_on_disk(&self, disk: &Disk, work: &mut Work<'_>) -> Result<(), StoreError> {
+        loop {
+            let mut transaction = Transaction::new(Source::DiskTransaction(disk.begin()?), &self.inner);
+            let keeps = work(&mut transaction);
+            if let Source::DiskTransaction(changed) = transaction.into_source() {
+                // A full map shows itself as an error inside the closure, or at the end.
+                let room = !changed.is_full();
+                if room && (!keeps || changed.commit()?) {
+                    return Ok(());
                 }
             }
-            postgres.back_off(attempt).await;
+            disk.grow()?;
         }
-        Err(StoreError::Conflict { attempts: ATTEMPTS }.into())
     }
 
-    fn run<'p, T, E>(
+    fn write_synced(&self, synced: &Synced, work: &mut Work<'_>) -> Result<Written<'_>, StoreError> {
+        let mut transaction = Transaction::new(Source::Synced(synced.begin()?), &self.inner);
+        let keeps = work(&mut transaction);
+        let answer = match transaction.into_source() {
+            Source::Synced(changed) if keeps => changed.queue(),
+            _ => None,
+        };
+        Ok(answer.map_or(Written::Done, Written::Queued))
+    }
+
+    fn run<'p>(
         &'p self,
         transaction: PostgresTransaction<'p>,
-        work: &mut impl FnMut(&mut Transaction<'_>) -> Result<T, E>,
-    ) -> (Result<T, E>, Option<PostgresTransaction<'p>>) {
+        work: &mut Work<'_>,
+    ) -> (bool, Option<PostgresTransaction<'p>>) {
         let mut transaction = Transaction::new(Source::Postgres(transaction), &self.inner);
-        let value = work(&mut transaction);
-        (value, transaction.into_source().into_postgres())
+        let keeps = work(&mut transaction);
+        (keeps, transaction.into_source().into_postgres())
     }
 
     /// Runs `work` on a snapshot: it sees one moment, holds up nobody, and changes nothing.
@@ -201,30 +191,57 @@ impl Store {
         E: From<StoreError>,
         F: FnOnce(&Snapshot<'_>) -> Result<T, E>,
     {
-        match &self.inner.engine {
-            Engine::Memory(memory) => work(&Snapshot::new(Source::MemorySnapshot(memory.snapshot()), &self.inner)),
-            Engine::Disk(disk) => work(&Snapshot::new(Source::DiskSnapshot(disk.snapshot()?), &self.inner)),
-            Engine::Synced(synced) => {
-                work(&Snapshot::new(Source::DiskSnapshot(synced.disk().snapshot()?), &self.inner))
-            }
-            Engine::Postgres(postgres) => {
-                let transaction = postgres.begin(Mode::Read).await?;
-                let (value, transaction) = self.look(transaction, work);
-                if let Some(transaction) = transaction {
-                    transaction.roll_back().await;
-                }
-                value
+        let mut outcome = None;
+        let mut work = Some(work);
+        let mut look = |snapshot: &Snapshot<'_>| outcome = work.take().map(|work| work(snapshot));
+        if let Some(postgres) = self.read_here(&mut look)? {
+            let transaction = postgres.begin(Mode::Read).await?;
+            if let Some(transaction) = self.look(transaction, &mut look) {
+                transaction.end().await;
             }
         }
+        outcome.unwrap_or_else(|| Err(not_run().into()))
     }
 
-    fn look<'p, T, E>(
+    /// Reads where that needs no waiting; otherwise says where.
+    fn read_here(&self, look: &mut Look<'_>) -> Result<Option<&Postgres>, StoreError> {
+        let source = match &self.inner.engine {
+            Engine::Memory(memory) => Source::MemorySnapshot(memory.snapshot()),
+            Engine::Disk(disk) => Source::DiskSnapshot(disk.snapshot()?),
+            Engine::Synced(synced) => Source::DiskSnapshot(synced.disk().snapshot()?),
+            Engine::Postgres(postgres) => return Ok(Some(postgres)),
+        };
+        look(&Snapshot::new(source, &self.inner));
+        Ok(None)
+    }
+
+    fn look<'p>(
         &'p self,
         transaction: PostgresTransaction<'p>,
-        work: impl FnOnce(&Snapshot<'_>) -> Result<T, E>,
-    ) -> (Result<T, E>, Option<PostgresTransaction<'p>>) {
+        look: &mut Look<'_>,
+    ) -> Option<PostgresTransaction<'p>> {
         let snapshot = Snapshot::new(Source::Postgres(transaction), &self.inner);
-        let value = work(&snapshot);
-        (value, snapshot.source.into_postgres())
+        look(&snapshot);
+        snapshot.source.into_postgres()
     }
+}
+
+/// A writer's closure without its types, so that what surrounds it is compiled once and not for each of a service's
+/// hundreds. It keeps what it came to, and says whether what it wrote is to be kept.
+type Work<'w> = dyn FnMut(&mut Transaction<'_>) -> bool + 'w;
+
+/// A reader's closure without its types.
+type Look<'w> = dyn FnMut(&Snapshot<'_>) + 'w;
+
+/// How far a write came without waiting.
+enum Written<'s> {
+    Done,
+    /// It is done when this says so.
+    Queued(synced::Receiver),
+    /// Nothing is done yet.
+    Elsewhere(&'s Postgres),
+}
+
+fn not_run() -> StoreError {
+    StoreError::engine("store", "the transaction was not run")
 }

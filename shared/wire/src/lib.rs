@@ -22,6 +22,7 @@ pub mod event_stream;
 pub mod failure;
 pub mod generated;
 pub mod gzip;
+mod headers;
 pub mod http_binding;
 mod identification;
 pub mod json;
@@ -44,6 +45,7 @@ mod test_shapes;
 pub use body::{BodyError, ByteStream, EventStream, Payload};
 pub use document::{Document, DynamicShape};
 pub use failure::{Failure, Fault};
+pub use headers::header;
 pub use operation::Operation;
 pub use schema::{
     Constraints, ErrorTrait, HttpTrait, Kind, Location, Member, Members, OperationSchema, Protocol, Schema,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_clock::Random;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,7 +29,7 @@ use crate::scope::RawKey;
 /// Connections of one store. Each is one transaction under way.
 const CONNECTIONS: usize = 16;
 /// How often a transaction in conflict is tried before it is given up.
-pub(crate) const ATTEMPTS: u32 = 50;
+const ATTEMPTS: u32 = 50;
 /// A scan reads this many records first, and four times as many each time, up to the bound.
 const FIRST_PAGE: i64 = 16;
 const LARGEST_PAGE: i64 = 1_024;
@@ -155,20 +156,51 @@ impl Postgres {
         self.idle.lock().pop()
     }
 
-    pub(crate) async fn begin(&self, mode: Mode) -> Result<PostgresTransaction<'_>, StoreError> {
-        let lease = self.lease().await?;
-        let begin = match mode {
-            Mode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Mode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE",
-        };
-        if let Some(connection) = &lease.connection {
-            connection.client.batch_execute(begin).await.map_err(failed)?;
-        }
-        Ok(PostgresTransaction { lease, runtime: Handle::current(), conflict: Cell::new(false) })
+    /// In a box, as all that is awaited for a transaction: else the future of every function that reads or writes would have
+    /// room for this engine's, whichever engine there is.
+    pub(crate) fn begin(&self, mode: Mode) -> BoxFuture<'_, Result<PostgresTransaction<'_>, StoreError>> {
+        Box::pin(async move {
+            let lease = self.lease().await?;
+            let begin = match mode {
+                Mode::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                Mode::Write => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+            };
+            if let Some(connection) = &lease.connection {
+                connection.client.batch_execute(begin).await.map_err(failed)?;
+            }
+            Ok(PostgresTransaction { lease, runtime: Handle::current(), conflict: Cell::new(false) })
+        })
+    }
+
+    /// Ends a writing transaction of the attempt of this number, the first being 0; `false` if it must run again.
+    pub(crate) fn settle<'p>(
+        &'p self,
+        transaction: Option<PostgresTransaction<'p>>,
+        keeps: bool,
+        attempt: u32,
+    ) -> BoxFuture<'p, Result<bool, StoreError>> {
+        Box::pin(async move {
+            if let Some(transaction) = transaction {
+                // A conflict shows itself as an error inside the closure, or at the end.
+                if transaction.is_in_conflict() {
+                    transaction.roll_back().await;
+                } else if !keeps {
+                    transaction.roll_back().await;
+                    return Ok(true);
+                } else if transaction.commit().await? {
+                    return Ok(true);
+                }
+            }
+            if attempt + 1 >= ATTEMPTS {
+                return Err(StoreError::Conflict { attempts: ATTEMPTS });
+            }
+            self.back_off(attempt).await;
+            Ok(false)
+        })
     }
 
     /// Waits before the next attempt: a random time, longer with each.
-    pub(crate) async fn back_off(&self, attempt: u32) {
+    async fn back_off(&self, attempt: u32) {
         let most = 1_000u64 << attempt.min(7);
         let wait = Duration::from_micros(self.random.below(most));
         // Real time on purpose: other transactions do not run on a virtual clock.
@@ -202,7 +234,7 @@ pub(crate) struct PostgresTransaction<'a> {
     conflict: Cell<bool>,
 }
 
-impl PostgresTransaction<'_> {
+impl<'a> PostgresTransaction<'a> {
     /// Runs one step on this thread.
     fn step<'s, T>(
         &'s self,
@@ -218,12 +250,12 @@ impl PostgresTransaction<'_> {
         })
     }
 
-    pub(crate) fn is_in_conflict(&self) -> bool {
+    fn is_in_conflict(&self) -> bool {
         self.conflict.get()
     }
 
     /// Ends the transaction; `false` if it was in conflict and must run again.
-    pub(crate) async fn commit(mut self) -> Result<bool, StoreError> {
+    async fn commit(mut self) -> Result<bool, StoreError> {
         let Some(connection) = &self.lease.connection else { return Ok(false) };
         let ended = connection.client.batch_execute("COMMIT").await.map_err(failed);
         self.lease.clean = matches!(ended, Ok(()) | Err(StoreError::Retry));
@@ -234,7 +266,15 @@ impl PostgresTransaction<'_> {
         }
     }
 
-    pub(crate) async fn roll_back(mut self) {
+    /// Ends a transaction that has only read.
+    pub(crate) fn end(self) -> BoxFuture<'a, ()>
+    where
+        Self: 'a,
+    {
+        Box::pin(self.roll_back())
+    }
+
+    async fn roll_back(mut self) {
         if let Some(connection) = &self.lease.connection {
             self.lease.clean = connection.client.batch_execute("ROLLBACK").await.is_ok();
         }

@@ -62,21 +62,27 @@ pub(crate) fn read_bindings(
 
 /// A mark for each header that was sent. Shapes bind dozens of headers, requests bring a few: most members are passed over
 /// by one look at the marks.
-struct HeaderMarks(u128);
+struct HeaderMarks([bool; MARKS]);
+
+const MARKS: usize = 256;
 
 impl HeaderMarks {
     fn of(headers: &HeaderMap) -> Self {
-        HeaderMarks(headers.keys().fold(0, |marks, name| marks | Self::mark(name.as_str())))
+        let mut marks = [false; MARKS];
+        for name in headers.keys() {
+            marks[Self::place(name.as_str())] = true;
+        }
+        HeaderMarks(marks)
     }
 
     /// Made of the length and the last letter, which hardly two headers of one shape share.
-    fn mark(name: &str) -> u128 {
+    fn place(name: &str) -> usize {
         let last = name.as_bytes().last().map_or(0, u8::to_ascii_lowercase);
-        1 << ((name.len() * 5 + usize::from(last)) % 128)
+        (name.len() * 5 + usize::from(last)) % MARKS
     }
 
     fn may_have(&self, name: &str) -> bool {
-        self.0 & Self::mark(name) != 0
+        self.0[Self::place(name)]
     }
 }
 
@@ -142,7 +148,7 @@ fn header_text(value: &http::HeaderValue) -> Cow<'_, str> {
 }
 
 fn header<'a>(headers: &'a HeaderMap, member: &'static Member) -> Result<Option<TextReader<'a>>, ReadError> {
-    let Some(value) = headers.get(member.wire_name) else { return Ok(None) };
+    let Some(value) = crate::header(headers, member.wire_name) else { return Ok(None) };
     if member.target.kind != Kind::List {
         return Ok(Some(TextReader::one(Location::Header, header_text(value))));
     }

@@ -62,6 +62,10 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn has_parameter(&self, name: &str, value: Option<&str>) -> bool {
+        // Most requests have none, and are held against every operation of their path.
+        if self.query.is_empty() {
+            return false;
+        }
         self.query.split('&').any(|pair| {
             let (key, found) = pair.split_once('=').unwrap_or((pair, ""));
             key == name && value.is_none_or(|value| value == found)
@@ -122,7 +126,7 @@ impl Route {
             return None;
         }
         let parameters = self.required_parameters.iter().filter(|name| asked.has_parameter(name, None)).count();
-        let headers = self.required_headers.iter().filter(|name| asked.headers.contains_key(**name)).count();
+        let headers = self.required_headers.iter().filter(|name| crate::header(asked.headers, name).is_some()).count();
         let required_present = parameters + headers;
         Some(Fit {
             fixed_parameters: self.pattern.query.len(),

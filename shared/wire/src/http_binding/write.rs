@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fractus_clock::Timestamp;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::document::Document;
 use crate::http_binding::text::default_timestamp_format;
@@ -140,8 +140,17 @@ fn header_name(name: &str) -> Result<HeaderName, WriteError> {
         .map_err(|error| WriteError { what: name.to_owned(), why: error.to_string() })
 }
 
-/// The name of a modelled header; one in small letters, as most are, is not copied.
+/// The name of a modelled header; one in small letters, as most are, is not copied, and the usual others are known.
 fn static_header_name(name: &'static str) -> Result<HeaderName, WriteError> {
+    match name {
+        "Cache-Control" => return Ok(header::CACHE_CONTROL),
+        "Content-Length" => return Ok(header::CONTENT_LENGTH),
+        "Content-Type" => return Ok(header::CONTENT_TYPE),
+        "ETag" => return Ok(header::ETAG),
+        "Last-Modified" => return Ok(header::LAST_MODIFIED),
+        "accept-ranges" => return Ok(header::ACCEPT_RANGES),
+        _ => {}
+    }
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !name.is_empty() && name.bytes().all(is_plain) {
         return Ok(HeaderName::from_static(name));
