@@ -13,7 +13,8 @@
 //! ```
 //!
 //! In reading order: [`Stack`], [`Client`] (typed and signed calls), [`http`] (whatever a client should not send),
-//! [`wait_for`], [`Filters`] (snapshots without ids, times and ports).
+//! [`wait_for`], [`Filters`] (snapshots without ids, times and ports);
+//! [`operations_come_back`] for the crates of generated types.
 //!
 //! Left out on purpose: real SDKs and the router; the suites in `conformance/` have them. Here a failure is a panic, as
 //! it is in the tests that use this crate.
@@ -23,10 +24,12 @@
 mod client;
 mod filters;
 pub mod http;
+mod round_trip;
 mod stack;
 mod wait;
 
 pub use client::Client;
 pub use filters::Filters;
+pub use round_trip::comes_back;
 pub use stack::{Stack, StackBuilder};
 pub use wait::wait_for;
