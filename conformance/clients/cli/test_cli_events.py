@@ -5,19 +5,8 @@ import time
 
 import pytest
 
-from shell import sh
+from shell import receive, sh
 from stack import unique, wait_for
-
-SQS = "aws --endpoint-url $AWS_ENDPOINT_URL sqs"
-
-
-@pytest.fixture
-def queue():
-    """A queue's URL and ARN."""
-    name = unique("cli")
-    url = sh(f"{SQS} create-queue --queue-name {name} --output text").strip()
-    yield url, f"arn:aws:sqs:us-east-1:000000000000:{name}"
-    sh(f"{SQS} delete-queue --queue-url {url}")
 
 
 @pytest.fixture
@@ -33,19 +22,8 @@ def bus():
     sh(f"aws events delete-event-bus --name {name}")
 
 
-def receive(url, count, seconds=20):
-    """The bodies of so many messages, deleted."""
-    got = []
-
-    def received():
-        messages = json.loads(sh(f"{SQS} receive-message --queue-url {url} --wait-time-seconds 2 --max-number-of-messages 10") or "{}").get("Messages", [])
-        for message in messages:
-            sh(f"{SQS} delete-message --queue-url {url} --receipt-handle '{message['ReceiptHandle']}'")
-            got.append(json.loads(message["Body"]))
-        return len(got) >= count
-
-    wait_for(received, seconds)
-    return got
+def bodies(url, *how_many, **how_long):
+    return [json.loads(message["Body"]) for message in receive(url, *how_many, **how_long)]
 
 
 def hours(count):
@@ -69,7 +47,7 @@ def test_a_rule_sends_what_its_pattern_lets_pass(bus, queue, tmp_path):
     sh(f"aws events put-targets --rule large --event-bus-name {bus} --targets file://targets.json", cwd=tmp_path)
     answer = put(tmp_path, bus, {"total": 99}, {"total": 101})
     assert answer["FailedEntryCount"] == 0
-    got = receive(url, 2)
+    got = bodies(url, 2)
     [made] = [one for one in got if "rule" in one]
     [event] = [one for one in got if "rule" not in one]
     assert made == {"total": 101, "rule": "large"}
@@ -106,7 +84,7 @@ def test_an_archive_is_replayed(bus, archive, queue, tmp_path):
     url, arn = queue
     answer = put(tmp_path, bus, {"n": 1}, {"n": 2}, Time=None)
     name = replay(archive, bus, arn, hours(-1), hours(1))
-    got = receive(url, 2)
+    got = bodies(url, 2)
     assert sorted(one["id"] for one in got) == sorted(entry["EventId"] for entry in answer["Entries"])
     assert {one["replay-name"] for one in got} == {name}
     assert sh(f"aws events describe-archive --archive-name {archive[0]} --query EventCount --output text").strip() == "2"
@@ -117,7 +95,7 @@ def test_a_replay_goes_by_the_time_in_the_event(bus, archive, queue, tmp_path):
     url, arn = queue
     put(tmp_path, bus, {"n": 1}, Time=hours(-12))
     replay(archive, bus, arn, hours(-13), hours(-11))
-    assert [one["detail"] for one in receive(url, 1, seconds=5)] == [{"n": 1}]
+    assert [one["detail"] for one in bodies(url, 1, seconds=5)] == [{"n": 1}]
 
 
 def test_patterns_are_tested_and_errors_read_as_on_aws():

@@ -5,20 +5,10 @@ import time
 
 import pytest
 
-from shell import sh
+from shell import receive, sh
 from stack import unique, wait_for
 
-SQS = "aws --endpoint-url $AWS_ENDPOINT_URL sqs"
 ROLE = "arn:aws:iam::000000000000:role/scheduler"
-
-
-@pytest.fixture
-def queue():
-    """A queue's URL and ARN."""
-    name = unique("cli")
-    url = sh(f"{SQS} create-queue --queue-name {name} --output text").strip()
-    yield url, f"arn:aws:sqs:us-east-1:000000000000:{name}"
-    sh(f"{SQS} delete-queue --queue-url {url}")
 
 
 @pytest.fixture
@@ -27,15 +17,6 @@ def group():
     sh(f"aws scheduler create-schedule-group --name {name} --tags Key=team,Value=a")
     yield name
     sh(f"aws scheduler delete-schedule-group --name {name}")
-
-
-def receive(url):
-    def received():
-        return json.loads(sh(f"{SQS} receive-message --queue-url {url} --wait-time-seconds 2") or "{}").get("Messages")
-
-    [message] = wait_for(received)
-    sh(f"{SQS} delete-message --queue-url {url} --receipt-handle '{message['ReceiptHandle']}'")
-    return message["Body"]
 
 
 def create(group, name, expression, target, more="", **options):
@@ -50,11 +31,11 @@ def test_schedules_fire(group, queue):
     url, arn = queue
     told = create(group, "often", "rate(1 day)", {"Arn": arn, "RoleArn": ROLE, "Input": "<aws.scheduler.schedule-arn>"})
     assert told == f"arn:aws:scheduler:us-east-1:000000000000:schedule/{group}/often"
-    assert receive(url) == told
+    assert receive(url)[0]["Body"] == told
     at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 3))
     call = {"Arn": "arn:aws:scheduler:::aws-sdk:sqs:sendMessage", "RoleArn": ROLE, "Input": json.dumps({"QueueUrl": url, "MessageBody": "<aws.scheduler.scheduled-time>"})}
     create(group, "once", f"at({at})", call, "--action-after-completion DELETE")
-    assert receive(url) == f"{at}Z"
+    assert receive(url)[0]["Body"] == f"{at}Z"
     wait_for(lambda: sh(f"aws scheduler list-schedules --group-name {group} --query 'Schedules[].Name' --output text").strip() == "often")
 
 

@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-from shell import sh
-from stack import unique, wait_for
-
-SQS = "aws --endpoint-url $AWS_ENDPOINT_URL sqs"
+from shell import receive, sh
+from stack import unique
 
 
 @pytest.fixture
@@ -18,33 +16,12 @@ def topic():
     assert "(NotFound)" in sh(f"aws sns get-topic-attributes --topic-arn {arn}", fails=True)
 
 
-@pytest.fixture
-def queue():
-    """A queue's URL and ARN."""
-    name = unique("cli")
-    url = sh(f"{SQS} create-queue --queue-name {name} --output text").strip()
-    yield url, f"arn:aws:sqs:us-east-1:000000000000:{name}"
-    sh(f"{SQS} delete-queue --queue-url {url}")
-
-
-def receive(url):
-    """The next message, deleted."""
-
-    def received():
-        answer = sh(f"{SQS} receive-message --queue-url {url} --wait-time-seconds 2 --message-attribute-names All")
-        return json.loads(answer or "{}").get("Messages")
-
-    [message] = wait_for(received)
-    sh(f"{SQS} delete-message --queue-url {url} --receipt-handle '{message['ReceiptHandle']}'")
-    return message
-
-
 def test_a_topic_and_a_queue(topic, queue):
     url, arn = queue
     assert topic.startswith("arn:aws:sns:us-east-1:000000000000:cli-")
     sh(f"aws sns subscribe --topic-arn {topic} --protocol sqs --notification-endpoint {arn} --attributes RawMessageDelivery=true")
     sh(f"aws sns publish --topic-arn {topic} --message hello --message-attributes '{{\"a\":{{\"DataType\":\"String\",\"StringValue\":\"b\"}}}}'")
-    message = receive(url)
+    [message] = receive(url)
     assert message["Body"] == "hello" and message["MessageAttributes"]["a"]["StringValue"] == "b"
     assert json.loads(sh("aws sns list-tags-for-resource --resource-arn " + topic))["Tags"] == [{"Key": "a", "Value": "b"}]
     assert sh(f"aws sns get-topic-attributes --topic-arn {topic} --query Attributes.[DisplayName,SubscriptionsConfirmed] --output text").split() == ["Fractus", "1"]
@@ -59,7 +36,7 @@ def test_a_filter_and_a_text_for_each_protocol(topic, queue, tmp_path):
     publish = f"aws sns publish --topic-arn {topic} --message-structure json --message file://text.json --subject s --message-attributes"
     sh(f"{publish} 'kind={{DataType=String,StringValue=noise}}'", cwd=tmp_path)
     sent = json.loads(sh(f"{publish} 'kind={{DataType=String,StringValue=news}}'", cwd=tmp_path))
-    envelope = json.loads(receive(url)["Body"])
+    envelope = json.loads(receive(url)[0]["Body"])
     assert (envelope["MessageId"], envelope["Message"], envelope["Subject"]) == (sent["MessageId"], "for queues", "s")
     sh(f"aws sns unsubscribe --subscription-arn {subscription}")
     assert "(NotFound)" in sh(f"aws sns get-subscription-attributes --subscription-arn {subscription}", fails=True)

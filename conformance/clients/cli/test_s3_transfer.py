@@ -3,18 +3,8 @@
 import os
 import urllib.request
 
-import pytest
-
 from shell import digest, make_tree, sh, tree
 from stack import unique
-
-
-@pytest.fixture
-def bucket():
-    name = unique("cli")
-    sh(f"aws s3 mb s3://{name}")
-    yield name
-    sh(f"aws s3 rb --force s3://{name}")
 
 
 def test_sync_there_and_back_and_what_has_gone(bucket, tmp_path):

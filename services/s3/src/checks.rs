@@ -41,8 +41,17 @@ const UNSUPPORTED: [&str; 4] = [
     "x-amz-write-offset-bytes",
 ];
 
-/// The header of a request that cannot be answered.
-pub fn unsupported(headers: &http::HeaderMap) -> Option<&'static str> {
+/// The header of a request that cannot be answered. An upload's length has to be known before its bytes; one that comes as
+/// `aws-chunked` says it in a header of its own.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
+pub fn unsupported(method: &http::Method, headers: &http::HeaderMap) -> Option<&'static str> {
+    if method == http::Method::PUT
+        && headers.contains_key(http::header::TRANSFER_ENCODING)
+        && !headers.contains_key("x-amz-decoded-content-length")
+    {
+        return Some("Transfer-Encoding");
+    }
     headers.keys().find_map(|sent| UNSUPPORTED.into_iter().find(|name| sent.as_str() == *name))
 }
 

@@ -205,7 +205,7 @@ fn protections(table: Operations<S3>) -> Operations<S3> {
         .access(api::RestoreObject, on_object!("s3:RestoreObject"))
         .on(api::UpdateObjectEncryption, archive::update_encryption)
         .access(api::UpdateObjectEncryption, on_object!("s3:UpdateObjectEncryption"))
-        .on(api::GetObjectTorrent, archive::torrent)
+        .modelled(api::GetObjectTorrent, archive::torrent)
         .access(api::GetObjectTorrent, on_object!("s3:GetObjectTorrent"))
 }
 
@@ -365,7 +365,7 @@ impl Service for S3 {
         if web::is_preflight(&head.method) || form::is_form(head) {
             return Prepared::Raw;
         }
-        if let Some(header) = checks::unsupported(&head.headers) {
+        if let Some(header) = checks::unsupported(&head.method, &head.headers) {
             return Prepared::Refuse(Error::NotImplemented { header: header.to_owned() }.into());
         }
         directory::name_listing(head, host);

@@ -126,6 +126,24 @@ async fn keys_that_look_like_paths_are_names_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_upload_whose_length_nobody_knows_is_refused() {
+    let stack = stack().await;
+    let headers = "Transfer-Encoding: chunked\r\nX-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\nConnection: close\r\n";
+    let bytes = format!(
+        "PUT /bucket/unknown HTTP/1.1\r\nHost: localhost\r\n{AUTHORIZATION}{headers}\r\n5\r\nhello\r\n0\r\n\r\n"
+    );
+    let (status, text) = answer(&stack, bytes.as_bytes()).await;
+    assert_eq!(status, "501", "{text}");
+    assert!(
+        text.contains("<Code>NotImplemented</Code>") && text.contains("<Header>Transfer-Encoding</Header>"),
+        "{text}"
+    );
+    let input = api::HeadObjectInput { bucket: "bucket".into(), key: "unknown".into(), ..Default::default() };
+    assert!(client(&stack).call(api::HeadObject, input).await.is_err());
+    goes_on(&stack).await;
+}
+
+#[tokio::test]
 async fn broken_chunks_leave_no_object() {
     let stack = stack().await;
     let put = |decoded: &str, body: &str| {

@@ -102,7 +102,7 @@ pub fn operations() -> Operations<Sts> {
         .access(api::AssumeRoleWithWebIdentity, needs_nothing)
         .on(api::AssumeRoleWithSAML, saml::assume)
         .access(api::AssumeRoleWithSAML, needs_nothing)
-        .on(api::GetDelegatedAccessToken, delegated::exchange)
+        .modelled(api::GetDelegatedAccessToken, delegated::exchange)
         .on(api::GetWebIdentityToken, web_identity_token::get)
         .body_limit_bytes(512 * 1024)
 }

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! In reading order: [`Stack`], [`Client`] (typed and signed calls), [`http`] (whatever a client should not send),
-//! [`wait_for`], [`replica`] (several of one service), [`Filters`] (snapshots without ids, times and ports).
+//! [`wait_for`], [`replica`] (several of one service), [`Filters`] (snapshots without ids, times and ports);
+//! [`comes_back`] for the crates of generated types.
 //!
 //! Left out on purpose: real SDKs and the router; the suites in `conformance/` have them. Here a failure is a panic, as
 //! it is in the tests that use this crate.
@@ -24,11 +25,13 @@ mod client;
 mod filters;
 pub mod http;
 mod replica;
+mod round_trip;
 mod stack;
 mod wait;
 
 pub use client::Client;
 pub use filters::Filters;
 pub use replica::{SharedStore, replica};
+pub use round_trip::comes_back;
 pub use stack::{Stack, StackBuilder};
 pub use wait::wait_for;

@@ -155,20 +155,21 @@ impl FileReading {
         }
         let (file, path, at) = (self.file.clone(), self.path.clone(), self.at);
         self.at += length;
+        // Made here and not in the pool: each of its many threads would keep room of its own for what it once held.
+        let buffer = Vec::with_capacity(length as usize);
         self.ahead = Some(tokio::task::spawn_blocking(move || {
             let file = match file {
                 Some(file) => file,
                 None => Arc::new(File::open(path)?),
             };
-            let bytes = read_at(&file, at, length as usize)?;
+            let bytes = read_at(&file, at, length as usize, buffer)?;
             Ok((file, bytes))
         }));
     }
 }
 
-/// Exactly `length` bytes from `at` on, read into memory that is not cleared first.
-fn read_at(file: &File, at: u64, length: usize) -> io::Result<Bytes> {
-    let mut buffer: Vec<u8> = Vec::with_capacity(length);
+/// Exactly `length` bytes from `at` on, read into an empty buffer of that capacity, which is not cleared first.
+fn read_at(file: &File, at: u64, length: usize, mut buffer: Vec<u8>) -> io::Result<Bytes> {
     while buffer.len() < length {
         let from = at + buffer.len() as u64;
         match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), from) {

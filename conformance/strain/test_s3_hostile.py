@@ -1,0 +1,179 @@
+"""Requests that are slow, huge, malformed or hostile, many at once: the service answers others meanwhile, and stays small."""
+
+import socket
+import threading
+import time
+import urllib.parse
+
+import programs
+
+MOST_MIB = 100
+# What an upload may hold that has stopped in its midst: what is gathered before it is written, and what was read ahead.
+MIB_OF_A_SLOW_BODY = 1.25
+SLOW_BODIES = 200
+AUTHORIZATION = f"Authorization: {programs.AUTHORIZATION.format('s3')}\r\nX-Amz-Date: 20260101T000000Z\r\nX-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\n"
+
+
+def connect(url):
+    at = urllib.parse.urlsplit(url)
+    return socket.create_connection((at.hostname, at.port), timeout=20)
+
+
+def head(line, headers=""):
+    return f"{line} HTTP/1.1\r\nHost: localhost\r\n{AUTHORIZATION}{headers}\r\n".encode()
+
+
+def send(url, first, more=(), patience=20):
+    """What is answered: the status, or "closed", and the text. `more` is sent as long as it is taken."""
+    with connect(url) as connection:
+        connection.settimeout(patience)
+        answer = b""
+        try:
+            connection.sendall(first)
+            for piece in more:
+                connection.sendall(piece)
+        except OSError:
+            pass  # it does not want to hear more; what it said stands there
+        try:
+            while chunk := connection.recv(65536):
+                answer += chunk
+                if b"</Error>" in answer:
+                    break
+        except OSError:
+            pass
+    words = answer.split(b" ", 2)
+    return (words[1].decode() if len(words) > 1 else "closed"), answer.decode(errors="replace")
+
+
+def document(line, body):
+    return head(line, f"Content-Length: {len(body)}\r\n") + body
+
+
+def endless(piece=b"10000\r\n" + b"x" * 65536 + b"\r\n", times=16_000):
+    """A GiB of chunks without an end."""
+    return (piece for _ in range(times))
+
+
+class Meanwhile(threading.Thread):
+    """A client that behaves, all the while."""
+
+    def __init__(self, client):
+        super().__init__()
+        self.client, self.stop, self.slowest, self.times, self.problem = client, threading.Event(), 0, 0, None
+
+    def run(self):
+        try:
+            while not self.stop.wait(0.02):
+                begun = time.perf_counter()
+                self.client.put_object(Bucket="b", Key="good", Body=b"x" * 1000)
+                assert self.client.get_object(Bucket="b", Key="good")["Body"].read() == b"x" * 1000
+                self.slowest, self.times = max(self.slowest, time.perf_counter() - begun), self.times + 1
+        except Exception as problem:  # noqa: BLE001 - told by the test
+            self.problem = problem
+
+
+def test_hostile_requests_cost_little_and_harm_nobody(s3):
+    # Nothing of it is asked to wait for a minute.
+    service = s3(idle_timeout_secs=3, body_timeout_secs=3)
+    client = service.client()
+    client.create_bucket(Bucket="b")
+    meanwhile = Meanwhile(client)
+    meanwhile.start()
+    peaks = {}
+    try:
+        for part in (huge, malformed, slow_heads, slow_bodies):
+            part(service)
+            peaks[part] = service.peak_mib()
+            print(f"\n{part.__name__}: at most {peaks[part]:.1f} MiB resident", end="")
+    finally:
+        meanwhile.stop.set()
+        meanwhile.join()
+    print(f"\n{meanwhile.times} good puts and gets meanwhile, the slowest took {meanwhile.slowest * 1000:.0f} ms")
+    assert not meanwhile.problem, meanwhile.problem
+    assert meanwhile.times > 50 and meanwhile.slowest < 5
+    assert peaks[slow_heads] < MOST_MIB
+    assert peaks[slow_bodies] < MOST_MIB + SLOW_BODIES * MIB_OF_A_SLOW_BODY
+    assert service.process.poll() is None
+    keys = [one["Key"] for one in client.list_objects_v2(Bucket="b")["Contents"]]
+    assert sorted(keys) == ["../../etc/passwd", "good"], keys
+
+
+def slow_heads(service):
+    """1,000 connections that begin a head and never end it."""
+    slow = [connect(service.url) for _ in range(1_000)]
+    for number, connection in enumerate(slow):
+        connection.sendall(f"PUT /b/slow-{number} HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".encode())
+    end = time.monotonic() + 20
+    while slow and time.monotonic() < end:
+        still = []
+        for connection in slow:
+            try:
+                connection.sendall(b"z")
+                still.append(connection)
+            except OSError:
+                connection.close()
+        slow = still
+        time.sleep(0.5)
+    assert not slow, f"{len(slow)} connections are still taken"
+
+
+def slow_bodies(service):
+    """Uploads that say 100 MiB, send nearly one and stop."""
+    slow = [connect(service.url) for _ in range(SLOW_BODIES)]
+    for number, connection in enumerate(slow):
+        connection.sendall(head(f"PUT /b/stuck-{number}", f"Content-Length: {100 << 20}\r\n") + b"x" * (900 << 10))
+    for connection in slow:
+        connection.settimeout(20)
+        text = connection.recv(4096)
+        assert text == b"" or b" 400 " in text, text
+        connection.close()
+    time.sleep(0.5)
+    assert not service.blobs(), "nothing of an upload that stopped is left"
+
+
+def huge(service):
+    status, text = send(service.url, head("PUT /b/beyond", f"Content-Length: {6 << 40}\r\n"))
+    assert status == "400" and "EntityTooLarge" in text, text
+    chunked = "Transfer-Encoding: chunked\r\n"
+    status, text = send(service.url, head("PUT /b?tagging", chunked), endless())
+    assert status in ("501", "closed"), text
+    status, text = send(service.url, head("POST /b?delete", chunked), endless())
+    assert status in ("400", "413", "closed"), text
+    # An object of unknown length is no object of S3's.
+    status, text = send(service.url, head("PUT /b/unknown", chunked), endless(times=100))
+    assert status in ("501", "closed"), text
+    many = "".join(f"X-Header-{number}: v\r\n" for number in range(100_000))
+    status, _ = send(service.url, head("GET /b", many))
+    assert status in ("431", "400", "closed")
+    status, _ = send(service.url, head("GET /" + "y" * 4_000_000))
+    assert status in ("431", "414", "400", "closed")
+
+
+def malformed(service):
+    laughs = "<!DOCTYPE Tagging [<!ENTITY a0 \"ha\">" + "".join(f"<!ENTITY a{n} \"{f'&a{n - 1};' * 10}\">" for n in range(1, 30))
+    tags = "<Tagging><TagSet><Tag><Key>k</Key><Value>{}</Value></Tag></TagSet></Tagging>"
+    documents = {
+        "entities of entities": laughs + "]>" + tags.format("&a29;"),
+        "a file": '<!DOCTYPE T [<!ENTITY f SYSTEM "file:///etc/passwd">]>' + tags.format("&f;"),
+        "depth": "<Tagging>" + "<TagSet>" * 60_000,
+        "no end": "<Tagging><TagSet",
+        "nothing": "\x00" * 1000,
+    }
+    for what, text in documents.items():
+        status, answer = send(service.url, document("PUT /b?tagging", text.encode()))
+        assert status == "400" and "MalformedXML" in answer, f"{what}: {answer}"
+        assert "root:" not in answer
+    chunks = "X-Amz-Decoded-Content-Length: 5\r\nContent-Encoding: aws-chunked\r\n"
+    streaming = AUTHORIZATION.replace("UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+    for body in (b"zz\r\nhello\r\n0\r\n\r\n", b"fffffffffffffffff\r\nhello\r\n", b"5\r\nhelloworld\r\n0\r\n\r\n", b"5;" + b"e" * 100_000 + b"\r\nhello\r\n0\r\n\r\n"):
+        line = f"PUT /b/chunked HTTP/1.1\r\nHost: localhost\r\n{streaming}{chunks}Content-Length: {len(body)}\r\n\r\n".encode()
+        status, answer = send(service.url, line + body)
+        assert status.startswith("4") or status == "closed", answer
+    for line in ("GET /b/%ff%fe", "GET /b/" + "k" * 1025, "GET /\xff\xfe"):
+        status, answer = send(service.url, head(line))
+        assert status.startswith("4") or status == "closed", answer
+    status, answer = send(service.url, head("PUT /b/..%2F..%2Fetc%2Fpasswd", "Content-Length: 1\r\nConnection: close\r\n") + b"x")
+    assert status == "200", answer
+    for junk in (b"\x16\x03\x01\x02\x00\x01", b"\r\n\r\n /// HTTP/9.9\r\n\r\n", b"PUT /b/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"):
+        status, answer = send(service.url, junk, patience=5)
+        assert status in ("400", "closed"), answer

@@ -1,0 +1,77 @@
+"""A million keys on the disk engine, in a hundred folders."""
+
+import http.client
+import os
+import statistics
+import time
+import urllib.parse
+
+import programs
+import sizes
+
+KEYS = int(os.environ.get("STRAIN_KEYS", 1_000_000))
+FEW = 10_000
+FOLDERS = 100
+TIMES = 60
+LISTS = {
+    "a page of 1,000": "?list-type=2&max-keys=1000",
+    "a page of 1,000 from the middle": "?list-type=2&max-keys=1000&start-after=d050/k1-0-000000040",
+    "100 folders by their delimiter": "?list-type=2&delimiter=/",
+    "a page of a folder, with a delimiter": "?list-type=2&delimiter=/&max-keys=90&prefix=d050/",
+    "version 1, 100 folders by their delimiter": "?delimiter=/",
+}
+
+
+def fill(url, count):
+    programs.s3("PUT", "/b").send(url)
+    for folder in range(FOLDERS):
+        sizes.fill(url, programs.s3("PUT", f"/b/d{folder:03}/", b"x"), count // FOLDERS, keys="k1")
+
+
+class Lister:
+    def __init__(self, url):
+        self.connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=60)
+        self.headers = programs.s3("GET", "/").headers
+
+    def took(self, path):
+        begun = time.perf_counter()
+        self.connection.request("GET", path, headers=self.headers)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, body
+        return time.perf_counter() - begun, body
+
+
+def test_a_million_keys_are_opened_again_and_listed_as_ten_thousand_are(s3, tmp_path_factory):
+    begun = time.perf_counter()
+    many = s3(log="warn")
+    fill(many.url, KEYS)
+    print(f"\n{KEYS:,} keys put in {time.perf_counter() - begun:.0f} s; {many.peak_mib():.0f} MiB resident at most")
+
+    for end in (many.end, many.kill):
+        end()
+        many = s3()
+        ready = time.perf_counter() - many.started
+        _, body = Lister(many.url).took("/b?list-type=2&max-keys=10")
+        took = time.perf_counter() - many.started
+        assert body.count(b"<Key>") == 10
+        print(f"opened again in {ready * 1000:.0f} ms, first page after {took * 1000:.0f} ms ({end.__name__}); {many.peak_mib():.0f} MiB resident")
+        assert took < 2
+
+    with programs.service("s3", str(tmp_path_factory.mktemp("few"))) as few:
+        fill(few.url, FEW)
+        listers = {"many": Lister(many.url), "few": Lister(few.url)}
+        slow = []
+        for what, query in LISTS.items():
+            found = {name: [] for name in listers}
+            for _ in range(TIMES):
+                for name, lister in listers.items():
+                    seconds, body = lister.took("/b" + query)
+                    found[name].append(seconds)
+                    expected = (b"<Prefix>", 100) if "folders" in what else (b"<Key>", 90 if "of a folder" in what else 1000)
+                    assert body.count(expected[0]) >= expected[1], f"{what}: {body[:300]}"
+            medians = {name: statistics.median(times) for name, times in found.items()}
+            ratio = medians["few"] / medians["many"]
+            print(f"{what}: {medians['many'] * 1000:.2f} ms of {KEYS:,}, {medians['few'] * 1000:.2f} ms of {FEW:,}; {ratio:.2f} of its speed")
+            slow += [what] if ratio < 0.8 else []
+        assert not slow
