@@ -164,7 +164,7 @@ def copies_agree(stacks, kill):
     arn = ddb.describe_table(TableName=table)["Table"]["TableArn"]
     at("s3", first).create_bucket(Bucket=bucket)
     ddb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
-    backup = ddb.create_backup(TableName=table, BackupName="b")["BackupDetails"]["BackupArn"]
+    backup = ddb.create_backup(TableName=table, BackupName="nightly")["BackupDetails"]["BackupArn"]
     export = ddb.export_table_to_point_in_time(TableArn=arn, S3Bucket=bucket)["ExportDescription"]["ExportArn"]
     ddb.update_table(TableName=table, ReplicaUpdates=[{"Create": {"RegionName": "eu-central-1"}}])
     kill(first)
