@@ -12,11 +12,14 @@ use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::access;
+use crate::answers;
 use crate::catalogue;
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::expiries::Expiries;
+use crate::inputs;
 use crate::jobs::Jobs;
+use crate::ongoing::Ongoing;
 use crate::operations::{
     batch, items, limits, policies, reads, statement_batch, statements, streams, tables, tags, time_to_live, transact,
     update_table,
@@ -39,6 +42,8 @@ pub struct DynamoDb {
     pub discarded: Arc<Notify>,
     pub expiries: Arc<Expiries>,
     pub throttle: Arc<Throttle>,
+    /// Transactions that take their time.
+    pub ongoing: Arc<Ongoing>,
     /// Wakes the task that does jobs.
     pub jobs: Jobs,
     /// Wakes the task that tells changes to replicas and streams.
@@ -58,6 +63,7 @@ impl DynamoDb {
             cache: Arc::default(),
             discarded: Arc::default(),
             expiries: Arc::default(),
+            ongoing: Arc::default(),
             jobs: Jobs::default(),
             feeds: Feeds::default(),
             s3: S3::new(host),
@@ -123,6 +129,30 @@ pub fn owned_scope(cx: &Context, name: &str) -> Scope {
     }
 }
 
+/// Where the tables of a transaction lie, given by their names or ARNs: all in one account and region.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+pub fn common_scope<'n>(cx: &Context, names: impl Iterator<Item = &'n str> + Clone) -> Result<Scope> {
+    let is_arn = |name: &str| name.starts_with("arn:");
+    if !names.clone().any(is_arn) {
+        return Ok(scope(cx));
+    }
+    let scopes: Vec<Scope> = names.map(|name| owned_scope(cx, name)).collect();
+    let first = scopes.first().cloned().unwrap_or_else(|| scope(cx));
+    if scopes.iter().all(|own| *own == first) {
+        return Ok(first);
+    }
+    // Unconfirmed words.
+    let elsewhere = || Reason::Invalid("The table is in another account or region than the others".to_owned());
+    let reason = |own: &Scope| if *own == first { Reason::None } else { elsewhere() };
+    Err(Error::Cancelled(scopes.iter().map(reason).collect()))
+}
+
+/// Statements reach no tables of other accounts.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-iam-actions.html#rbac-partiql-actions>
+pub fn own_table(cx: &Context, name: &str) -> Result<()> {
+    if !name.starts_with("arn:") || owned_scope(cx, name) == scope(cx) { Ok(()) } else { Err(Error::NoResource) }
+}
+
 /// The table whose items a request is for: one that is there and no longer CREATING.
 pub fn active_table(snapshot: &Snapshot<'_>, scope: &Scope, name: &str) -> Result<Arc<Table>> {
     let table = snapshot.get_shared(&TABLES, scope, &(table_name(name),))?.ok_or(Error::NoResource)?;
@@ -153,26 +183,26 @@ pub fn operations() -> Operations<DynamoDb> {
         .on(api::DeleteTable, tables::delete)
         .access(api::DeleteTable, by_table!())
         .on(api::ListTables, tables::list)
-        .on(api::GetItem, items::get)
-        .access(api::GetItem, access::get_item)
-        .on(api::PutItem, items::put)
-        .access(api::PutItem, access::put_item)
+        .on(answers::GetItem, items::get)
+        .access(answers::GetItem, access::get_item)
+        .on(inputs::PutItem, items::put)
+        .access(inputs::PutItem, |cx, input| access::put_item(cx, &input.to_api()))
         .on(api::UpdateItem, items::update)
         .access(api::UpdateItem, access::update_item)
         .on(api::DeleteItem, items::delete)
         .access(api::DeleteItem, access::delete_item)
-        .on(api::Query, reads::query)
-        .access(api::Query, access::query)
-        .on(api::Scan, reads::scan)
-        .access(api::Scan, access::scan)
+        .on(answers::Query, reads::query)
+        .access(answers::Query, access::query)
+        .on(answers::Scan, reads::scan)
+        .access(answers::Scan, access::scan)
         .on(api::BatchGetItem, batch::get)
         .access(api::BatchGetItem, access::batch_get)
         .on(api::BatchWriteItem, batch::write)
         .access(api::BatchWriteItem, access::batch_write)
         .on(api::TransactGetItems, transact::get)
         .access(api::TransactGetItems, access::transact_get)
-        .on(api::TransactWriteItems, transact::write)
-        .access(api::TransactWriteItems, access::transact_write)
+        .on(inputs::TransactWriteItems, transact::write)
+        .access(inputs::TransactWriteItems, |cx, input| access::transact_write(cx, &input.to_api()))
         .on(api::ExecuteStatement, statements::execute)
         .access(api::ExecuteStatement, access::execute_statement)
         .on(api::BatchExecuteStatement, statement_batch::batch)

@@ -283,6 +283,13 @@ impl Table {
         self.indexes.iter_mut().find(|index| index.name == name)
     }
 
+    /// Whether nothing follows its items' changes: no index, no stream, no expiry, no copy. What an item was then matters no
+    /// more than by its size.
+    pub fn is_plain(&self) -> bool {
+        let expires = self.time_to_live.as_ref().is_some_and(|settings| settings.is_enabled);
+        self.indexes.is_empty() && self.stream.is_none() && !expires && !self.features.follow_changes()
+    }
+
     pub fn has_local_indexes(&self) -> bool {
         self.indexes.iter().any(|index| !index.is_global)
     }

@@ -14,7 +14,7 @@
 //!
 //! In reading order: [`Stack`], [`Client`] (typed and signed calls), [`http`] (whatever a client should not send),
 //! [`wait_for`], [`replica`] (several of one service), [`Filters`] (snapshots without ids, times and ports);
-//! [`comes_back`] for the crates of generated types.
+//! [`operations_come_back`] for the crates of generated types.
 //!
 //! Left out on purpose: real SDKs and the router; the suites in `conformance/` have them. Here a failure is a panic, as
 //! it is in the tests that use this crate.
