@@ -6,7 +6,8 @@ use fractus_host::{Access, Context, Operations};
 use crate::access;
 use crate::error::Error;
 use crate::operations::{
-    auto_scaling, backups, destinations, exports, global_settings, global_tables, imports, insights, policies, restores,
+    auto_scaling, backups, bulk, destinations, exports, global_settings, global_tables, imports, insights, policies,
+    restores,
 };
 use crate::service::DynamoDb;
 
@@ -111,4 +112,11 @@ fn files(operations: Operations<DynamoDb>) -> Operations<DynamoDb> {
         .access(api::DescribeImport, by_arn!(import_arn))
         .on(api::ListImports, imports::list)
         .access(api::ListImports, by_optional_table!(table_arn))
+        .on(api::StartBulkPutItems, bulk::start)
+        .access(api::StartBulkPutItems, by_table!(table_name))
+        .on(api::DescribeBulkOperation, bulk::describe)
+        .access(api::DescribeBulkOperation, by_arn!(bulk_operation_arn))
+        .on(api::CancelBulkOperation, bulk::cancel)
+        .access(api::CancelBulkOperation, by_arn!(bulk_operation_arn))
+        .on(api::ListBulkOperations, bulk::list)
 }

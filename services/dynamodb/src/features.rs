@@ -111,6 +111,8 @@ pub fn forget_settings(table: &mut Table) {
     for index in &mut table.indexes {
         (index.filling, index.updated_at) = (None, None);
     }
+    table.vectors.retain(|index| index.deleted_at.is_none());
+    table.vectors.iter_mut().for_each(|index| index.filling = None);
 }
 
 /// A stream with both images, for a table of a region that is to be replicated and has none.

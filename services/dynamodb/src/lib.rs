@@ -1,17 +1,18 @@
 //! DynamoDB: tables, items, indexes.
 //!
 //! In reading order: [`store`] and [`table`] say what is kept, the rules crate (`rules/`) what everything means, [`values`] and
-//! [`forms`] bring requests to it, [`writes`] changes an item with its indexes, [`streams`] what a stream is told of it, [`operations`]
+//! [`forms`] bring requests to it, [`writes`] changes an item with its indexes ([`vectors`] those of vectors), [`streams`] what a stream is told of it, [`operations`]
 //! are the API's handlers, [`throttle`] and [`access`] what may be refused before, [`fillings`], [`expiries`] and [`background`] what
 //! goes on without a request, [`service`] is the operation table.
 //!
 //! Around a table: [`features`] is what it has besides its items, [`history`] what they were, [`jobs`] does what takes longer than a
-//! request, [`backups`], [`export`], [`import`] and [`replicas`] are such work, [`kinesis`] tells changes to streams, [`s3`] calls
+//! request, [`backups`], [`export`], [`import`], [`bulk`] and [`replicas`] are such work, [`kinesis`] tells changes to streams, [`s3`] calls
 //! S3, [`catalogue`] is their operations.
 
 pub mod access;
 pub mod background;
 pub mod backups;
+pub mod bulk;
 pub mod catalogue;
 pub mod config;
 pub mod error;
@@ -35,6 +36,7 @@ pub mod streams;
 pub mod table;
 pub mod throttle;
 pub mod values;
+pub mod vectors;
 pub mod writes;
 
 use std::convert::Infallible;

@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::expiries::Expiries;
 use crate::jobs::Jobs;
 use crate::operations::{
-    batch, items, limits, policies, reads, statement_batch, statements, streams, tables, tags, time_to_live, transact,
-    update_table,
+    batch, items, limits, policies, reads, search_vectors, statement_batch, statements, streams, tables, tags,
+    time_to_live, transact, update_table,
 };
 use crate::replicas::Feeds;
 use crate::s3::S3;
@@ -165,6 +165,8 @@ pub fn operations() -> Operations<DynamoDb> {
         .access(api::Query, access::query)
         .on(api::Scan, reads::scan)
         .access(api::Scan, access::scan)
+        .on(api::SearchVectors, search_vectors::search)
+        .access(api::SearchVectors, access::search_vectors)
         .on(api::BatchGetItem, batch::get)
         .access(api::BatchGetItem, access::batch_get)
         .on(api::BatchWriteItem, batch::write)

@@ -111,7 +111,7 @@ mod tests {
     fn what_is_not_used_is_kept_for_five_minutes() {
         let throttle = Throttle::new(true);
         let table = Table { throughput: (1, 2), ..Table::default() };
-        let cost = |units| Cost { table: Units::whole(units), indexes: Vec::new() };
+        let cost = |units| Cost { table: Units::whole(units), ..Cost::default() };
         let mut now = Timestamp::from_secs(1_000);
         let write = |units, now| throttle.take(&table, &cost(units), Kind::Write, now).is_ok();
         assert!(write(1, now) && write(5, now), "as long as anything is left");
@@ -128,7 +128,7 @@ mod tests {
     fn an_on_demand_table_is_bound_by_its_maxima_only() {
         let throttle = Throttle::new(true);
         let mut table = Table { on_demand: true, ..Table::default() };
-        let cost = Cost { table: Units::whole(100_000), indexes: Vec::new() };
+        let cost = Cost { table: Units::whole(100_000), ..Cost::default() };
         let now = Timestamp::EPOCH;
         assert!((0..3).all(|_| throttle.take(&table, &cost, Kind::Read, now).is_ok()));
         table.limits.read = Some(10);

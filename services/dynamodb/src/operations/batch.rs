@@ -62,7 +62,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
                 left.push(key.clone());
                 continue;
             }
-            let cost = Cost { table: units::read(bytes, mode), indexes: Vec::new() };
+            let cost = Cost { table: units::read(bytes, mode), ..Cost::default() };
             if let Err(error) = dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now()) {
                 throttled = Some(error);
                 left.push(key.clone());
@@ -81,7 +81,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
             unprocessed.insert(name.clone(), api::KeysAndAttributes { keys: left, ..whole });
         }
         responses.insert(name, found);
-        let cost = Cost { table: used, indexes: Vec::new() };
+        let cost = Cost { table: used, ..Cost::default() };
         capacities.extend(consumed(&input.return_consumed_capacity, &table.name, &cost));
     }
     // A part is done and the rest told; only where nothing is done it is an error.
@@ -179,7 +179,7 @@ pub async fn write(
                 let old = writes::read(tx, scope, &table, &key)?;
                 let least = Cost {
                     table: units::write(old.as_ref().map(item_bytes), new.map(item_bytes), false),
-                    indexes: Vec::new(),
+                    ..Cost::default()
                 };
                 match dynamodb.throttle.take(&table, &least, Kind::Write, tx.now(scope)) {
                     Ok(()) => {

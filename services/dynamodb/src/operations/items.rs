@@ -58,7 +58,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) ->
         })
         .await?;
     let mode = if input.consistent_read == Some(true) { ReadMode::Consistent } else { ReadMode::Eventual };
-    let cost = Cost { table: units::read(item.as_ref().map_or(0, item_bytes), mode), indexes: Vec::new() };
+    let cost = Cost { table: units::read(item.as_ref().map_or(0, item_bytes), mode), ..Cost::default() };
     dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now())?;
     let item = item.map(|item| match &projection {
         Some((projection, attributes)) => projection.apply(attributes, &item),

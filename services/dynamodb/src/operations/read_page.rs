@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_rules::Item;
-use fractus_dynamodb_rules::capacity::{self as units, ReadMode, Units};
+use fractus_dynamodb_rules::capacity::{self as units, ReadMode};
 use fractus_dynamodb_rules::codec;
 use fractus_dynamodb_rules::expression::{Attributes, Condition, Projection};
 use fractus_dynamodb_rules::key::{KeyBytes, KeyError, KeyRange, KeySchema};
@@ -32,6 +32,8 @@ pub(super) struct Read {
     pub select: Option<api::Select>,
     pub filter: Option<With<Condition>>,
     pub projection: Option<With<Projection>>,
+    /// Its name, as refusals say it.
+    pub operation: &'static str,
     /// A PartiQL statement, whose errors have words of their own.
     pub is_statement: bool,
 }
@@ -121,6 +123,12 @@ pub(super) fn run(
         Some(name) => {
             let named = if read.is_statement { String::new() } else { format!(": {name}") };
             let no_index = || Error::validation(format!("The table does not have the specified index{named}"));
+            if table.vector_index(name).is_some() {
+                return Err(Error::validation(format!(
+                    "{} operation not supported on this index type.",
+                    read.operation
+                )));
+            }
             let index = table.index(name).ok_or_else(no_index)?;
             if !index.is_readable(now) {
                 return Err(Error::validation(match index.deleted_at {
@@ -194,8 +202,8 @@ pub(super) fn run(
     let mode = if read.is_consistent { ReadMode::Consistent } else { ReadMode::Eventual };
     let used = units::read(page.read_bytes, mode);
     let cost = match index {
-        None => Cost { table: used, indexes: Vec::new() },
-        Some(index) => Cost { table: Units::ZERO, indexes: vec![(index.name.clone(), index.is_global, used)] },
+        None => Cost { table: used, ..Cost::default() },
+        Some(index) => Cost { indexes: vec![(index.name.clone(), index.is_global, used)], ..Cost::default() },
     };
     Ok(Found { table, page, last, cost })
 }

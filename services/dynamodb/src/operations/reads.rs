@@ -78,6 +78,7 @@ pub async fn query(dynamodb: &DynamoDb, cx: &Context, input: api::QueryInput) ->
         select: input.select,
         filter,
         projection,
+        operation: "Query",
         is_statement: false,
     };
     let range = |schema: &KeySchema| {
@@ -162,6 +163,7 @@ pub async fn scan(dynamodb: &DynamoDb, cx: &Context, input: api::ScanInput) -> R
         select: input.select,
         filter,
         projection,
+        operation: "Scan",
         is_statement: false,
     };
     let Answer { count, scanned_count, consumed_capacity, last_evaluated_key, items } =

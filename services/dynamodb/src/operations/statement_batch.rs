@@ -110,7 +110,7 @@ async fn carry_out(
     let scope = scope(cx);
     let looked = dynamodb.store.read(|snapshot| look(snapshot, &scope, statement, "BatchExecuteStatement")).await?;
     let mode = if is_consistent { ReadMode::Consistent } else { ReadMode::Eventual };
-    let cost = Cost { table: units::read(looked.bytes, mode), indexes: Vec::new() };
+    let cost = Cost { table: units::read(looked.bytes, mode), ..Cost::default() };
     dynamodb.throttle.take(&looked.table, &cost, Kind::Read, cx.now())?;
     Ok((looked.table, looked.item, cost))
 }
@@ -238,7 +238,7 @@ async fn read_all(
     });
     let (mut responses, mut costs) = (Vec::new(), Costs::default());
     for looked in looked.await? {
-        let cost = Cost { table: units::read(looked.bytes, ReadMode::Transactional), indexes: Vec::new() };
+        let cost = Cost { table: units::read(looked.bytes, ReadMode::Transactional), ..Cost::default() };
         dynamodb.throttle.take(&looked.table, &cost, Kind::Read, cx.now())?;
         costs.add(&looked.table, cost);
         responses.push(api::ItemResponse { item: looked.item.map(item_to_api) });

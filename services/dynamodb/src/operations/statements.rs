@@ -101,6 +101,7 @@ async fn select(
             select: None,
             filter: filter.clone(),
             projection: projection.clone(),
+            operation: "ExecuteStatement",
             is_statement: true,
         };
         let range = |schema: &KeySchema| {
@@ -168,7 +169,7 @@ pub(super) fn write(
     }
     if is_look {
         let bytes = old.as_ref().map_or(0, item_bytes);
-        let cost = Cost { table: units::write(Some(bytes), None, false), indexes: Vec::new() };
+        let cost = Cost { table: units::write(Some(bytes), None, false), ..Cost::default() };
         return Ok(Wrote { table, cost, item: None, bytes });
     }
     let new = match (update, &old) {

@@ -198,7 +198,7 @@ fn act(
     outcome.read(table, bytes);
     if let Action::Check { .. } = action {
         let units = units::write(old.as_ref().map(item_bytes), None, true);
-        return Ok(Cost { table: units, indexes: Vec::new() });
+        return Ok(Cost { table: units, ..Cost::default() });
     }
     outcome.collect(table, action.item());
     Ok(writer.change(tx, scope, (table, table.schema()), &key, (old.as_ref(), new.as_deref()))?.doubled())
@@ -293,7 +293,7 @@ impl Transacted {
         match self {
             Transacted::Now(outcome) => outcome.consumed(wanted),
             Transacted::Before(reads) => {
-                let cost = |halves: u64| Cost { table: Units::of_halves(halves), indexes: Vec::new() };
+                let cost = |halves: u64| Cost { table: Units::of_halves(halves), ..Cost::default() };
                 let told =
                     reads.iter().filter_map(|(name, halves)| consumed_by(Kind::Read, wanted, name, &cost(*halves)));
                 let told: Vec<_> = told.collect();
@@ -389,7 +389,7 @@ pub async fn get(
     let (mut responses, mut costs): (Vec<api::ItemResponse>, Vec<(Arc<Table>, Cost)>) = Default::default();
     for ((table, item), (_, _, projection)) in found.await?.into_iter().zip(&wanted) {
         let used = units::read(item.as_ref().map_or(0, item_bytes), ReadMode::Transactional);
-        let cost = Cost { table: used, indexes: Vec::new() };
+        let cost = Cost { table: used, ..Cost::default() };
         dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now())?;
         match costs.iter_mut().find(|(own, _)| own.id == table.id) {
             Some((_, own)) => own.add(cost),

@@ -13,6 +13,7 @@ use super::table_shape::{
     global_index, invalid, is_on_demand, on_demand_limits, stream_view, units, warm_units,
 };
 use super::tables::in_use;
+use super::vector_indexes;
 use crate::background::discard_indexes;
 use crate::error::{Error, Result};
 use crate::fillings;
@@ -21,7 +22,7 @@ use crate::replicas;
 use crate::service::{DynamoDb, scope, table_name};
 use crate::store::{Counters, Filled, TABLES};
 use crate::streams::{self, NewStream};
-use crate::table::{Filling, Index, State, Table, ThroughputChanges, Units};
+use crate::table::{Filling, Index, State, Table, ThroughputChanges, Units, VectorIndex};
 
 const NOTHING: &str = "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required";
 
@@ -38,12 +39,12 @@ struct Times {
 
 fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
     let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
-    asks(input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "VectorIndexUpdates")?;
     let is_strong = input.multi_region_consistency == Some(api::MultiRegionConsistency::Strong);
     asks(is_strong, "strong consistency over regions")?;
     asks(input.global_table_witness_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "witnesses")?;
     let indexes = input.global_secondary_index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
     let is_asked = indexes
+        || input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty())
         || input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty())
         || input.billing_mode.is_some()
         || input.provisioned_throughput.is_some()
@@ -86,6 +87,7 @@ fn set_billing(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp)
         let keeps = !on_demand && !table.on_demand;
         check_billing(on_demand, input.provisioned_throughput.is_some() || keeps)?;
     }
+    vector_indexes::check_on_demand(on_demand, table.vectors.len())?;
     if on_demand != table.on_demand {
         table.on_demand = on_demand;
         if on_demand {
@@ -119,7 +121,7 @@ fn create_index(
     given: Option<&[api::AttributeDefinition]>,
     times: Times,
 ) -> Result<u64> {
-    if table.index(&wanted.index_name).is_some() {
+    if table.index(&wanted.index_name).is_some() || table.vector_index(&wanted.index_name).is_some() {
         return Err(Error::validation("Attempting to create an index which already exists"));
     }
     if table.indexes.iter().filter(|index| index.is_global).count() >= MAX_GLOBAL_INDEXES {
@@ -157,6 +159,28 @@ fn create_index(
     table.indexes.push(Index { filling, ..index });
     table.next_index += 1;
     Ok(number)
+}
+
+/// The attributes that searches of a new index of vectors may speak of, where they are given with it.
+fn define_searched(
+    table: &mut Table,
+    wanted: &api::CreateVectorIndexAction,
+    given: Option<&[api::AttributeDefinition]>,
+) -> Result<()> {
+    let searched = wanted.search_schema.as_deref().unwrap_or_default();
+    for (name, kind) in definitions(given) {
+        match table.attributes.iter().find(|(own, _)| *own == name) {
+            // Unconfirmed words.
+            Some((_, own)) if *own != kind => {
+                return Err(invalid(format!("AttributeDefinitions conflict with the table's own: {name}")));
+            }
+            None if searched.iter().any(|element| element.attribute_name == name) => {
+                table.attributes.push((name, kind));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn delete_index(table: &mut Table, name: &str, times: Times) -> Result<()> {
@@ -207,10 +231,13 @@ fn update_index(table: &mut Table, wanted: &api::UpdateGlobalSecondaryIndexActio
 /// Changes the indexes; gives the number of one that is new.
 fn set_indexes(table: &mut Table, input: &api::UpdateTableInput, times: Times) -> Result<Option<u64>> {
     let updates = input.global_secondary_index_updates.as_deref().unwrap_or_default();
-    let online = updates.iter().filter(|update| update.create.is_some() || update.delete.is_some()).count();
-    let under_way =
-        table.indexes.iter().any(|index| matches!(index.state(times.now), State::Creating | State::Deleting));
-    let creates = updates.iter().any(|update| update.create.is_some());
+    let vectors = input.vector_index_updates.as_deref().unwrap_or_default();
+    let online = updates.iter().filter(|update| update.create.is_some() || update.delete.is_some()).count()
+        + vectors.iter().filter(|update| update.create.is_some() || update.delete.is_some()).count();
+    let under_way = vector_indexes::is_under_way(table, times.now)
+        || table.indexes.iter().any(|index| matches!(index.state(times.now), State::Creating | State::Deleting));
+    let creates =
+        updates.iter().any(|update| update.create.is_some()) || vectors.iter().any(|update| update.create.is_some());
     if online > 1 || (creates && under_way) {
         return Err(Error::LimitExceeded(ONE_AT_A_TIME.to_owned()));
     }
@@ -224,6 +251,17 @@ fn set_indexes(table: &mut Table, input: &api::UpdateTableInput, times: Times) -
             (None, None, Some(delete)) => delete_index(table, &delete.index_name, times)?,
             // Unconfirmed words.
             _ => return Err(invalid("A GlobalSecondaryIndexUpdate must be one of Create, Update and Delete")),
+        }
+    }
+    for update in vectors {
+        match (&update.create, &update.delete) {
+            (Some(create), None) => {
+                define_searched(table, create, input.attribute_definitions.as_deref())?;
+                number = Some(vector_indexes::create(table, create, times.done_at)?);
+            }
+            (None, Some(delete)) => vector_indexes::delete(table, &delete.index_name, times.now, times.done_at)?,
+            // Unconfirmed words.
+            _ => return Err(invalid("A VectorIndexUpdate must be one of Create and Delete")),
         }
     }
     let unprovisioned = |index: &&Index| index.is_global && index.throughput == (0, 0) && index.deleted_at.is_none();
@@ -260,7 +298,10 @@ fn set_stream(
 fn forget_attributes(table: &mut Table) {
     let keys: Vec<_> =
         std::iter::once(table.key.clone()).chain(table.indexes.iter().map(|index| index.key.clone())).collect();
-    table.attributes.retain(|(name, _)| keys.iter().any(|key| key.0.contains(name) || key.1.contains(name)));
+    let searched: Vec<String> = table.vectors.iter().flat_map(VectorIndex::searched).cloned().collect();
+    let is_used =
+        |name: &String| searched.contains(name) || keys.iter().any(|key| key.0.contains(name) || key.1.contains(name));
+    table.attributes.retain(|(name, _)| is_used(name));
 }
 
 pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableInput) -> Result<api::UpdateTableOutput> {

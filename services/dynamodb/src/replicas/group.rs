@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::elsewhere;
 use super::feed::FEED_HEADS;
+use crate::bulk;
 use crate::error::{Error, Result};
 use crate::features::{self, Features};
 use crate::history;
@@ -291,6 +292,13 @@ fn add(
 ) -> Result<String> {
     let (region, now) = (create.region_name.as_str(), tx.now(scope));
     let there = elsewhere(scope, region).ok_or_else(|| invalid(format!("Unsupported region: {region}")))?;
+    if bulk::is_under_way(tx, scope, table.id)? {
+        // Unconfirmed words.
+        return Err(Error::InUse(format!(
+            "Attempt to change a resource which is still in use: Table has a bulk operation in progress: {}",
+            table.name
+        )));
+    }
     let is_known = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has(region, now));
     if region == cx.region.as_str() || is_known {
         return Err(invalid(format!(
