@@ -57,16 +57,15 @@ pub fn entered(operations: Operations<DynamoDb>) -> Operations<DynamoDb> {
         .access(api::GetResourcePolicy, by_arn!(resource_arn))
         .on(api::DeleteResourcePolicy, policies::delete)
         .access(api::DeleteResourcePolicy, by_arn!(resource_arn))
-        // Nobody counts keys, and nothing scales: what is switched on is told, and no more.
-        .stored(api::UpdateContributorInsights, insights::update)
+        .on(api::UpdateContributorInsights, insights::update)
         .access(api::UpdateContributorInsights, by_table!(table_name))
-        .stored(api::DescribeContributorInsights, insights::describe)
+        .on(api::DescribeContributorInsights, insights::describe)
         .access(api::DescribeContributorInsights, by_table!(table_name))
-        .stored(api::ListContributorInsights, insights::list)
+        .on(api::ListContributorInsights, insights::list)
         .access(api::ListContributorInsights, by_optional_table!(table_name))
-        .stored(api::UpdateTableReplicaAutoScaling, auto_scaling::update)
+        .on(api::UpdateTableReplicaAutoScaling, auto_scaling::update)
         .access(api::UpdateTableReplicaAutoScaling, by_table!(table_name))
-        .stored(api::DescribeTableReplicaAutoScaling, auto_scaling::describe)
+        .on(api::DescribeTableReplicaAutoScaling, auto_scaling::describe)
         .access(api::DescribeTableReplicaAutoScaling, by_table!(table_name))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`store`] and [`table`] say what is kept, the rules crate (`rules/`) what everything means, [`values`] and
 //! [`forms`] bring requests to it, [`writes`] changes an item with its indexes ([`vectors`] those of vectors), [`streams`] what a stream is told of it, [`operations`]
-//! are the API's handlers, [`throttle`] and [`access`] what may be refused before, [`fillings`], [`expiries`] and [`background`] what
+//! are the API's handlers, [`throttle`] and [`access`] what may be refused before, [`scaling`] and [`contributors`] what follows what is consumed, [`fillings`], [`expiries`] and [`background`] what
 //! goes on without a request, [`service`] is the operation table.
 //!
 //! Around a table: [`features`] is what it has besides its items, [`history`] what they were, [`jobs`] does what takes longer than a
@@ -15,6 +15,7 @@ pub mod backups;
 pub mod bulk;
 pub mod catalogue;
 pub mod config;
+pub mod contributors;
 pub mod error;
 pub mod expiries;
 pub mod export;
@@ -26,9 +27,11 @@ pub mod import;
 pub mod jobs;
 pub mod kinesis;
 pub mod operations;
+pub mod pages;
 pub mod places;
 pub mod replicas;
 pub mod s3;
+pub mod scaling;
 pub mod service;
 pub mod shapes;
 pub mod store;
@@ -53,5 +56,6 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     background::start(&dynamodb);
     jobs::start(&dynamodb);
     replicas::start(&dynamodb);
+    scaling::start(&dynamodb);
     Ok(App::new(dynamodb, service::operations()))
 }

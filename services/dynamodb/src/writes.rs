@@ -63,6 +63,8 @@ struct Tally {
 pub struct Writer {
     by: By,
     tallies: Vec<Tally>,
+    /// Items of tables whose keys are counted, with their tables.
+    touched: Vec<(Table, Item)>,
     /// The first of the expiries that were put.
     first_expiry: Option<u64>,
 }
@@ -109,6 +111,9 @@ impl Writer {
     ) -> Result<Cost> {
         let (before_bytes, after_bytes) = (before.map(item_bytes), after.map(item_bytes));
         let table_cost = capacity::write(before_bytes, after_bytes, false);
+        if !table.features.insights.is_empty() {
+            self.touched.extend(after.or(before).map(|item| (table.clone(), item.clone())));
+        }
         let mut cost = Cost { table: table_cost, ..Cost::default() };
         if before == after {
             return Ok(cost);
@@ -272,6 +277,11 @@ impl Writer {
         if items != 0 || bytes != 0 {
             self.count(table, key, |tally| tally.indexes.push((number, items, bytes)));
         }
+    }
+
+    /// The items that were written of tables whose keys are counted.
+    pub fn take_touched(&mut self) -> Vec<(Table, Item)> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Writes what was counted. Gives the first of the expiries that were put, in seconds.

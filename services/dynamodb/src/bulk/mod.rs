@@ -172,11 +172,11 @@ impl Bulk {
         }
     }
 
-    /// When the rate allows the next line.
+    /// When the rate allows the next line: what a second may take is there from the start.
     fn due(&self) -> Option<Timestamp> {
         let rate = self.rate?;
-        let secs = self.progress.halves as f64 / 2.0 / rate as f64;
-        Some(self.started_at.plus(Duration::from_secs_f64(secs)))
+        let secs = self.progress.halves as f64 / 2.0 / rate as f64 - 1.0;
+        Some(self.started_at.plus(Duration::from_secs_f64(secs.max(0.0))))
     }
 
     fn wants(&self, output: &api::OutputTypeEnum) -> Result<bool> {

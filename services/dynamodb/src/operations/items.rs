@@ -59,7 +59,8 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) ->
         .await?;
     let mode = if input.consistent_read == Some(true) { ReadMode::Consistent } else { ReadMode::Eventual };
     let cost = Cost { table: units::read(item.as_ref().map_or(0, item_bytes), mode), ..Cost::default() };
-    dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now())?;
+    dynamodb.take(&table, &cost, Kind::Read, &key, cx.now())?;
+    dynamodb.contributors.count_all(&table, None, [&key], cx.now());
     let item = item.map(|item| match &projection {
         Some((projection, attributes)) => projection.apply(attributes, &item),
         None => item,
@@ -155,7 +156,9 @@ async fn write<'i>(
         target.guarded.check(old.as_ref())?;
         let new = make(old.as_ref())?;
         let cost = writer.change(tx, scope, (&table, table.schema()), &key, (old.as_ref(), new.as_deref()))?;
-        dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?;
+        if let Some(item) = new.as_deref().or(old.as_ref()) {
+            dynamodb.take(&table, &cost, Kind::Write, item, tx.now(scope))?;
+        }
         let new = match new {
             Some(Cow::Owned(new)) => Some(new),
             _ => None,

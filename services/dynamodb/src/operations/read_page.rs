@@ -228,6 +228,8 @@ pub(super) async fn answer(
     let scope = owned_scope(cx, &read.table_name);
     let found = dynamodb.store.read(|snapshot| run(snapshot, &scope, read, range)).await?;
     dynamodb.throttle.take(&found.table, &found.cost, Kind::Read, cx.now())?;
+    let index = read.index_name.as_deref();
+    dynamodb.contributors.count_all(&found.table, index, &found.page.items, cx.now());
     let has_items = !matches!(read.select, Some(api::Select::Count));
     Ok(Answer {
         count: i32::try_from(found.page.count).ok(),

@@ -8,6 +8,7 @@ use super::vector_indexes;
 
 pub use super::described::{described, status, table_arn};
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::table::{Index, KeyNames as Key, OnDemandLimits, Projected, Table, Units, View};
 
 const INVALID: &str = "One or more parameter values were invalid: ";
@@ -353,6 +354,10 @@ pub fn defined(cx: &Context, input: &api::CreateTableInput) -> Result<Table> {
         class: input.table_class.as_ref().map(|class| class.as_str().to_owned()),
         encryption_key: encryption_key(cx, input.sse_specification.as_ref())?,
         tags: tagged(&[], input.tags.as_deref().unwrap_or_default())?,
+        features: Features {
+            settings_mode: input.global_table_settings_replication_mode.as_ref().map(|mode| mode.as_str().to_owned()),
+            ..Features::default()
+        },
         ..Table::default()
     })
 }

@@ -53,6 +53,8 @@ fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
         || input.table_class.is_some()
         || input.deletion_protection_enabled.is_some()
         || input.on_demand_throughput.is_some()
+        || input.global_table_settings_replication_mode.is_some()
+        || input.disassociation_protection_enabled.is_some()
         || input.warm_throughput.is_some();
     if !is_asked {
         return Err(Error::validation(NOTHING));
@@ -64,7 +66,7 @@ fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
 }
 
 /// Remembers which way throughput went.
-fn changed(changes: &mut ThroughputChanges, before: Units, after: Units, now: Timestamp) {
+pub fn note_change(changes: &mut ThroughputChanges, before: Units, after: Units, now: Timestamp) {
     const DAY_SECS: i64 = 24 * 3_600;
     if after.0 > before.0 || after.1 > before.1 {
         changes.last_increase_at = Some(now);
@@ -110,7 +112,7 @@ fn set_billing(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp)
             before.0, after.0, before.1, after.1
         )));
     }
-    changed(&mut table.throughput_changes, before, after, now);
+    note_change(&mut table.throughput_changes, before, after, now);
     table.throughput = after;
     Ok(())
 }
@@ -219,7 +221,7 @@ fn update_index(table: &mut Table, wanted: &api::UpdateGlobalSecondaryIndexActio
                 before.0, after.0, before.1, after.1
             )));
         }
-        changed(&mut index.throughput_changes, before, after, times.now);
+        note_change(&mut index.throughput_changes, before, after, times.now);
         index.throughput = after;
     }
     index.limits = on_demand_limits(index.limits, wanted.on_demand_throughput.as_ref())?;
@@ -294,6 +296,22 @@ fn set_stream(
     }
 }
 
+/// What is said of the table as a replica.
+fn set_global(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp) -> Result<()> {
+    if let Some(is_protected) = input.disassociation_protection_enabled {
+        let is_replica = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has_others(now));
+        if !is_replica {
+            // Unconfirmed words.
+            return Err(Error::validation("Disassociation protection can only be set for a replica of a global table"));
+        }
+        table.features.disassociation_protection = Some(is_protected);
+    }
+    if let Some(mode) = &input.global_table_settings_replication_mode {
+        table.features.settings_mode = Some(mode.as_str().to_owned());
+    }
+    Ok(())
+}
+
 /// Attributes that no key has any longer are not told.
 fn forget_attributes(table: &mut Table) {
     let keys: Vec<_> =
@@ -342,8 +360,10 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
             table.limits = on_demand_limits(table.limits, input.on_demand_throughput.as_ref())?;
             table.warm = warm_units(table.warm, input.warm_throughput.as_ref())?;
             table.updated_at = Some(times.done_at);
+            set_global(&mut table, &input, now)?;
             let updates = input.replica_updates.as_deref().unwrap_or_default();
             let copies = replicas::update(tx, (dynamodb, cx, &scope), &mut table, updates)?;
+            replicas::share_settings(tx, &scope, &table)?;
             let described = table.clone();
             discard_indexes(tx, &scope, &mut table)?;
             forget_attributes(&mut table);

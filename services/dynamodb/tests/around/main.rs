@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
 mod backups;
+mod bulk;
 mod exchange;
 mod replicas;
+mod scaling;
 mod settings;
+mod vectors;
 
 use std::time::Duration;
 
