@@ -79,6 +79,12 @@ fn index(cx: &Context, name: &str, index: Option<&str>) -> Access {
     }
 }
 
+/// DynamoDB's own condition keys do not hold for searches of vectors.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/VectorSearch.Requirements.html>
+pub fn search_vectors(cx: &Context, input: &api::SearchVectorsInput) -> Wanted {
+    Ok(vec![index(cx, &input.table_name, Some(&input.index_name))])
+}
+
 /// What is gathered of a request for its conditions.
 #[derive(Default)]
 struct Gathered {

@@ -17,6 +17,7 @@ use crate::store::{
     COUNTERS, DISCARDED, DISCARDED_INDEXES, EXPIRIES, EXPIRING_TABLES, FILLINGS, INDEX_ITEMS, ITEMS, Raw, TABLES,
 };
 use crate::streams;
+use crate::vectors;
 
 /// How often the janitor looks round, in real time: it frees memory, it changes nothing that a caller sees.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
@@ -169,7 +170,9 @@ fn end_deletions(tx: &mut Transaction<'_>, scope: &Scope) -> Result<()> {
     for record in tx.range(&TABLES, scope, Range::all(), Order::Ascending)? {
         let table = record?.1;
         let is_over = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        if is_over(table.deleted_at) || table.indexes.iter().any(|index| is_over(index.deleted_at)) {
+        let has_gone = table.indexes.iter().any(|index| is_over(index.deleted_at))
+            || table.vectors.iter().any(|index| is_over(index.deleted_at));
+        if is_over(table.deleted_at) || has_gone {
             changed.push(table);
         }
     }
@@ -205,6 +208,11 @@ pub fn discard_indexes(tx: &mut Transaction<'_>, scope: &Scope, table: &mut crat
         tx.put(&DISCARDED_INDEXES, scope, &(table.id, index.number), &())?;
     }
     table.indexes.retain(|index| !is_over(index));
+    let is_over = |index: &crate::table::VectorIndex| index.deleted_at.is_some_and(|at| at <= now);
+    for index in table.vectors.iter().filter(|index| is_over(index)) {
+        tx.put(&DISCARDED_INDEXES, scope, &(table.id, index.number), &())?;
+    }
+    table.vectors.retain(|index| !is_over(index));
     Ok(())
 }
 
@@ -219,6 +227,7 @@ fn clear_discarded(tx: &mut Transaction<'_>, scope: &Scope) -> Result<bool> {
     clear(tx, scope, &INDEX_ITEMS, &(id,), &mut left, |tx, (_, index, key)| {
         tx.delete(&INDEX_ITEMS, scope, &(id, index, Raw(&key.0)))
     })?;
+    vectors::clear(tx, scope, &(id,), &mut left)?;
     clear(tx, scope, &EXPIRIES, &(id,), &mut left, |tx, (_, at, key)| {
         tx.delete(&EXPIRIES, scope, &(id, at, Raw(&key.0)))
     })?;
@@ -237,6 +246,7 @@ fn clear_discarded_index(tx: &mut Transaction<'_>, scope: &Scope) -> Result<bool
     clear(tx, scope, &INDEX_ITEMS, &(id, number), &mut left, |tx, (_, _, key)| {
         tx.delete(&INDEX_ITEMS, scope, &(id, number, Raw(&key.0)))
     })?;
+    vectors::clear(tx, scope, &(id, number), &mut left)?;
     if left > 0 {
         let shares = tx.keys(&COUNTERS, scope, Range::prefix(&(id,)), Order::Ascending)?;
         let shares = shares.collect::<std::result::Result<Vec<_>, _>>()?;

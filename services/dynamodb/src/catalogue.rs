@@ -6,7 +6,8 @@ use fractus_host::{Access, Context, Operations};
 use crate::access;
 use crate::error::Error;
 use crate::operations::{
-    auto_scaling, backups, destinations, exports, global_settings, global_tables, imports, insights, policies, restores,
+    auto_scaling, backups, bulk, destinations, exports, global_settings, global_tables, imports, insights, policies,
+    restores,
 };
 use crate::service::DynamoDb;
 
@@ -56,16 +57,15 @@ pub fn entered(operations: Operations<DynamoDb>) -> Operations<DynamoDb> {
         .access(api::GetResourcePolicy, by_arn!(resource_arn))
         .on(api::DeleteResourcePolicy, policies::delete)
         .access(api::DeleteResourcePolicy, by_arn!(resource_arn))
-        // Nobody counts keys, and nothing scales: what is switched on is told, and no more.
-        .stored(api::UpdateContributorInsights, insights::update)
+        .on(api::UpdateContributorInsights, insights::update)
         .access(api::UpdateContributorInsights, by_table!(table_name))
-        .stored(api::DescribeContributorInsights, insights::describe)
+        .on(api::DescribeContributorInsights, insights::describe)
         .access(api::DescribeContributorInsights, by_table!(table_name))
-        .stored(api::ListContributorInsights, insights::list)
+        .on(api::ListContributorInsights, insights::list)
         .access(api::ListContributorInsights, by_optional_table!(table_name))
-        .stored(api::UpdateTableReplicaAutoScaling, auto_scaling::update)
+        .on(api::UpdateTableReplicaAutoScaling, auto_scaling::update)
         .access(api::UpdateTableReplicaAutoScaling, by_table!(table_name))
-        .stored(api::DescribeTableReplicaAutoScaling, auto_scaling::describe)
+        .on(api::DescribeTableReplicaAutoScaling, auto_scaling::describe)
         .access(api::DescribeTableReplicaAutoScaling, by_table!(table_name))
 }
 
@@ -111,4 +111,11 @@ fn files(operations: Operations<DynamoDb>) -> Operations<DynamoDb> {
         .access(api::DescribeImport, by_arn!(import_arn))
         .on(api::ListImports, imports::list)
         .access(api::ListImports, by_optional_table!(table_arn))
+        .on(api::StartBulkPutItems, bulk::start)
+        .access(api::StartBulkPutItems, by_table!(table_name))
+        .on(api::DescribeBulkOperation, bulk::describe)
+        .access(api::DescribeBulkOperation, by_arn!(bulk_operation_arn))
+        .on(api::CancelBulkOperation, bulk::cancel)
+        .access(api::CancelBulkOperation, by_arn!(bulk_operation_arn))
+        .on(api::ListBulkOperations, bulk::list)
 }

@@ -143,6 +143,8 @@ rules! {
     fractus_dynamodb_rules::key_condition::KeyConditionError,
     fractus_dynamodb_rules::update::UpdateError,
     fractus_dynamodb_rules::partiql::PartiqlError,
+    fractus_dynamodb_rules::vector::VectorError,
+    fractus_dynamodb_rules::vector::condition::SearchError,
 }
 
 impl Error {

@@ -10,11 +10,13 @@ use fractus_host::Context;
 use fractus_store::{Order, Range, Scope, Snapshot, Transaction};
 use serde::{Deserialize, Serialize};
 
+use crate::contributors::Watched;
 use crate::error::Result;
 use crate::history::{self, HEADS, JOURNAL, Recovery, VERSIONS};
 use crate::kinesis::Destination;
 use crate::operations::policies::POLICIES;
 use crate::replicas::{self, FEED_HEADS, Replicas, STAMPS};
+use crate::scaling::Scaled;
 use crate::store::{Counters, DISCARDED, Raw, Table};
 use crate::streams::{self, NewStream};
 use crate::table::View;
@@ -36,6 +38,14 @@ pub struct Features {
     pub restored: Option<Restored>,
     /// When a table that is being filled may be ACTIVE at the earliest.
     pub not_before: Option<Timestamp>,
+    /// Throughput that follows what is consumed.
+    pub scaled: Vec<Scaled>,
+    /// The table, and indexes, whose keys are counted.
+    pub insights: Vec<Watched>,
+    /// Whether the table cannot be taken out of its global table.
+    pub disassociation_protection: Option<bool>,
+    /// How settings are brought to the other replicas, where it is said.
+    pub settings_mode: Option<String>,
 }
 
 impl Features {
@@ -126,6 +136,8 @@ pub fn forget_settings(table: &mut Table) {
     for index in &mut table.indexes {
         (index.filling, index.updated_at) = (None, None);
     }
+    table.vectors.retain(|index| index.deleted_at.is_none());
+    table.vectors.iter_mut().for_each(|index| index.filling = None);
 }
 
 /// A stream with both images, for a table of a region that is to be replicated and has none.

@@ -70,13 +70,19 @@ pub fn step(tx: &mut Transaction<'_>, scope: &Scope, name: &str, number: u64) ->
     for index in table.indexes.iter_mut().filter(|index| task.of == Filled::Index(index.number)) {
         index.filling.iter_mut().for_each(|filling| filling.is_over = true);
     }
+    for index in table.vectors.iter_mut().filter(|index| task.of == Filled::Index(index.number)) {
+        index.filling.iter_mut().for_each(|filling| filling.is_over = true);
+    }
     tx.put(&TABLES, scope, &(name,), &table)?;
     Ok(Step::Over)
 }
 
 fn is_wanted(table: &Table, of: Filled) -> bool {
     match of {
-        Filled::Index(number) => table.indexes.iter().any(|index| index.number == number && index.deleted_at.is_none()),
+        Filled::Index(number) => {
+            table.indexes.iter().any(|index| index.number == number && index.deleted_at.is_none())
+                || table.vectors.iter().any(|index| index.number == number && index.deleted_at.is_none())
+        }
         Filled::TimeToLive(id) => {
             table.time_to_live.as_ref().is_some_and(|settings| settings.id == id && settings.is_enabled)
         }
@@ -93,10 +99,15 @@ fn fill(
 ) -> Result<()> {
     let item = codec::decode(stored)?;
     match of {
-        Filled::Index(number) => match table.indexes.iter().find(|index| index.number == number) {
-            Some(index) => writer.fill(tx, scope, (table, index), &key.0, &item),
-            None => Ok(()),
-        },
+        Filled::Index(number) => {
+            let own = table.indexes.iter().find(|index| index.number == number);
+            let of_vectors = table.vectors.iter().find(|index| index.number == number);
+            match (own, of_vectors) {
+                (Some(index), _) => writer.fill(tx, scope, (table, index), &key.0, &item),
+                (None, Some(index)) => writer.fill_vectors(tx, scope, (table, index), &key.0, &item),
+                (None, None) => Ok(()),
+            }
+        }
         Filled::TimeToLive(id) => {
             let now = tx.now(scope);
             let expiry = table.time_to_live.as_ref().and_then(|settings| settings.expiry(&item, now));

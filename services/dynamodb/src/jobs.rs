@@ -8,10 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use fractus_aws::Lane;
+use fractus_clock::Timestamp;
 use fractus_dynamodb_rules::codec;
 use fractus_host::Waker;
 use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use futures::StreamExt;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -19,7 +21,7 @@ use crate::history::{self, Bounds, Piece};
 use crate::places::{Place, places};
 use crate::service::DynamoDb;
 use crate::store::{ITEMS, Raw, TABLES, Table};
-use crate::{backups, export, features, import, replicas};
+use crate::{backups, bulk, export, features, import, replicas};
 
 pub const JOBS: Collection<(String,), Job> = Collection::new("jobs");
 /// Which jobs read a table's data: (data, job). Nothing of it is cleared until they are over.
@@ -64,11 +66,13 @@ pub enum Work {
     Export { table: String, export: String },
     /// From files in S3 into a new table, by the import's id.
     Import { table: String, import: String },
+    /// From files in S3 into a table that is there, by the bulk operation's id.
+    Bulk { bulk: String },
 }
 
 impl Work {
     fn calls_s3(&self) -> bool {
-        matches!(self, Work::Export { .. } | Work::Import { .. })
+        matches!(self, Work::Export { .. } | Work::Import { .. } | Work::Bulk { .. })
     }
 }
 
@@ -137,7 +141,7 @@ pub fn step(tx: &mut Transaction<'_>, scope: &Scope, id: &str) -> Result<bool> {
         Work::Backup { into, .. } => keep_copy(tx, scope, *into, &piece)?,
         Work::Restore { table, into } => fill(tx, scope, table, *into, &piece)?,
         Work::Replica { table, region } => replicas::fill(tx, scope, (&source, table, region), &piece)?,
-        Work::Export { .. } | Work::Import { .. } => false,
+        Work::Export { .. } | Work::Import { .. } | Work::Bulk { .. } => false,
     };
     job.from = piece.next;
     if goes_on && job.from.is_some() {
@@ -173,7 +177,7 @@ fn finish(tx: &mut Transaction<'_>, scope: &Scope, work: &Work) -> Result<()> {
         Work::Backup { table, backup, .. } => backups::copied(tx, scope, table, backup),
         Work::Restore { table, .. } => made(tx, scope, table),
         Work::Replica { table, region } => replicas::filled(tx, scope, table, region),
-        Work::Export { .. } | Work::Import { .. } => Ok(()),
+        Work::Export { .. } | Work::Import { .. } | Work::Bulk { .. } => Ok(()),
     }
 }
 
@@ -193,47 +197,57 @@ pub fn start(dynamodb: &Arc<DynamoDb>) {
     let waker = dynamodb.host.background("table copies", move |lane| {
         let dynamodb = Arc::clone(&service);
         async move {
-            if let Err(error) = round(&dynamodb, &lane).await {
+            round(&dynamodb, &lane).await.unwrap_or_else(|error| {
                 tracing::warn!(error = &error as &dyn std::error::Error, "copies stopped; they are taken up again");
-            }
-            None
+                None
+            })
         }
     });
     // Set once: a service starts once.
     let _ = dynamodb.jobs.waker.set(waker);
 }
 
-async fn round(dynamodb: &DynamoDb, lane: &Lane) -> Result<()> {
+/// Does what is to be done; gives when a job is to go on that waits for its lane's clock.
+async fn round(dynamodb: &DynamoDb, lane: &Lane) -> Result<Option<Timestamp>> {
+    let next = Mutex::new(None);
     for place in places(dynamodb, lane, JOBS.name()).await? {
         let scope = place.scope();
         let ids = dynamodb.store.read(|snapshot| {
             let keys = snapshot.keys(&JOBS, &scope, Range::all(), Order::Ascending)?.take(1_000);
             keys.map(|key| Ok(key?.0)).collect::<Result<Vec<String>>>()
         });
-        let place = &place;
+        let (place, next) = (&place, &next);
         let running = futures::stream::iter(ids.await?).for_each_concurrent(SIDE_BY_SIDE, |id| async move {
-            if let Err(error) = run(dynamodb, place, &id).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, job = id, "a job stopped; it is taken up again");
+            match run(dynamodb, place, &id).await {
+                Ok(None) => {}
+                Ok(Some(due)) => {
+                    let mut next = next.lock();
+                    *next = Some(next.map_or(due, |next: Timestamp| next.min(due)));
+                }
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, job = id, "a job stopped; it is taken up again");
+                }
             }
         });
         running.await;
     }
-    Ok(())
+    Ok(next.into_inner())
 }
 
-async fn run(dynamodb: &DynamoDb, place: &Place, id: &str) -> Result<()> {
+async fn run(dynamodb: &DynamoDb, place: &Place, id: &str) -> Result<Option<Timestamp>> {
     let scope = place.scope();
     let job = dynamodb.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&JOBS, &scope, &(id,))?)).await?;
-    let Some(job) = job else { return Ok(()) };
+    let Some(job) = job else { return Ok(None) };
     match &job.work {
-        Work::Export { table, export } => export::run(dynamodb, place, id, (table, export)).await,
-        Work::Import { table, import } => import::run(dynamodb, place, id, (table, import)).await,
+        Work::Export { table, export } => export::run(dynamodb, place, id, (table, export)).await.map(|()| None),
+        Work::Import { table, import } => import::run(dynamodb, place, id, (table, import)).await.map(|()| None),
+        Work::Bulk { bulk } => bulk::run(dynamodb, place, id, bulk).await,
         _ => {
             while dynamodb.store.write(|tx| step(tx, &scope, id)).await? {
                 tokio::task::yield_now().await;
             }
-            Ok(())
+            Ok(None)
         }
     }
 }

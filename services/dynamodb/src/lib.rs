@@ -1,20 +1,24 @@
 //! DynamoDB: tables, items, indexes.
 //!
 //! In reading order: [`store`] and [`table`] say what is kept, the rules crate (`rules/`) what everything means, [`values`] and
-//! [`inputs`] and [`forms`] bring requests to it, [`answers`] items to answers, [`writes`] changes an item with its indexes, [`streams`] what a stream is told of it, [`operations`]
-//! are the API's handlers, [`throttle`], [`access`] and [`ongoing`] what may be refused before, [`fillings`], [`expiries`] and [`background`] what
+//! [`inputs`] and [`forms`] bring requests to it, [`answers`] items to answers, [`writes`] changes an item with its indexes ([`vectors`]
+//! those of vectors), [`streams`] what a stream is told of it, [`operations`] are the API's handlers, [`throttle`], [`access`] and
+//! [`ongoing`] what may be refused before, [`scaling`] and [`contributors`] what follows what is consumed, [`fillings`], [`expiries`] and
+//! [`background`] what
 //! goes on without a request, [`service`] is the operation table.
 //!
 //! Around a table: [`features`] is what it has besides its items, [`history`] what they were, [`jobs`] does what takes longer than a
-//! request, [`backups`], [`export`], [`import`] and [`replicas`] are such work, [`kinesis`] tells changes to streams, [`s3`] calls
+//! request, [`backups`], [`export`], [`import`], [`bulk`] and [`replicas`] are such work, [`kinesis`] tells changes to streams, [`s3`] calls
 //! S3, [`catalogue`] is their operations.
 
 pub mod access;
 pub mod answers;
 pub mod background;
 pub mod backups;
+pub mod bulk;
 pub mod catalogue;
 pub mod config;
+pub mod contributors;
 pub mod error;
 pub mod expiries;
 pub mod export;
@@ -28,9 +32,11 @@ pub mod jobs;
 pub mod kinesis;
 pub mod ongoing;
 pub mod operations;
+pub mod pages;
 pub mod places;
 pub mod replicas;
 pub mod s3;
+pub mod scaling;
 pub mod service;
 pub mod shapes;
 pub mod store;
@@ -38,6 +44,7 @@ pub mod streams;
 pub mod table;
 pub mod throttle;
 pub mod values;
+pub mod vectors;
 pub mod writes;
 
 use std::convert::Infallible;
@@ -54,5 +61,6 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     background::start(&dynamodb);
     jobs::start(&dynamodb);
     replicas::start(&dynamodb);
+    scaling::start(&dynamodb);
     Ok(App::new(dynamodb, service::operations()))
 }

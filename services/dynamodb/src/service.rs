@@ -4,31 +4,38 @@ use std::sync::Arc;
 
 use fractus_aws::{AccountId, Arn};
 use fractus_bus::outbox::Outbox;
+use fractus_clock::Timestamp;
 use fractus_dynamodb_api as api;
+use fractus_dynamodb_rules::Item;
 use fractus_dynamodb_rules::expression::Cache;
-use fractus_host::{Access, Context, Host, Operations, ResourceFacts, Service};
+use fractus_host::{Access, Context, Host, Operations, Prepared, ResourceFacts, Service};
 use fractus_store::{Scope, Snapshot, Store, Transaction};
+use fractus_wire::ByteStream;
 use futures::future::BoxFuture;
+use http::request::Parts;
+use http::{Request, Response};
 use tokio::sync::Notify;
 
 use crate::access;
 use crate::answers;
 use crate::catalogue;
 use crate::config::Config;
+use crate::contributors::{Contributors, Event};
 use crate::error::{Error, Reason, Result};
 use crate::expiries::Expiries;
 use crate::inputs;
 use crate::jobs::Jobs;
 use crate::ongoing::Ongoing;
 use crate::operations::{
-    batch, items, limits, policies, reads, statement_batch, statements, streams, tables, tags, time_to_live, transact,
-    update_table,
+    batch, items, limits, policies, reads, search_vectors, statement_batch, statements, streams, tables, tags,
+    time_to_live, transact, update_table,
 };
+use crate::pages;
 use crate::replicas::Feeds;
 use crate::s3::S3;
 use crate::store::{TABLES, Table};
-use crate::throttle::Throttle;
-use crate::writes::Writer;
+use crate::throttle::{Kind, Throttle};
+use crate::writes::{Cost, Writer};
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -42,6 +49,8 @@ pub struct DynamoDb {
     pub discarded: Arc<Notify>,
     pub expiries: Arc<Expiries>,
     pub throttle: Arc<Throttle>,
+    /// Which keys are accessed most, where that is counted.
+    pub contributors: Arc<Contributors>,
     /// Transactions that take their time.
     pub ongoing: Arc<Ongoing>,
     /// Wakes the task that does jobs.
@@ -61,6 +70,7 @@ impl DynamoDb {
             throttle: Arc::new(Throttle::new(config.throttle)),
             config,
             cache: Arc::default(),
+            contributors: Arc::default(),
             discarded: Arc::default(),
             expiries: Arc::default(),
             ongoing: Arc::default(),
@@ -80,6 +90,26 @@ impl DynamoDb {
         self.change_in(cx, scope(cx), work).await
     }
 
+    /// Counts a write of an item as an access of its keys, in the table and in its indexes.
+    fn count_written(&self, table: &Table, item: &Item, now: Timestamp) {
+        self.contributors.count(table, None, item, Event::Accessed, now);
+        for index in &table.indexes {
+            self.contributors.count(table, Some(&index.name), item, Event::Accessed, now);
+        }
+    }
+
+    /// Takes what an operation on one item consumes, and counts its key where there is nothing left.
+    pub fn take(&self, table: &Table, cost: &Cost, kind: Kind, item: &Item, now: Timestamp) -> Result<()> {
+        let taken = self.throttle.take(table, cost, kind, now);
+        if taken.is_err() {
+            self.contributors.count(table, None, item, Event::Throttled, now);
+            for (name, ..) in &cost.indexes {
+                self.contributors.count(table, Some(name), item, Event::Throttled, now);
+            }
+        }
+        taken
+    }
+
     /// The same where the items are another account's.
     pub async fn change_in<T>(
         &self,
@@ -87,14 +117,18 @@ impl DynamoDb {
         scope: Scope,
         mut work: impl FnMut(&mut Transaction<'_>, &Scope, &mut Writer) -> Result<T>,
     ) -> Result<T> {
-        let (done, expiry) = self
+        let (done, touched, expiry) = self
             .store
             .write(|tx| {
                 let mut writer = Writer::default();
                 let done = work(tx, &scope, &mut writer)?;
-                Ok::<_, Error>((done, writer.finish(tx, &scope)?))
+                let touched = writer.take_touched();
+                Ok::<_, Error>((done, touched, writer.finish(tx, &scope)?))
             })
             .await?;
+        for (table, item) in &touched {
+            self.count_written(table, item, cx.now());
+        }
         if let Some(expiry) = expiry {
             self.expiries.expect(cx.world.lane.as_str(), expiry);
         }
@@ -195,6 +229,8 @@ pub fn operations() -> Operations<DynamoDb> {
         .access(answers::Query, access::query)
         .on(answers::Scan, reads::scan)
         .access(answers::Scan, access::scan)
+        .on(api::SearchVectors, search_vectors::search)
+        .access(api::SearchVectors, access::search_vectors)
         .on(api::BatchGetItem, batch::get)
         .access(api::BatchGetItem, access::batch_get)
         .on(api::BatchWriteItem, batch::write)
@@ -235,6 +271,14 @@ pub fn operations() -> Operations<DynamoDb> {
 }
 
 impl Service for DynamoDb {
+    fn prepare(&self, head: &mut Parts, _: &str) -> Prepared {
+        if pages::is_page(head) { Prepared::Raw } else { Prepared::Identify }
+    }
+
+    fn raw<'a>(&'a self, cx: &'a Context, request: Request<ByteStream>) -> BoxFuture<'a, Response<ByteStream>> {
+        Box::pin(pages::answer(self, cx, request))
+    }
+
     fn error_namespace(&self) -> Option<&'static str> {
         Some("com.amazonaws.dynamodb.v20120810")
     }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use fractus_clock::Timestamp;
 use fractus_dynamodb_rules::key::{KeyAttribute, KeySchema};
+use fractus_dynamodb_rules::vector::Distance;
 use fractus_dynamodb_rules::{Item, Kind, Value};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,9 @@ pub struct Table {
     pub key: KeyNames,
     #[serde(default)]
     pub indexes: Vec<Index>,
+    /// Indexes of vectors; they have numbers as the others do.
+    #[serde(default)]
+    pub vectors: Vec<VectorIndex>,
     /// The number of the next index; numbers are not used twice.
     #[serde(default)]
     pub next_index: u64,
@@ -220,6 +224,50 @@ pub struct Filling {
     pub is_over: bool,
 }
 
+/// An index that finds the items whose vectors are the nearest to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VectorIndex {
+    pub number: u64,
+    pub name: String,
+    /// The attribute that is the vector.
+    pub attribute: String,
+    /// The attribute that says in which partition of the index an item is, and whose value every search gives.
+    pub partition: Option<String>,
+    /// Further attributes that a search may ask for.
+    pub filters: Vec<String>,
+    pub projected: Projected,
+    #[serde(default)]
+    pub included: Vec<String>,
+    pub dimensions: usize,
+    /// The name of the distance function.
+    pub distance: String,
+    /// Made by UpdateTable: when its back-filling begins, and whether that is over.
+    #[serde(default)]
+    pub filling: Option<Filling>,
+    /// DELETING until then.
+    #[serde(default)]
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl VectorIndex {
+    pub fn state(&self, now: Timestamp) -> State {
+        match &self.filling {
+            _ if self.deleted_at.is_some() => State::Deleting,
+            Some(filling) if !filling.is_over || filling.begins_at > now => State::Creating,
+            _ => State::Active,
+        }
+    }
+
+    pub fn distance(&self) -> Distance {
+        Distance::named(&self.distance).unwrap_or(Distance::Cosine)
+    }
+
+    /// The attributes that a search may speak of: the partition's, then the others.
+    pub fn searched(&self) -> impl Iterator<Item = &String> {
+        self.partition.iter().chain(&self.filters)
+    }
+}
+
 /// What a table or an index is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -283,11 +331,33 @@ impl Table {
         self.indexes.iter_mut().find(|index| index.name == name)
     }
 
+    pub fn vector_index(&self, name: &str) -> Option<&VectorIndex> {
+        self.vectors.iter().find(|index| index.name == name)
+    }
+
+    /// The type of an attribute that is defined.
+    pub fn kind_of(&self, name: &str) -> Option<Kind> {
+        self.attributes.iter().find(|(own, _)| own == name).and_then(|(_, kind)| Kind::named(kind))
+    }
+
+    /// Whether an index of vectors has an attribute of an item.
+    pub fn projects_beside(&self, index: &VectorIndex, attribute: &str) -> bool {
+        let is_key = |name: &str| self.key.0.iter().chain(&self.key.1).any(|own| own == name);
+        let is_own = attribute == index.attribute || index.searched().any(|own| own == attribute);
+        match index.projected {
+            Projected::All => true,
+            Projected::KeysOnly => is_own || is_key(attribute),
+            Projected::Include => is_own || is_key(attribute) || index.included.iter().any(|own| own == attribute),
+        }
+    }
+
     /// Whether nothing follows its items' changes: no index, no stream, no expiry, no copy. What an item was then matters no
     /// more than by its size.
     pub fn is_plain(&self) -> bool {
         let expires = self.time_to_live.as_ref().is_some_and(|settings| settings.is_enabled);
-        self.indexes.is_empty() && self.stream.is_none() && !expires && !self.features.follow_changes()
+        let has_indexes = !self.indexes.is_empty() || !self.vectors.is_empty();
+        let is_followed = self.features.follow_changes() || !self.features.insights.is_empty();
+        !has_indexes && self.stream.is_none() && !expires && !is_followed
     }
 
     pub fn has_local_indexes(&self) -> bool {

@@ -6,12 +6,15 @@
 //! for it.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use fractus_clock::Timestamp;
 use fractus_dynamodb_rules::capacity::Units;
+use fractus_host::Waker;
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
+use crate::scaling::Meters;
 use crate::table::{OnDemandLimits, Table};
 use crate::writes::Cost;
 
@@ -35,9 +38,12 @@ struct Bucket {
 /// A table and its index, or the table itself, and the kind.
 type Holder = (u64, Option<u64>, Kind);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Throttle {
     is_on: bool,
+    /// What is consumed of tables whose throughput is scaled.
+    pub meters: Meters,
+    scaling: OnceLock<Waker>,
     buckets: Mutex<HashMap<Holder, Bucket>>,
 }
 
@@ -59,6 +65,7 @@ impl Throttle {
     /// Takes what an operation on a table consumes; an error if there was nothing left before.
     pub fn take(&self, table: &Table, cost: &Cost, kind: Kind, now: Timestamp) -> Result<()> {
         if !self.is_on {
+            self.meter(table, cost, kind, now);
             return Ok(());
         }
         let mut wanted = Vec::with_capacity(1 + cost.indexes.len());
@@ -97,7 +104,38 @@ impl Throttle {
             taken.push((key, Bucket { units: left - units.as_f64(), at: now }));
         }
         buckets.extend(taken);
+        drop(buckets);
+        self.meter(table, cost, kind, now);
         Ok(())
+    }
+
+    /// Notes what was consumed, where throughput follows it.
+    fn meter(&self, table: &Table, cost: &Cost, kind: Kind, now: Timestamp) {
+        if table.features.scaled.is_empty() {
+            return;
+        }
+        let mut own = cost.table;
+        for (name, _, units) in &cost.indexes {
+            match table.index(name).filter(|index| index.is_global) {
+                Some(index) => self.meters.add(table.id, Some(index.number), kind, units.as_f64(), now),
+                None => own = own + *units,
+            }
+        }
+        if own > Units::ZERO {
+            self.meters.add(table.id, None, kind, own.as_f64(), now);
+        }
+    }
+
+    pub fn wake_by(&self, waker: Waker) {
+        // Set once: a service starts once.
+        let _ = self.scaling.set(waker);
+    }
+
+    /// What is scaled is another thing now.
+    pub fn wake(&self) {
+        if let Some(waker) = self.scaling.get() {
+            waker.wake();
+        }
     }
 }
 
@@ -111,7 +149,7 @@ mod tests {
     fn what_is_not_used_is_kept_for_five_minutes() {
         let throttle = Throttle::new(true);
         let table = Table { throughput: (1, 2), ..Table::default() };
-        let cost = |units| Cost { table: Units::whole(units), indexes: Vec::new() };
+        let cost = |units| Cost { table: Units::whole(units), ..Cost::default() };
         let mut now = Timestamp::from_secs(1_000);
         let write = |units, now| throttle.take(&table, &cost(units), Kind::Write, now).is_ok();
         assert!(write(1, now) && write(5, now), "as long as anything is left");
@@ -128,7 +166,7 @@ mod tests {
     fn an_on_demand_table_is_bound_by_its_maxima_only() {
         let throttle = Throttle::new(true);
         let mut table = Table { on_demand: true, ..Table::default() };
-        let cost = Cost { table: Units::whole(100_000), indexes: Vec::new() };
+        let cost = Cost { table: Units::whole(100_000), ..Cost::default() };
         let now = Timestamp::EPOCH;
         assert!((0..3).all(|_| throttle.take(&table, &cost, Kind::Read, now).is_ok()));
         table.limits.read = Some(10);

@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::features;
 use crate::store::{COUNTERS, EXPIRIES, INDEX_ITEMS, ITEMS, Index, Raw, Table, share_of};
 use crate::streams;
+use crate::table::VectorIndex;
+use crate::vectors;
 
 /// What an operation consumed.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,8 @@ pub struct Cost {
     pub table: Units,
     /// Units of each index that was touched: its name, whether it is global.
     pub indexes: Vec<(String, bool, Units)>,
+    /// Bytes written to each index of vectors, by its name.
+    pub vectors: Vec<(String, u64)>,
 }
 
 pub(crate) fn encoded(item: &Item) -> Bytes {
@@ -61,6 +65,8 @@ struct Tally {
 pub struct Writer {
     by: By,
     tallies: Vec<Tally>,
+    /// Items of tables whose keys are counted, with their tables.
+    touched: Vec<(Table, Item)>,
     /// The first of the expiries that were put.
     first_expiry: Option<u64>,
 }
@@ -107,7 +113,10 @@ impl Writer {
     ) -> Result<Cost> {
         let (before_bytes, after_bytes) = (before.map(item_bytes), after.map(item_bytes));
         let table_cost = capacity::write(before_bytes, after_bytes, false);
-        let mut cost = Cost { table: table_cost, indexes: Vec::new() };
+        if !table.features.insights.is_empty() {
+            self.touched.extend(after.or(before).map(|item| (table.clone(), item.clone())));
+        }
+        let mut cost = Cost { table: table_cost, ..Cost::default() };
         if before == after {
             return Ok(cost);
         }
@@ -115,6 +124,13 @@ impl Writer {
             let units = self.change_index(tx, scope, (table, schema, index), key, (before, after))?;
             if units > Units::ZERO {
                 cost.indexes.push((index.name.clone(), index.is_global, units));
+            }
+        }
+        for index in &table.vectors {
+            let changed = vectors::change(tx, scope, (table, index), key, (before, after))?;
+            self.count_index(table, key, index.number, (changed.items, changed.bytes));
+            if changed.written_bytes > 0 {
+                cost.vectors.push((index.name.clone(), changed.written_bytes));
             }
         }
         let stored = after.map(encoded);
@@ -179,6 +195,20 @@ impl Writer {
         put_entry(tx, scope, (table, index), &entry, item)?;
         let bytes = entries_bytes(table.projected(index, item)) as i64;
         self.count_index(table, key, index.number, (1, bytes));
+        Ok(())
+    }
+
+    /// The same with an index of vectors.
+    pub fn fill_vectors(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+        (table, index): (&Table, &VectorIndex),
+        key: &[u8],
+        item: &Item,
+    ) -> Result<()> {
+        let changed = vectors::fill(tx, scope, (table, index), key, item)?;
+        self.count_index(table, key, index.number, (changed.items, changed.bytes));
         Ok(())
     }
 
@@ -279,6 +309,16 @@ impl Writer {
         }
     }
 
+    /// The items that were written of tables whose keys are counted.
+    pub fn take_touched(&mut self) -> Vec<(Table, Item)> {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// The same of another writer of the transaction.
+    pub fn touch(&mut self, touched: Vec<(Table, Item)>) {
+        self.touched.extend(touched);
+    }
+
     /// Expects an expiry that another writer of the transaction put.
     pub fn expect(&mut self, expiry: Option<u64>) {
         self.first_expiry = self.first_expiry.into_iter().chain(expiry).min();
@@ -333,6 +373,12 @@ impl Cost {
 
     pub fn add(&mut self, other: Cost) {
         self.table = self.table + other.table;
+        for (name, bytes) in other.vectors {
+            match self.vectors.iter_mut().find(|(own, _)| *own == name) {
+                Some((_, own)) => *own += bytes,
+                None => self.vectors.push((name, bytes)),
+            }
+        }
         for (name, is_global, units) in other.indexes {
             match self.indexes.iter_mut().find(|(own, ..)| *own == name) {
                 Some((_, _, own)) => *own = *own + units,

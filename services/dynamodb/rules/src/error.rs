@@ -9,6 +9,8 @@ use crate::key_condition::KeyConditionError;
 use crate::legacy::LegacyError;
 use crate::partiql::PartiqlError;
 use crate::update::UpdateError;
+use crate::vector::VectorError;
+use crate::vector::condition::SearchError;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RuleError {
@@ -28,6 +30,10 @@ pub enum RuleError {
     Update(#[from] UpdateError),
     #[error(transparent)]
     Partiql(#[from] PartiqlError),
+    #[error(transparent)]
+    Vector(#[from] VectorError),
+    #[error(transparent)]
+    Search(#[from] SearchError),
 }
 
 impl RuleError {

@@ -5,7 +5,8 @@
 //! kept), [`key`] (schemas, and the bytes that sort like keys), [`expression`] (text to a compiled form, bound to a
 //! request's names and values), [`condition`], [`projection`], [`update`] (what the forms do with an item),
 //! [`key_condition`] and [`plan`] (what a Query or Scan reads), [`legacy`] (the parameters from before expressions, turned into
-//! the same forms), [`partiql`] (statements, turned into the same forms too), [`capacity`] (what it all costs),
+//! the same forms), [`partiql`] (statements, turned into the same forms too), [`vector`] (which vectors are the
+//! nearest), [`capacity`] (what it all costs),
 //! [`json`], [`ion`] and [`codec`] (values as DynamoDB JSON, as Ion text and as stored).
 //!
 //! A form is compiled once ([`expression::Cache`]) and evaluated without allocating.
@@ -31,6 +32,7 @@ mod projection;
 pub mod size;
 pub mod update;
 pub mod value;
+pub mod vector;
 
 pub use check::ValueError;
 pub use error::RuleError;

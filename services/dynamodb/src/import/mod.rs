@@ -23,6 +23,7 @@ use crate::s3::{Bucket, S3Error};
 use crate::service::DynamoDb;
 use crate::shapes::{from_json, to_json};
 use crate::store::{TABLES, Table};
+use crate::vectors;
 
 /// Imports by (table's name, id).
 pub const IMPORTS: Collection<(String, String), Import> = Collection::new("imports");
@@ -224,7 +225,7 @@ impl Running<'_> {
 }
 
 /// Hands an object's bytes on as they come; gives how many they were.
-async fn feed(mut body: ByteStream, chunks: mpsc::Sender<Bytes>) -> Result<u64, S3Error> {
+pub async fn feed(mut body: ByteStream, chunks: mpsc::Sender<Bytes>) -> Result<u64, S3Error> {
     let mut bytes = 0;
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| S3Error::Broken(error.to_string()))?;
@@ -237,12 +238,12 @@ async fn feed(mut body: ByteStream, chunks: mpsc::Sender<Bytes>) -> Result<u64, 
 }
 
 /// Whether an item can be put into a table with its indexes.
-fn fits(table: &Table, item: &Item) -> Result<()> {
+pub fn fits(table: &Table, item: &Item) -> Result<()> {
     check::item(item)?;
     check::item_size(item)?;
     table.schema().check_item(item)?;
     for index in &table.indexes {
         table.index_schema(index).check_index(&index.name, item)?;
     }
-    Ok(())
+    table.vectors.iter().try_for_each(|index| vectors::check(table, index, item))
 }

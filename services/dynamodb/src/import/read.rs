@@ -129,18 +129,20 @@ impl Collector {
     }
 }
 
+/// The bytes of an object as they were before they were packed, as they come.
+pub fn unpacked(chunks: mpsc::Receiver<Bytes>, compression: Compression) -> Box<dyn BufRead> {
+    let incoming = BufReader::new(Incoming { chunks, current: Bytes::new() });
+    match compression {
+        Compression::None => Box::new(incoming),
+        Compression::Gzip => Box::new(BufReader::new(MultiGzDecoder::new(incoming))),
+        Compression::Zstd => Box::new(BufReader::new(Frames { source: Some(incoming), frame: None })),
+    }
+}
+
 /// Reads an object to its end. What is wrong with its packing is one error, and the end of it.
 pub fn read_object(chunks: mpsc::Receiver<Bytes>, compression: Compression, format: &Format, out: mpsc::Sender<Batch>) {
-    let incoming = BufReader::new(Incoming { chunks, current: Bytes::new() });
     let mut collector = Collector { out, batch: Batch::default() };
-    let read = match compression {
-        Compression::None => read_all(incoming, format, &mut collector),
-        Compression::Gzip => read_all(BufReader::new(MultiGzDecoder::new(incoming)), format, &mut collector),
-        Compression::Zstd => {
-            read_all(BufReader::new(Frames { source: Some(incoming), frame: None }), format, &mut collector)
-        }
-    };
-    let ended = match read {
+    let ended = match read_all(unpacked(chunks, compression), format, &mut collector) {
         Ok(ended) => ended,
         Err(error) => collector.take(Err(error.to_string()), 0),
     };

@@ -1,5 +1,5 @@
-//! Settings of auto-scaling of tables and their replicas. They are kept and told; what scales on AWS is another service, Application
-//! Auto Scaling, by CloudWatch's alarms.
+//! Settings of auto-scaling of tables and their replicas. What has a policy is [scaled](crate::scaling); on AWS another service does it,
+//! Application Auto Scaling, by CloudWatch's alarms.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/AutoScaling.html>
 
@@ -10,6 +10,7 @@ use fractus_store::{Collection, Scope, Snapshot, Transaction};
 use super::table_shape::status;
 use crate::error::{Error, Result};
 use crate::replicas::elsewhere;
+use crate::scaling::{self, Scaled};
 use crate::service::{DynamoDb, place};
 use crate::shapes::{from_json, to_json};
 use crate::store::{TABLES, Table};
@@ -59,6 +60,14 @@ fn merged(
         scaling_policy_update: update.scaling_policy_update.clone().or(before.scaling_policy_update),
     };
     let is_on = merged.auto_scaling_disabled != Some(true);
+    // DynamoDB's own bounds of a target of utilisation.
+    const TARGETS: std::ops::RangeInclusive<f64> = 20.0..=90.0;
+    let target =
+        update.scaling_policy_update.as_ref().map(|own| own.target_tracking_scaling_policy_configuration.target_value);
+    if target.is_some_and(|target| !TARGETS.contains(&target)) {
+        // Unconfirmed words.
+        return Err(Error::validation("TargetValue must be between 20 and 90"));
+    }
     match (merged.minimum_units, merged.maximum_units) {
         (Some(minimum), Some(maximum)) if minimum > maximum => {
             Err(Error::validation("MinimumUnits must be less than or equal to MaximumUnits"))
@@ -70,18 +79,47 @@ fn merged(
     }
 }
 
-/// Sets auto-scaling of one thing in one region.
+/// Sets auto-scaling of one thing in one region, whose table it is; the caller puts the table.
 pub fn set(
     tx: &mut Transaction<'_>,
     cx: &Context,
-    (table, region, units): (&str, &str, Units<'_>),
+    (table, region, units): (&mut Table, &str, Units<'_>),
     update: &api::AutoScalingSettingsUpdate,
 ) -> Result<()> {
     let (scope, target) = (Scope::account(&cx.world), units.key());
-    let key = (table, region, target.as_str());
+    let name = table.name.clone();
+    let key = (name.as_str(), region, target.as_str());
     let before = tx.get(&SETTINGS, &scope, &key)?.map(|text| from_json(&text)).transpose()?;
-    let text = to_json(&merged(before, update)?)?;
-    Ok(tx.put(&SETTINGS, &scope, &key, &text)?)
+    let settings = merged(before, update)?;
+    tx.put(&SETTINGS, &scope, &key, &to_json(&settings)?)?;
+    let Some(there) = elsewhere(&crate::service::scope(cx), region) else { return Ok(()) };
+    let (scaled, is_on) = scaled(units, &settings);
+    scaling::set(tx, &there, table, scaled, is_on)
+}
+
+/// What is scaled by such settings, and whether it is: without a policy nothing is.
+fn scaled(units: Units<'_>, settings: &api::AutoScalingSettingsUpdate) -> (Scaled, bool) {
+    let (index, of_writes) = match units {
+        Units::Read(index) => (index, false),
+        Units::Write(index) => (index, true),
+    };
+    let policy = settings.scaling_policy_update.as_ref().map(|own| &own.target_tracking_scaling_policy_configuration);
+    let cooldown = |secs: Option<i32>| secs.and_then(|secs| u64::try_from(secs).ok()).unwrap_or(0);
+    let target = policy.map_or(0.0, |policy| policy.target_value);
+    let scaled = Scaled {
+        index: index.map(str::to_owned),
+        of_writes,
+        minimum: settings.minimum_units.unwrap_or(1),
+        maximum: settings.maximum_units.unwrap_or(i64::MAX),
+        target,
+        only_out: policy.is_some_and(|policy| policy.disable_scale_in == Some(true)),
+        out_cooldown_secs: cooldown(policy.and_then(|policy| policy.scale_out_cooldown)),
+        in_cooldown_secs: cooldown(policy.and_then(|policy| policy.scale_in_cooldown)),
+        last_out_at: None,
+        last_in_at: None,
+    };
+    let is_on = settings.auto_scaling_disabled != Some(true) && target > 0.0;
+    (scaled, is_on)
 }
 
 /// What is set, as it is told; nothing set is switched off.
@@ -226,36 +264,65 @@ pub async fn update(
     let description = dynamodb.store.write(|tx| {
         let (table, status) = existing(tx, &scope, name)?;
         let regions = regions(cx, &table);
-        for (region, _) in &regions {
-            // Units of writing are the same in every region.
-            if let Some(update) = &input.provisioned_write_capacity_auto_scaling_update {
-                set(tx, cx, (name, region, Units::Write(None)), update)?;
-            }
-            for own in input.global_secondary_index_updates.iter().flatten() {
-                let index = index_of(&table, own.index_name.as_ref())?;
-                if let Some(update) = &own.provisioned_write_capacity_auto_scaling_update {
-                    set(tx, cx, (name, region, Units::Write(index)), update)?;
-                }
-            }
+        let replica_updates = || input.replica_updates.iter().flatten();
+        if let Some(own) = replica_updates().find(|own| !regions.iter().any(|(known, _)| *known == own.region_name)) {
+            let region = &own.region_name;
+            return Err(Error::validation(format!("Table {name} has no replica in region {region}")));
         }
-        for own in input.replica_updates.iter().flatten() {
-            let region = own.region_name.as_str();
-            if !regions.iter().any(|(known, _)| known == region) {
-                return Err(Error::validation(format!("Table {name} has no replica in region {region}")));
+        for (region, _) in &regions {
+            let there = elsewhere(&scope, region).unwrap_or_else(|| scope.clone());
+            let Some(mut own) = tx.get(&TABLES, &there, &(name,))? else { continue };
+            set_writes(tx, cx, region, &mut own, &input)?;
+            for update in replica_updates().filter(|update| update.region_name == *region) {
+                set_reads(tx, cx, &mut own, update)?;
             }
-            if let Some(update) = &own.replica_provisioned_read_capacity_auto_scaling_update {
-                set(tx, cx, (name, region, Units::Read(None)), update)?;
-            }
-            for own in own.replica_global_secondary_index_updates.iter().flatten() {
-                let index = index_of(&table, own.index_name.as_ref())?;
-                if let Some(update) = &own.provisioned_read_capacity_auto_scaling_update {
-                    set(tx, cx, (name, region, Units::Read(index)), update)?;
-                }
-            }
+            tx.put(&TABLES, &there, &(name,), &own)?;
         }
         described(tx, cx, &scope, (&table, status))
     });
-    Ok(api::UpdateTableReplicaAutoScalingOutput { table_auto_scaling_description: Some(description.await?) })
+    let description = description.await?;
+    dynamodb.throttle.wake();
+    Ok(api::UpdateTableReplicaAutoScalingOutput { table_auto_scaling_description: Some(description) })
+}
+
+/// Units of writing are the same in every region.
+fn set_writes(
+    tx: &mut Transaction<'_>,
+    cx: &Context,
+    region: &str,
+    table: &mut Table,
+    input: &api::UpdateTableReplicaAutoScalingInput,
+) -> Result<()> {
+    if let Some(update) = &input.provisioned_write_capacity_auto_scaling_update {
+        set(tx, cx, (&mut *table, region, Units::Write(None)), update)?;
+    }
+    for own in input.global_secondary_index_updates.iter().flatten() {
+        let index = index_of(table, own.index_name.as_ref())?;
+        if let Some(update) = &own.provisioned_write_capacity_auto_scaling_update {
+            set(tx, cx, (&mut *table, region, Units::Write(index)), update)?;
+        }
+    }
+    Ok(())
+}
+
+/// Those of reading are each replica's own.
+fn set_reads(
+    tx: &mut Transaction<'_>,
+    cx: &Context,
+    table: &mut Table,
+    own: &api::ReplicaAutoScalingUpdate,
+) -> Result<()> {
+    let region = own.region_name.as_str();
+    if let Some(update) = &own.replica_provisioned_read_capacity_auto_scaling_update {
+        set(tx, cx, (&mut *table, region, Units::Read(None)), update)?;
+    }
+    for own in own.replica_global_secondary_index_updates.iter().flatten() {
+        let index = index_of(table, own.index_name.as_ref())?;
+        if let Some(update) = &own.provisioned_read_capacity_auto_scaling_update {
+            set(tx, cx, (&mut *table, region, Units::Read(index)), update)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

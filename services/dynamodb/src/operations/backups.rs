@@ -116,6 +116,7 @@ fn description(cx: &Context, arn: String, backup: &Backup, status: api::BackupSt
         global_secondary_indexes: table.global_secondary_indexes.map(|all| all.into_iter().map(global).collect()),
         stream_description: table.stream_specification,
         sse_description: table.sse_description,
+        vector_indexes: super::vector_indexes::infos(&backup.table),
         ..Default::default()
     };
     api::BackupDescription {

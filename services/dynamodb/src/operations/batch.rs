@@ -68,6 +68,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
                 left.push(key.clone());
                 continue;
             }
+            dynamodb.contributors.count_all(&table, None, &item, cx.now());
             read_count += 1;
             answer_bytes += bytes;
             used = used + cost.table;
@@ -202,6 +203,7 @@ pub async fn write(
                 }
                 seen.push(key);
             }
+            all.touch(writer.take_touched());
             all.expect(writer.finish(tx, scope)?);
             done.costs.push((name.clone(), cost));
         }

@@ -5,6 +5,7 @@ use fractus_dynamodb_rules::Item;
 use fractus_dynamodb_rules::capacity::Units;
 use indexmap::IndexMap;
 
+use super::search_vectors::LEAST_CHARGED_BYTES;
 use crate::store::Table;
 use crate::throttle::Kind;
 use crate::values::item_to_api;
@@ -53,6 +54,17 @@ pub fn collection_metrics(
     })
 }
 
+/// What was written to indexes of vectors. A request is charged with a kilobyte at least, whichever of them it wrote to.
+fn written_to_vectors(cost: &Cost) -> Option<IndexMap<String, api::VectorCapacity>> {
+    let lacking = LEAST_CHARGED_BYTES.saturating_sub(cost.vectors.iter().map(|(_, bytes)| bytes).sum());
+    let one = |(at, (name, bytes)): (usize, &(String, u64))| {
+        let charged = if at == 0 { bytes + lacking } else { *bytes };
+        let capacity = api::VectorCapacity { vector_write_request_bytes: Some(charged as f64), ..Default::default() };
+        (name.clone(), capacity)
+    };
+    (!cost.vectors.is_empty()).then(|| cost.vectors.iter().enumerate().map(one).collect())
+}
+
 /// The capacity that operations on one table consumed.
 pub fn consumed(wanted: &Wanted, table: &str, cost: &Cost) -> Option<api::ConsumedCapacity> {
     let with_indexes = match wanted {
@@ -77,6 +89,7 @@ pub fn consumed(wanted: &Wanted, table: &str, cost: &Cost) -> Option<api::Consum
                 .collect();
             (!indexes.is_empty()).then_some(indexes)
         };
+        consumed.vector_indexes = written_to_vectors(cost);
         consumed.global_secondary_indexes = of(true);
         consumed.local_secondary_indexes = of(false);
     }

@@ -76,8 +76,9 @@ pub fn status(table: &Table, now: Timestamp) -> Option<api::TableStatus> {
     })
 }
 
-fn index_status(index: &Index, table: &api::TableStatus, now: Timestamp) -> api::IndexStatus {
-    match (table, index.state(now)) {
+/// The status of an index in this state, of a table of that status.
+pub(super) fn index_status_of(state: State, table: &api::TableStatus) -> api::IndexStatus {
+    match (table, state) {
         (api::TableStatus::Creating, _) | (_, State::Creating) => api::IndexStatus::Creating,
         (api::TableStatus::Deleting, _) | (_, State::Deleting) => api::IndexStatus::Deleting,
         (_, State::Updating) => api::IndexStatus::Updating,
@@ -92,7 +93,7 @@ fn global(
     now: Timestamp,
 ) -> api::GlobalSecondaryIndexDescription {
     let (items, bytes) = counters.index(index.number);
-    let index_status = index_status(index, status, now);
+    let index_status = index_status_of(index.state(now), status);
     let (read, write) = warm(table, index.warm, index.throughput);
     let is_creating = index_status == api::IndexStatus::Creating;
     // An index that CreateTable made is never said to be back-filled.
@@ -163,6 +164,7 @@ pub fn described(cx: &Context, table: &Table, status: api::TableStatus, counters
     let of = |is_global: bool| table.indexes.iter().filter(move |index| index.is_global == is_global);
     let locals: Vec<_> = of(false).map(|index| local(index, &counters, &arn)).collect();
     let globals: Vec<_> = of(true).map(|index| global(table, index, (&status, &counters, &arn), now)).collect();
+    let vectors = super::vector_indexes::described(table, (&status, &counters, &arn), now);
     let (warm_read, warm_write) = warm(table, table.warm, table.throughput);
     let stream_label = table.latest_stream_label.clone();
     api::TableDescription {
@@ -178,6 +180,7 @@ pub fn described(cx: &Context, table: &Table, status: api::TableStatus, counters
         billing_mode_summary: billing(table),
         local_secondary_indexes: (!locals.is_empty()).then_some(locals),
         global_secondary_indexes: (!globals.is_empty()).then_some(globals),
+        vector_indexes: vectors,
         stream_specification: table.stream.as_ref().map(|stream| api::StreamSpecification {
             stream_enabled: true,
             stream_view_type: Some(view_of(stream.view)),

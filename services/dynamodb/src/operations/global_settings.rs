@@ -141,7 +141,6 @@ fn set_global(
         }
         None => {}
     }
-    let name = table.name.clone();
     if let Some(units) = input.global_table_provisioned_write_capacity_units {
         if table.on_demand {
             return Err(Error::validation("Units can only be specified when the billing mode is PROVISIONED"));
@@ -149,7 +148,7 @@ fn set_global(
         table.throughput.1 = units;
     }
     if let Some(update) = &input.global_table_provisioned_write_capacity_auto_scaling_settings_update {
-        auto_scaling::set(tx, cx, (&name, region, Units::Write(None)), update)?;
+        auto_scaling::set(tx, cx, (&mut *table, region, Units::Write(None)), update)?;
     }
     for own in input.global_table_global_secondary_index_settings_update.iter().flatten() {
         let index = table.indexes.iter_mut().find(|index| index.is_global && index.name == own.index_name);
@@ -158,7 +157,7 @@ fn set_global(
             index.throughput.1 = units;
         }
         if let Some(update) = &own.provisioned_write_capacity_auto_scaling_settings_update {
-            auto_scaling::set(tx, cx, (&name, region, Units::Write(Some(&own.index_name))), update)?;
+            auto_scaling::set(tx, cx, (&mut *table, region, Units::Write(Some(&own.index_name))), update)?;
         }
     }
     Ok(())
@@ -171,12 +170,12 @@ fn set_replica(
     own: &api::ReplicaSettingsUpdate,
     table: &mut Table,
 ) -> Result<()> {
-    let (name, region) = (table.name.clone(), own.region_name.as_str());
+    let region = own.region_name.as_str();
     if let Some(units) = own.replica_provisioned_read_capacity_units {
         table.throughput.0 = units;
     }
     if let Some(update) = &own.replica_provisioned_read_capacity_auto_scaling_settings_update {
-        auto_scaling::set(tx, cx, (&name, region, Units::Read(None)), update)?;
+        auto_scaling::set(tx, cx, (&mut *table, region, Units::Read(None)), update)?;
     }
     if let Some(class) = &own.replica_table_class {
         table.class = Some(class.as_str().to_owned());
@@ -188,7 +187,7 @@ fn set_replica(
             index.throughput.0 = units;
         }
         if let Some(update) = &own.provisioned_read_capacity_auto_scaling_settings_update {
-            auto_scaling::set(tx, cx, (&name, region, Units::Read(Some(&own.index_name))), update)?;
+            auto_scaling::set(tx, cx, (&mut *table, region, Units::Read(Some(&own.index_name))), update)?;
         }
     }
     Ok(())
@@ -221,6 +220,7 @@ pub async fn update(
         described(tx, cx, name, &global)
     });
     let settings = settings.await?;
+    dynamodb.throttle.wake();
     Ok(api::UpdateGlobalTableSettingsOutput {
         global_table_name: Some(name.to_owned()),
         replica_settings: Some(settings),

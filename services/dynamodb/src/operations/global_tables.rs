@@ -14,7 +14,7 @@ use super::refusals::table_not_found;
 use super::table_shape::status;
 use crate::error::{Error, Result};
 use crate::features;
-use crate::replicas::{self, Replica, ReplicaTable, Version, elsewhere};
+use crate::replicas::{self, Replica, ReplicaTable, Version, elsewhere, is_region};
 use crate::service::{DynamoDb, scope};
 use crate::store::TABLES;
 
@@ -42,7 +42,8 @@ pub(super) fn find(snapshot: &Snapshot<'_>, cx: &Context, name: &str) -> Result<
 
 /// The regional part of the caller's account.
 pub(super) fn in_region(cx: &Context, region: &str) -> Result<Scope> {
-    elsewhere(&scope(cx), region).ok_or_else(|| Error::validation(format!("Unsupported region: {region}")))
+    let there = elsewhere(&scope(cx), region).filter(|_| is_region(cx.world.partition, region));
+    there.ok_or_else(|| Error::validation(format!("Unsupported region: {region}")))
 }
 
 fn described(cx: &Context, name: &str, global: &GlobalTable) -> api::GlobalTableDescription {

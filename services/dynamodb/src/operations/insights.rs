@@ -1,5 +1,5 @@
-//! Contributor insights: switched on and off for tables and indexes. Which keys are accessed most is told by CloudWatch on AWS; here nobody
-//! counts them.
+//! Contributor insights: switched on and off for tables and indexes. The keys are [counted](crate::contributors); CloudWatch tells the counts
+//! on AWS, a page of the service's own here.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/contributorinsights_HowItWorks.html>
 
@@ -12,6 +12,7 @@ use fractus_store::{Collection, Order, Range, Scope, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use super::table_shape::status;
+use crate::contributors::{Watched, kinds};
 use crate::error::{Error, Result};
 use crate::service::{DynamoDb, place, scope};
 use crate::store::{TABLES, Table};
@@ -54,12 +55,7 @@ impl Insights {
         let own = table.indexes.iter().find(|own| own.name == index).map_or(&table.key, |index| &index.key);
         let resource = if index.is_empty() { table.name.clone() } else { format!("{}-{index}", table.name) };
         let rule = |kind: &str| format!("DynamoDBContributorInsights-{kind}-{resource}-{}", self.updated_at.millis());
-        let mut kinds = vec!["PKC", "PKT"];
-        if !own.1.is_empty() {
-            kinds.extend(["SKC", "SKT"]);
-        }
-        kinds.retain(|kind| !self.only_throttled || kind.ends_with('T'));
-        kinds.into_iter().map(rule).collect()
+        kinds(own, self.only_throttled).into_iter().map(rule).collect()
     }
 }
 
@@ -86,7 +82,7 @@ pub async fn update(
     let is_enabled = input.contributor_insights_action == api::ContributorInsightsAction::Enable;
     let key = (name, input.index_name.as_deref().unwrap_or_default());
     let written = dynamodb.store.write(|tx| {
-        let (table, now) = (existing(tx, &scope, name, input.index_name.as_deref())?, tx.now(&scope));
+        let (mut table, now) = (existing(tx, &scope, name, input.index_name.as_deref())?, tx.now(&scope));
         let before = tx.get(&INSIGHTS, &scope, &key)?.filter(|own| own.table == table.id);
         let only_throttled = match &input.contributor_insights_mode {
             Some(mode) => *mode == api::ContributorInsightsMode::ThrottledKeys,
@@ -95,6 +91,12 @@ pub async fn update(
         let insights =
             Insights { table: table.id, is_enabled, only_throttled, updated_at: now, settled_at: now.plus(transition) };
         tx.put(&INSIGHTS, &scope, &key, &insights)?;
+        let all = &mut table.features.insights;
+        all.retain(|watched| watched.index != input.index_name);
+        if is_enabled {
+            all.push(Watched { index: input.index_name.clone(), only_throttled, since: insights.settled_at });
+        }
+        tx.put(&TABLES, &scope, &(name,), &table)?;
         Ok::<_, Error>(insights)
     });
     let insights = written.await?;

@@ -63,7 +63,8 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) ->
     let mode = if input.consistent_read == Some(true) { ReadMode::Consistent } else { ReadMode::Eventual };
     let bytes = stored.as_deref().map(stored_item_bytes).transpose()?.unwrap_or(0);
     let cost = Cost { table: units::read(bytes, mode), ..Cost::default() };
-    dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now())?;
+    dynamodb.take(&table, &cost, Kind::Read, &key, cx.now())?;
+    dynamodb.contributors.count_all(&table, None, [&key], cx.now());
     let told = |stored: Bytes| match &projection {
         Some((projection, attributes)) => {
             Ok::<_, Error>(Told::Made(item_to_api(projection.apply(attributes, &codec::decode(&stored)?))))
@@ -169,7 +170,10 @@ async fn write<'i>(
         target.guarded.check(old.as_ref())?;
         let new = make(old.as_ref())?;
         let cost = writer.change(tx, scope, (&table, table.schema()), &key, (old.as_ref(), new.as_deref()))?;
-        dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?;
+        match new.as_deref().or(old.as_ref()) {
+            Some(item) => dynamodb.take(&table, &cost, Kind::Write, item, tx.now(scope))?,
+            None => dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?,
+        }
         let new = match new {
             Some(Cow::Owned(new)) => Some(new),
             _ => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_rules::Item;
-use fractus_dynamodb_rules::capacity::{self as units, ReadMode, Units};
+use fractus_dynamodb_rules::capacity::{self as units, ReadMode};
 use fractus_dynamodb_rules::codec::{self, stored_item_bytes};
 use fractus_dynamodb_rules::expression::{Attributes, Condition, Projection};
 use fractus_dynamodb_rules::key::{KeyBytes, KeyError, KeyRange, KeySchema};
@@ -34,6 +34,8 @@ pub(super) struct Read {
     pub select: Option<api::Select>,
     pub filter: Option<With<Condition>>,
     pub projection: Option<With<Projection>>,
+    /// Its name, as refusals say it.
+    pub operation: &'static str,
     /// A PartiQL statement, whose errors have words of their own.
     pub is_statement: bool,
 }
@@ -126,6 +128,12 @@ pub(super) fn run(
         Some(name) => {
             let named = if read.is_statement { String::new() } else { format!(": {name}") };
             let no_index = || Error::validation(format!("The table does not have the specified index{named}"));
+            if table.vector_index(name).is_some() {
+                return Err(Error::validation(format!(
+                    "{} operation not supported on this index type.",
+                    read.operation
+                )));
+            }
             let index = table.index(name).ok_or_else(no_index)?;
             if !index.is_readable(now) {
                 return Err(Error::validation(match index.deleted_at {
@@ -213,8 +221,8 @@ pub(super) fn run(
     let mode = if read.is_consistent { ReadMode::Consistent } else { ReadMode::Eventual };
     let used = units::read(page.read_bytes, mode);
     let cost = match index {
-        None => Cost { table: used, indexes: Vec::new() },
-        Some(index) => Cost { table: Units::ZERO, indexes: vec![(index.name.clone(), index.is_global, used)] },
+        None => Cost { table: used, ..Cost::default() },
+        Some(index) => Cost { indexes: vec![(index.name.clone(), index.is_global, used)], ..Cost::default() },
     };
     Ok(Found { table, page, stored: told, last, cost })
 }
@@ -230,6 +238,12 @@ pub(super) async fn answer(
     let scope = owned_scope(cx, &read.table_name);
     let found = dynamodb.store.read(|snapshot| run(snapshot, &scope, read, range)).await?;
     dynamodb.throttle.take(&found.table, &found.cost, Kind::Read, cx.now())?;
+    if !found.table.features.insights.is_empty() {
+        let stored = found.stored.iter().map(|stored| codec::decode(stored));
+        let stored = stored.collect::<std::result::Result<Vec<Item>, _>>()?;
+        let items = stored.iter().chain(&found.page.items);
+        dynamodb.contributors.count_all(&found.table, read.index_name.as_deref(), items, cx.now());
+    }
     let has_items = !matches!(read.select, Some(api::Select::Count));
     let made = found.page.items.into_iter().map(|item| Told::Made(item_to_api(item)));
     Ok(PageAnswer {

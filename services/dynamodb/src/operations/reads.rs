@@ -79,6 +79,7 @@ pub async fn query(dynamodb: &DynamoDb, cx: &Context, input: api::QueryInput) ->
         select: input.select,
         filter,
         projection,
+        operation: "Query",
         is_statement: false,
     };
     let range = |schema: &KeySchema| {
@@ -161,6 +162,7 @@ pub async fn scan(dynamodb: &DynamoDb, cx: &Context, input: api::ScanInput) -> R
         select: input.select,
         filter,
         projection,
+        operation: "Scan",
         is_statement: false,
     };
     answer(dynamodb, cx, &read, &input.return_consumed_capacity, |_| Ok((segment.clone(), true))).await

@@ -10,12 +10,14 @@ use fractus_store::{Scope, Transaction};
 use super::backups::{find, own_place, settled};
 use super::refusals::{recovery_unavailable, table_exists};
 use super::table_shape::{described, encryption_key, invalid, key_of, on_demand_limits, projection, status};
+use super::vector_indexes;
 use crate::error::{Error, Result};
 use crate::features::{self, Features, Restored};
 use crate::history;
 use crate::jobs::{self, Job, Source, Work};
 use crate::service::{DynamoDb, place, scope};
 use crate::store::{Counters, Index, TABLES, Table};
+use crate::table::VectorIndex;
 
 /// How a restored table differs from its source.
 #[derive(Default)]
@@ -26,6 +28,7 @@ struct Overrides {
     encryption: Option<api::SSESpecification>,
     globals: Option<Vec<api::GlobalSecondaryIndex>>,
     locals: Option<Vec<api::LocalSecondaryIndex>>,
+    vectors: Option<Vec<api::VectorIndex>>,
 }
 
 fn units(throughput: &api::ProvisionedThroughput) -> (i64, i64) {
@@ -81,6 +84,7 @@ fn shaped(cx: &Context, source: &Table, name: &str, overrides: &Overrides) -> Re
     }
     table.indexes = chosen(&source.indexes, false, wanted_locals)?;
     table.indexes.append(&mut globals);
+    table.vectors = vector_indexes::chosen(&source.vectors, overrides.vectors.as_deref())?;
     match (&overrides.billing, &overrides.throughput) {
         (Some(api::BillingMode::PayPerRequest), Some(_)) => {
             return Err(Error::validation(
@@ -110,6 +114,7 @@ fn shaped(cx: &Context, source: &Table, name: &str, overrides: &Overrides) -> Re
             own.index_name
         )));
     }
+    vector_indexes::check_on_demand(table.on_demand, table.vectors.len())?;
     table.limits = on_demand_limits(table.limits, overrides.limits.as_ref())?;
     if overrides.encryption.is_some() {
         table.encryption_key = encryption_key(cx, overrides.encryption.as_ref())?;
@@ -118,6 +123,7 @@ fn shaped(cx: &Context, source: &Table, name: &str, overrides: &Overrides) -> Re
     let keys: Vec<&String> = std::iter::once(&table.key)
         .chain(table.indexes.iter().map(|index| &index.key))
         .flat_map(|key| key.0.iter().chain(&key.1))
+        .chain(table.vectors.iter().flat_map(VectorIndex::searched))
         .collect();
     let attributes = source.attributes.iter().filter(|(name, _)| keys.contains(&name)).cloned().collect();
     table.attributes = attributes;
@@ -175,19 +181,11 @@ fn answer(cx: &Context, table: &Table) -> Option<api::TableDescription> {
     Some(description)
 }
 
-fn check_built(vectors: Option<&Vec<api::VectorIndex>>) -> Result<()> {
-    match vectors.is_some_and(|all| !all.is_empty()) {
-        true => Err(Error::NotBuilt("VectorIndexOverride")),
-        false => Ok(()),
-    }
-}
-
 pub async fn from_backup(
     dynamodb: &DynamoDb,
     cx: &Context,
     input: api::RestoreTableFromBackupInput,
 ) -> Result<api::RestoreTableFromBackupOutput> {
-    check_built(input.vector_index_override.as_ref())?;
     let overrides = Overrides {
         billing: input.billing_mode_override,
         throughput: input.provisioned_throughput_override,
@@ -195,6 +193,7 @@ pub async fn from_backup(
         encryption: input.sse_specification_override,
         globals: input.global_secondary_index_override,
         locals: input.local_secondary_index_override,
+        vectors: input.vector_index_override,
     };
     let (scope, birth) = (scope(cx), Birth::new(dynamodb, cx));
     let begun = dynamodb.store.write(|tx| {
@@ -239,7 +238,6 @@ pub async fn to_point_in_time(
     cx: &Context,
     input: api::RestoreTableToPointInTimeInput,
 ) -> Result<api::RestoreTableToPointInTimeOutput> {
-    check_built(input.vector_index_override.as_ref())?;
     let named = input.source_table_arn.as_deref().or(input.source_table_name.as_deref());
     let named = named.ok_or_else(|| {
         Error::validation("One of SourceTableArn or SourceTableName must be specified in the restore request")
@@ -257,6 +255,7 @@ pub async fn to_point_in_time(
         encryption: input.sse_specification_override,
         globals: input.global_secondary_index_override,
         locals: input.local_secondary_index_override,
+        vectors: input.vector_index_override,
     };
     let ((scope, source_name), birth) = (place(cx, named), Birth::new(dynamodb, cx));
     let begun = dynamodb.store.write(|tx| {

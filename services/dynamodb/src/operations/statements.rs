@@ -101,6 +101,7 @@ async fn select(
             select: None,
             filter: filter.clone(),
             projection: projection.clone(),
+            operation: "ExecuteStatement",
             is_statement: true,
         };
         let range = |schema: &KeySchema| {
@@ -113,6 +114,7 @@ async fn select(
         };
         let found = dynamodb.store.read(|snapshot| run(snapshot, scope, &read, range)).await?;
         dynamodb.throttle.take(&found.table, &found.cost, Kind::Read, cx.now())?;
+        dynamodb.contributors.count_all(&found.table, select.index.as_deref(), &found.page.items, cx.now());
         done.table = found.table.name.clone();
         done.cost.add(found.cost);
         done.looked_at += i32::try_from(found.page.scanned_count).unwrap_or(i32::MAX);

@@ -4,9 +4,11 @@ use fractus_dynamodb_api as api;
 use fractus_host::Context;
 
 use super::limits::TABLE_UNITS;
+use super::vector_indexes;
 
 pub use super::described::{described, status, table_arn};
 use crate::error::{Error, Result};
+use crate::features::Features;
 use crate::table::{Index, KeyNames as Key, OnDemandLimits, Projected, Table, Units, View};
 
 const INVALID: &str = "One or more parameter values were invalid: ";
@@ -248,11 +250,6 @@ fn indexes(input: &api::CreateTableInput, key: &Key) -> Result<Vec<Index>> {
     if indexes.len() - local_count > MAX_GLOBAL_INDEXES {
         return Err(invalid("GlobalSecondaryIndex count exceeds the per-table limit of 20"));
     }
-    for (at, index) in indexes.iter().enumerate() {
-        if indexes[..at].iter().any(|other| other.name == index.name) {
-            return Err(invalid(format!("Duplicate index name: {}", index.name)));
-        }
-    }
     Ok(indexes)
 }
 
@@ -297,7 +294,6 @@ pub(super) fn check_billing(on_demand: bool, has_throughput: bool) -> Result<()>
 /// What is asked for and cannot be given is refused, not forgotten.
 fn check_built(input: &api::CreateTableInput) -> Result<()> {
     let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
-    asks(input.vector_indexes.as_ref().is_some_and(|indexes| !indexes.is_empty()), "VectorIndexes")?;
     input.resource_policy.as_deref().map_or(Ok(()), super::policies::check)?;
     asks(input.global_table_source_arn.is_some(), "GlobalTableSourceArn")
 }
@@ -323,15 +319,33 @@ pub fn defined(cx: &Context, input: &api::CreateTableInput) -> Result<Table> {
     let attributes = definitions(input.attribute_definitions.as_deref());
     let on_demand = is_on_demand(input.billing_mode.as_ref());
     let indexes = indexes(input, &key)?;
-    check_definitions(&attributes, &key, &indexes)?;
+    let vectors = vector_indexes::of_new_table(input, indexes.len() as u64, &attributes, &key)?;
+    let names: Vec<&str> = indexes
+        .iter()
+        .map(|index| index.name.as_str())
+        .chain(vectors.iter().map(|index| index.name.as_str()))
+        .collect();
+    if let Some((_, name)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        return Err(invalid(format!("Duplicate index name: {name}")));
+    }
+    // What only searches of vectors ask for is defined too.
+    let is_searched = |name: &String| vectors.iter().any(|index| index.searched().any(|own| own == name));
+    let is_key = |name: &String| {
+        let mut keys = std::iter::once(&key).chain(indexes.iter().map(|index| &index.key));
+        keys.any(|key| key.0.contains(name) || key.1.contains(name))
+    };
+    let of_keys: Vec<_> = attributes.iter().filter(|(name, _)| is_key(name) || !is_searched(name)).cloned().collect();
+    check_definitions(&of_keys, &key, &indexes)?;
+    vector_indexes::check_on_demand(on_demand, vectors.len())?;
     check_billing(on_demand, input.provisioned_throughput.is_some())?;
     check_units(input.provisioned_throughput.as_ref())?;
     Ok(Table {
         name: crate::service::table_name(&input.table_name).to_owned(),
         attributes,
         key,
-        next_index: indexes.len() as u64,
+        next_index: (indexes.len() + vectors.len()) as u64,
         indexes,
+        vectors,
         on_demand,
         throughput: units(input.provisioned_throughput.as_ref()),
         limits: on_demand_limits(OnDemandLimits::default(), input.on_demand_throughput.as_ref())?,
@@ -340,6 +354,10 @@ pub fn defined(cx: &Context, input: &api::CreateTableInput) -> Result<Table> {
         class: input.table_class.as_ref().map(|class| class.as_str().to_owned()),
         encryption_key: encryption_key(cx, input.sse_specification.as_ref())?,
         tags: tagged(&[], input.tags.as_deref().unwrap_or_default())?,
+        features: Features {
+            settings_mode: input.global_table_settings_replication_mode.as_ref().map(|mode| mode.as_str().to_owned()),
+            ..Features::default()
+        },
         ..Table::default()
     })
 }

@@ -269,6 +269,7 @@ pub async fn get(
         let used = units::read(item.as_ref().map_or(0, item_bytes), ReadMode::Transactional);
         let cost = Cost { table: used, ..Cost::default() };
         dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now())?;
+        dynamodb.contributors.count_all(&table, None, &item, cx.now());
         match costs.iter_mut().find(|(own, _)| own.id == table.id) {
             Some((_, own)) => own.add(cost),
             None => costs.push((table, cost)),

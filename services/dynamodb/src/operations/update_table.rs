@@ -13,6 +13,7 @@ use super::table_shape::{
     global_index, invalid, is_on_demand, on_demand_limits, stream_view, units, warm_units,
 };
 use super::tables::in_use;
+use super::vector_indexes;
 use crate::background::discard_indexes;
 use crate::error::{Error, Result};
 use crate::fillings;
@@ -21,7 +22,7 @@ use crate::replicas;
 use crate::service::{DynamoDb, scope, table_name};
 use crate::store::{Counters, Filled, TABLES};
 use crate::streams::{self, NewStream};
-use crate::table::{Filling, Index, State, Table, ThroughputChanges, Units};
+use crate::table::{Filling, Index, State, Table, ThroughputChanges, Units, VectorIndex};
 
 const NOTHING: &str = "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required";
 
@@ -38,12 +39,12 @@ struct Times {
 
 fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
     let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
-    asks(input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "VectorIndexUpdates")?;
     let is_strong = input.multi_region_consistency == Some(api::MultiRegionConsistency::Strong);
     asks(is_strong, "strong consistency over regions")?;
     asks(input.global_table_witness_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "witnesses")?;
     let indexes = input.global_secondary_index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
     let is_asked = indexes
+        || input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty())
         || input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty())
         || input.billing_mode.is_some()
         || input.provisioned_throughput.is_some()
@@ -52,6 +53,8 @@ fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
         || input.table_class.is_some()
         || input.deletion_protection_enabled.is_some()
         || input.on_demand_throughput.is_some()
+        || input.global_table_settings_replication_mode.is_some()
+        || input.disassociation_protection_enabled.is_some()
         || input.warm_throughput.is_some();
     if !is_asked {
         return Err(Error::validation(NOTHING));
@@ -63,7 +66,7 @@ fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
 }
 
 /// Remembers which way throughput went.
-fn changed(changes: &mut ThroughputChanges, before: Units, after: Units, now: Timestamp) {
+pub fn note_change(changes: &mut ThroughputChanges, before: Units, after: Units, now: Timestamp) {
     const DAY_SECS: i64 = 24 * 3_600;
     if after.0 > before.0 || after.1 > before.1 {
         changes.last_increase_at = Some(now);
@@ -86,6 +89,7 @@ fn set_billing(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp)
         let keeps = !on_demand && !table.on_demand;
         check_billing(on_demand, input.provisioned_throughput.is_some() || keeps)?;
     }
+    vector_indexes::check_on_demand(on_demand, table.vectors.len())?;
     if on_demand != table.on_demand {
         table.on_demand = on_demand;
         if on_demand {
@@ -108,7 +112,7 @@ fn set_billing(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp)
             before.0, after.0, before.1, after.1
         )));
     }
-    changed(&mut table.throughput_changes, before, after, now);
+    note_change(&mut table.throughput_changes, before, after, now);
     table.throughput = after;
     Ok(())
 }
@@ -119,7 +123,7 @@ fn create_index(
     given: Option<&[api::AttributeDefinition]>,
     times: Times,
 ) -> Result<u64> {
-    if table.index(&wanted.index_name).is_some() {
+    if table.index(&wanted.index_name).is_some() || table.vector_index(&wanted.index_name).is_some() {
         return Err(Error::validation("Attempting to create an index which already exists"));
     }
     if table.indexes.iter().filter(|index| index.is_global).count() >= MAX_GLOBAL_INDEXES {
@@ -159,6 +163,28 @@ fn create_index(
     Ok(number)
 }
 
+/// The attributes that searches of a new index of vectors may speak of, where they are given with it.
+fn define_searched(
+    table: &mut Table,
+    wanted: &api::CreateVectorIndexAction,
+    given: Option<&[api::AttributeDefinition]>,
+) -> Result<()> {
+    let searched = wanted.search_schema.as_deref().unwrap_or_default();
+    for (name, kind) in definitions(given) {
+        match table.attributes.iter().find(|(own, _)| *own == name) {
+            // Unconfirmed words.
+            Some((_, own)) if *own != kind => {
+                return Err(invalid(format!("AttributeDefinitions conflict with the table's own: {name}")));
+            }
+            None if searched.iter().any(|element| element.attribute_name == name) => {
+                table.attributes.push((name, kind));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn delete_index(table: &mut Table, name: &str, times: Times) -> Result<()> {
     let index = table.index_mut(name).filter(|index| index.is_global).ok_or(Error::NoResource)?;
     if index.filling.as_ref().is_some_and(|filling| filling.begins_at > times.now) {
@@ -195,7 +221,7 @@ fn update_index(table: &mut Table, wanted: &api::UpdateGlobalSecondaryIndexActio
                 before.0, after.0, before.1, after.1
             )));
         }
-        changed(&mut index.throughput_changes, before, after, times.now);
+        note_change(&mut index.throughput_changes, before, after, times.now);
         index.throughput = after;
     }
     index.limits = on_demand_limits(index.limits, wanted.on_demand_throughput.as_ref())?;
@@ -207,10 +233,13 @@ fn update_index(table: &mut Table, wanted: &api::UpdateGlobalSecondaryIndexActio
 /// Changes the indexes; gives the number of one that is new.
 fn set_indexes(table: &mut Table, input: &api::UpdateTableInput, times: Times) -> Result<Option<u64>> {
     let updates = input.global_secondary_index_updates.as_deref().unwrap_or_default();
-    let online = updates.iter().filter(|update| update.create.is_some() || update.delete.is_some()).count();
-    let under_way =
-        table.indexes.iter().any(|index| matches!(index.state(times.now), State::Creating | State::Deleting));
-    let creates = updates.iter().any(|update| update.create.is_some());
+    let vectors = input.vector_index_updates.as_deref().unwrap_or_default();
+    let online = updates.iter().filter(|update| update.create.is_some() || update.delete.is_some()).count()
+        + vectors.iter().filter(|update| update.create.is_some() || update.delete.is_some()).count();
+    let under_way = vector_indexes::is_under_way(table, times.now)
+        || table.indexes.iter().any(|index| matches!(index.state(times.now), State::Creating | State::Deleting));
+    let creates =
+        updates.iter().any(|update| update.create.is_some()) || vectors.iter().any(|update| update.create.is_some());
     if online > 1 || (creates && under_way) {
         return Err(Error::LimitExceeded(ONE_AT_A_TIME.to_owned()));
     }
@@ -224,6 +253,17 @@ fn set_indexes(table: &mut Table, input: &api::UpdateTableInput, times: Times) -
             (None, None, Some(delete)) => delete_index(table, &delete.index_name, times)?,
             // Unconfirmed words.
             _ => return Err(invalid("A GlobalSecondaryIndexUpdate must be one of Create, Update and Delete")),
+        }
+    }
+    for update in vectors {
+        match (&update.create, &update.delete) {
+            (Some(create), None) => {
+                define_searched(table, create, input.attribute_definitions.as_deref())?;
+                number = Some(vector_indexes::create(table, create, times.done_at)?);
+            }
+            (None, Some(delete)) => vector_indexes::delete(table, &delete.index_name, times.now, times.done_at)?,
+            // Unconfirmed words.
+            _ => return Err(invalid("A VectorIndexUpdate must be one of Create and Delete")),
         }
     }
     let unprovisioned = |index: &&Index| index.is_global && index.throughput == (0, 0) && index.deleted_at.is_none();
@@ -256,11 +296,30 @@ fn set_stream(
     }
 }
 
+/// What is said of the table as a replica.
+fn set_global(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp) -> Result<()> {
+    if let Some(is_protected) = input.disassociation_protection_enabled {
+        let is_replica = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has_others(now));
+        if !is_replica {
+            // Unconfirmed words.
+            return Err(Error::validation("Disassociation protection can only be set for a replica of a global table"));
+        }
+        table.features.disassociation_protection = Some(is_protected);
+    }
+    if let Some(mode) = &input.global_table_settings_replication_mode {
+        table.features.settings_mode = Some(mode.as_str().to_owned());
+    }
+    Ok(())
+}
+
 /// Attributes that no key has any longer are not told.
 fn forget_attributes(table: &mut Table) {
     let keys: Vec<_> =
         std::iter::once(table.key.clone()).chain(table.indexes.iter().map(|index| index.key.clone())).collect();
-    table.attributes.retain(|(name, _)| keys.iter().any(|key| key.0.contains(name) || key.1.contains(name)));
+    let searched: Vec<String> = table.vectors.iter().flat_map(VectorIndex::searched).cloned().collect();
+    let is_used =
+        |name: &String| searched.contains(name) || keys.iter().any(|key| key.0.contains(name) || key.1.contains(name));
+    table.attributes.retain(|(name, _)| is_used(name));
 }
 
 pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableInput) -> Result<api::UpdateTableOutput> {
@@ -301,8 +360,10 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
             table.limits = on_demand_limits(table.limits, input.on_demand_throughput.as_ref())?;
             table.warm = warm_units(table.warm, input.warm_throughput.as_ref())?;
             table.updated_at = Some(times.done_at);
+            set_global(&mut table, &input, now)?;
             let updates = input.replica_updates.as_deref().unwrap_or_default();
             let copies = replicas::update(tx, (dynamodb, cx, &scope), &mut table, updates)?;
+            replicas::share_settings(tx, &scope, &table)?;
             let described = table.clone();
             discard_indexes(tx, &scope, &mut table)?;
             forget_attributes(&mut table);

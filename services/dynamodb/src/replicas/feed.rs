@@ -11,7 +11,7 @@ use fractus_host::Waker;
 use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use serde::{Deserialize, Serialize};
 
-use super::group::{Replicas, Version};
+use super::group::{Replicas, Version, leave};
 use super::{Stamp, apply, elsewhere, overwrite, put_stamp, stamp_of};
 use crate::error::Result;
 use crate::features::{Change, encoded};
@@ -25,8 +25,11 @@ const FEED: Collection<(u64, u64), Fed> = Collection::new("feed");
 /// The number of the next change, for tables whose changes have ever been told.
 pub const FEED_HEADS: Collection<(u64,), u64> = Collection::new("feed-heads");
 
+/// Tables that were asked to leave their global tables, and when.
+pub(super) const LEAVING: Collection<(String,), Timestamp> = Collection::new("leaving-replicas");
+
 /// How long after its making a change is told; about what AWS takes.
-const LAG: Duration = Duration::from_secs(1);
+pub(super) const LAG: Duration = Duration::from_secs(1);
 /// How many changes one transaction tells.
 const AT_ONCE: usize = 50;
 
@@ -122,8 +125,51 @@ async fn round(dynamodb: &DynamoDb, lane: &Lane) -> Result<Option<Timestamp>> {
             tokio::task::yield_now().await;
         }
     }
+    for place in crate::places::places(dynamodb, lane, LEAVING.name()).await? {
+        dynamodb.store.write(|tx| end_leaving(tx, &place.scope())).await?;
+    }
     let now = dynamodb.host.clocks().lane(lane.as_str()).now();
     Ok((!places.is_empty()).then(|| now.plus(LAG / 2)))
+}
+
+/// Takes tables out of their global tables, now that all that was written before has been told.
+fn end_leaving(tx: &mut Transaction<'_>, scope: &Scope) -> Result<()> {
+    let now = tx.now(scope);
+    let due = tx.range(&LEAVING, scope, Range::all(), Order::Ascending)?;
+    let due: Vec<_> = due.collect::<std::result::Result<_, _>>()?;
+    for ((name,), at) in due.into_iter().filter(|(_, at)| at.plus(LAG * 2) <= now) {
+        let table = tx.get(&TABLES, scope, &(name.as_str(),))?;
+        let is_leaving =
+            |table: &Table| table.features.replicas.as_ref().is_some_and(|replicas| replicas.leaves_at == Some(at));
+        if let Some(mut table) = table.filter(|table| is_leaving(table)) {
+            if has_untold(tx, scope, &table, at)? {
+                continue;
+            }
+            leave(tx, scope, &mut table, now)?;
+        }
+        tx.delete(&LEAVING, scope, &(name.as_str(),))?;
+    }
+    Ok(())
+}
+
+/// Whether a table, or one of its replicas, has a change of that time or before that is not told yet.
+fn has_untold(tx: &Transaction<'_>, scope: &Scope, table: &Table, at: Timestamp) -> Result<bool> {
+    let first = |scope: &Scope, id: u64| -> Result<bool> {
+        let first = tx.range(&FEED, scope, Range::prefix(&(id,)), Order::Ascending)?.next().transpose()?;
+        Ok(first.is_some_and(|(_, fed)| fed.at <= at))
+    };
+    if first(scope, table.id)? {
+        return Ok(true);
+    }
+    for other in table.features.replicas.iter().flat_map(|replicas| &replicas.others) {
+        let Some(there) = elsewhere(scope, &other.region) else { continue };
+        if let Some(own) = tx.get(&TABLES, &there, &(table.name.as_str(),))?
+            && first(&there, own.id)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Tells some changes of a place; says whether there may be more.

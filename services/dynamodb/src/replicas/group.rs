@@ -8,8 +8,10 @@ use fractus_host::{Context, RequestUuid};
 use fractus_store::{Scope, Transaction};
 use serde::{Deserialize, Serialize};
 
-use super::elsewhere;
-use super::feed::FEED_HEADS;
+use super::feed::{FEED_HEADS, LAG, LEAVING};
+use super::settings::{Settings, Wanted, change_settings, set, settings_mode, settings_of};
+use super::{elsewhere, is_region};
+use crate::bulk;
 use crate::error::{Error, Result};
 use crate::features::{self, Features};
 use crate::history;
@@ -40,6 +42,9 @@ pub struct Replicas {
     pub version: Version,
     /// The table's own region.
     pub own: String,
+    /// When it was asked to leave.
+    #[serde(default)]
+    pub leaves_at: Option<Timestamp>,
     pub others: Vec<Replica>,
 }
 
@@ -53,16 +58,6 @@ pub struct Replica {
     /// DELETING until then.
     pub deleted_at: Option<Timestamp>,
     pub settings: Settings,
-}
-
-/// What a replica has of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    pub read_units: Option<i64>,
-    pub class: Option<String>,
-    /// Read units of indexes, by name.
-    pub indexes: Vec<(String, Option<i64>)>,
 }
 
 impl Replica {
@@ -106,6 +101,11 @@ pub fn described_replica(arn: String, replica: &Replica, now: Timestamp) -> api:
     let index = |(name, units): &(String, Option<i64>)| api::ReplicaGlobalSecondaryIndexDescription {
         index_name: Some(name.clone()),
         provisioned_throughput_override: read(*units),
+        on_demand_throughput_override: settings
+            .index_limits
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, units)| api::OnDemandThroughputOverride { max_read_request_units: Some(*units) }),
         ..Default::default()
     };
     let indexes: Vec<_> = settings.indexes.iter().map(index).collect();
@@ -114,6 +114,10 @@ pub fn described_replica(arn: String, replica: &Replica, now: Timestamp) -> api:
         replica_status: Some(replica.status(now)),
         replica_arn: Some(arn),
         provisioned_throughput_override: read(settings.read_units),
+        on_demand_throughput_override: settings
+            .read_limit
+            .map(|units| api::OnDemandThroughputOverride { max_read_request_units: Some(units) }),
+        kms_master_key_id: settings.key.clone(),
         global_secondary_indexes: (!indexes.is_empty()).then_some(indexes),
         replica_table_class_summary: settings.class.as_deref().map(|class| api::TableClassSummary {
             table_class: Some(api::TableClass::from(class)),
@@ -135,10 +139,17 @@ pub fn described(cx: &Context, table: &Table) -> api::TableDescription {
     let (partition, account) = (cx.world.partition.as_str(), cx.world.account.as_str());
     let arn = |region: &str| format!("arn:{partition}:dynamodb:{region}:{account}:table/{}", table.name);
     let others = replicas.others.iter().filter(|other| !other.is_gone(now));
-    let described = others.map(|other| described_replica(arn(&other.region), other, now)).collect();
+    let mode = Some(api::GlobalTableSettingsReplicationMode::from(settings_mode(table)));
+    let one = |other: &Replica| api::ReplicaDescription {
+        global_table_settings_replication_mode: mode.clone(),
+        ..described_replica(arn(&other.region), other, now)
+    };
+    let described = others.map(one).collect();
     api::TableDescription {
         global_table_version: Some(replicas.version.as_str().to_owned()),
         replicas: Some(described),
+        global_table_settings_replication_mode: mode.clone(),
+        disassociation_protection_enabled: Some(table.features.disassociation_protection.unwrap_or(false)),
         ..Default::default()
     }
 }
@@ -156,7 +167,7 @@ pub fn open_feed(tx: &mut Transaction<'_>, scope: &Scope, table: u64) -> Result<
 }
 
 /// The tables of a group: this one and those of the other regions.
-fn members(tx: &Transaction<'_>, scope: &Scope, table: &Table) -> Result<Vec<ReplicaTable>> {
+pub(super) fn members(tx: &Transaction<'_>, scope: &Scope, table: &Table) -> Result<Vec<ReplicaTable>> {
     let now = tx.now(scope);
     let mut members = Vec::new();
     let others = table.features.replicas.iter().flat_map(|replicas| &replicas.others);
@@ -181,6 +192,7 @@ pub fn join(
         let replicas = member.table.features.replicas.get_or_insert_with(|| Replicas {
             version,
             own: own.clone(),
+            leaves_at: None,
             others: Vec::new(),
         });
         replicas.version = version;
@@ -242,45 +254,52 @@ pub fn update(
 ) -> Result<Vec<String>> {
     let mut copies = Vec::new();
     for update in updates {
-        match (&update.create, &update.update, &update.delete) {
-            (Some(create), None, None) => copies.push(add(tx, (dynamodb, cx, scope), table, create)?),
-            (None, Some(change), None) => change_settings(tx, scope, table, change)?,
-            (None, None, Some(delete)) => remove(tx, (dynamodb, scope), table, &delete.region_name)?,
-            _ => return Err(invalid("Exactly one of Create, Update or Delete must be given for each replica update")),
+        match (&update.create, &update.update, &update.delete, &update.disassociate) {
+            (Some(create), None, None, None) => copies.push(add(tx, (dynamodb, cx, scope), table, create)?),
+            (None, Some(change), None, None) => change_settings(tx, (cx, scope), table, change)?,
+            (None, None, Some(delete), None) => remove(tx, (dynamodb, scope), table, &delete.region_name)?,
+            (None, None, None, Some(wanted)) if updates.len() == 1 => disassociate(tx, (cx, scope), table, wanted)?,
+            // Unconfirmed words, both.
+            (None, None, None, Some(_)) => {
+                return Err(invalid("The Disassociate action must be the only replica update in the request"));
+            }
+            _ => {
+                return Err(invalid(
+                    "Exactly one of Create, Update, Delete or Disassociate must be given for each replica update",
+                ));
+            }
         }
     }
     Ok(copies)
 }
 
-fn settings_of(
-    throughput: Option<&api::ProvisionedThroughputOverride>,
-    class: Option<&api::TableClass>,
-    indexes: Option<&Vec<api::ReplicaGlobalSecondaryIndex>>,
-) -> Settings {
-    let index = |index: &api::ReplicaGlobalSecondaryIndex| {
-        let units = index.provisioned_throughput_override.as_ref().and_then(|own| own.read_capacity_units);
-        (index.index_name.clone(), units)
-    };
-    Settings {
-        read_units: throughput.and_then(|own| own.read_capacity_units),
-        class: class.map(|class| class.as_str().to_owned()),
-        indexes: indexes.into_iter().flatten().map(index).collect(),
+/// Begins to take a table out of its global table: it stays as a table of its own region. What it has written, and the others have,
+/// is told before; the feeds' task then ends it.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-disassociate.html>
+fn disassociate(
+    tx: &mut Transaction<'_>,
+    (cx, scope): (&Context, &Scope),
+    table: &mut Table,
+    wanted: &api::DisassociateReplicationGroupMemberAction,
+) -> Result<()> {
+    let now = tx.now(scope);
+    let region = wanted.region_name.as_str();
+    // Unconfirmed words, all three.
+    if region != cx.region.as_str() {
+        return Err(invalid(format!("Only the replica of the request's own region can be disassociated: {region}")));
     }
-}
-
-/// Gives a replica's table what is its own.
-fn set(table: &mut Table, settings: &Settings) {
-    if let Some(units) = settings.read_units {
-        table.throughput.0 = units;
+    let replicas = table.features.replicas.as_mut();
+    let replicas = replicas.filter(|replicas| replicas.version == Version::V2019 && replicas.has_others(now));
+    let replicas = replicas.ok_or_else(|| no_replica(region))?;
+    if table.features.disassociation_protection == Some(true) {
+        return Err(invalid(
+            "The replica is protected against disassociation. Disable disassociation protection first",
+        ));
     }
-    if settings.class.is_some() {
-        table.class.clone_from(&settings.class);
-    }
-    for (name, units) in &settings.indexes {
-        if let (Some(index), Some(units)) = (table.indexes.iter_mut().find(|index| index.name == *name), units) {
-            index.throughput.0 = *units;
-        }
-    }
+    replicas.leaves_at = Some(now);
+    tx.put(&LEAVING, scope, &(table.name.as_str(),), &now)?;
+    table.updated_at = table.updated_at.max(Some(now.plus(LAG * 2)));
+    Ok(tx.put(&TABLES, scope, &(table.name.as_str(),), table)?)
 }
 
 fn add(
@@ -290,7 +309,15 @@ fn add(
     create: &api::CreateReplicationGroupMemberAction,
 ) -> Result<String> {
     let (region, now) = (create.region_name.as_str(), tx.now(scope));
-    let there = elsewhere(scope, region).ok_or_else(|| invalid(format!("Unsupported region: {region}")))?;
+    let there = elsewhere(scope, region).filter(|_| is_region(cx.world.partition, region));
+    let there = there.ok_or_else(|| invalid(format!("Unsupported region: {region}")))?;
+    if bulk::is_under_way(tx, scope, table.id)? {
+        // Unconfirmed words.
+        return Err(Error::InUse(format!(
+            "Attempt to change a resource which is still in use: Table has a bulk operation in progress: {}",
+            table.name
+        )));
+    }
     let is_known = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has(region, now));
     if region == cx.region.as_str() || is_known {
         return Err(invalid(format!(
@@ -307,11 +334,13 @@ fn add(
         }
         features::retire(tx, &there, &existing)?;
     }
-    let settings = settings_of(
-        create.provisioned_throughput_override.as_ref(),
-        create.table_class_override.as_ref(),
-        create.global_secondary_indexes.as_ref(),
-    );
+    let settings = settings_of(&Wanted {
+        throughput: create.provisioned_throughput_override.as_ref(),
+        on_demand: create.on_demand_throughput_override.as_ref(),
+        class: create.table_class_override.as_ref(),
+        indexes: create.global_secondary_indexes.as_ref(),
+        key: create.kms_master_key_id.as_ref(),
+    });
     let not_before = now.plus(Duration::from_secs(dynamodb.config.table_transition_secs));
     let uuid = u128::from(cx.random().u64()) << 64 | u128::from(cx.random().u64());
     let newborn = Newborn { id: cx.random().u64(), uuid: RequestUuid(uuid).hyphenated() };
@@ -319,7 +348,8 @@ fn add(
     (replica.created_at, replica.active_at, replica.deleted_at) = (now, Timestamp::MAX, None);
     features::forget_settings(&mut replica);
     replica.features.not_before = Some(not_before);
-    set(&mut replica, &settings);
+    replica.features.settings_mode.clone_from(&table.features.settings_mode);
+    set(cx, region, &mut replica, &settings);
     // Changes of a replicated table are told as its stream would tell them: it has one.
     let shards = dynamodb.config.stream_shards;
     features::give_stream(tx, scope, table, cx.random().u64(), shards)?;
@@ -343,40 +373,10 @@ fn add(
     Ok(job)
 }
 
-fn no_replica(region: &str) -> Error {
+pub(super) fn no_replica(region: &str) -> Error {
     invalid(format!(
         "Replica specified in the Replica Update or Replica Delete action of the request was not found: {region}"
     ))
-}
-
-fn change_settings(
-    tx: &mut Transaction<'_>,
-    scope: &Scope,
-    table: &mut Table,
-    change: &api::UpdateReplicationGroupMemberAction,
-) -> Result<()> {
-    let (region, now) = (change.region_name.as_str(), tx.now(scope));
-    let settings = settings_of(
-        change.provisioned_throughput_override.as_ref(),
-        change.table_class_override.as_ref(),
-        change.global_secondary_indexes.as_ref(),
-    );
-    let replica = table.features.replicas.as_mut().and_then(|replicas| replicas.find_mut(region));
-    let replica = replica.filter(|replica| !replica.is_gone(now)).ok_or_else(|| no_replica(region))?;
-    replica.settings.read_units = settings.read_units.or(replica.settings.read_units);
-    if settings.class.is_some() {
-        replica.settings.class.clone_from(&settings.class);
-    }
-    for index in &settings.indexes {
-        replica.settings.indexes.retain(|own| own.0 != index.0);
-        replica.settings.indexes.push(index.clone());
-    }
-    let there = elsewhere(scope, region).ok_or_else(|| no_replica(region))?;
-    if let Some(mut own) = tx.get(&TABLES, &there, &(table.name.as_str(),))? {
-        set(&mut own, &settings);
-        tx.put(&TABLES, &there, &(table.name.as_str(),), &own)?;
-    }
-    Ok(tx.put(&TABLES, scope, &(table.name.as_str(),), table)?)
 }
 
 fn remove(

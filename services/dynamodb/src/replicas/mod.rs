@@ -9,16 +9,19 @@
 
 mod feed;
 mod group;
+mod settings;
 
 pub use feed::{FEED_HEADS, Feeds, feed, start};
 pub use group::{
     Replica, ReplicaTable, Replicas, Version, described, described_replica, join, leave, open_feed, update,
 };
 
+pub use settings::share_settings;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use fractus_aws::Region;
+use fractus_aws::{Partition, Region};
 use fractus_clock::Timestamp;
 use fractus_dynamodb_rules::codec;
 use fractus_store::{Collection, Scope, Snapshot, Transaction};
@@ -91,6 +94,22 @@ fn overwrite(tx: &mut Transaction<'_>, scope: &Scope, table: &Table, key: &[u8],
     features::change_item(tx, scope, &quiet, key, (before.as_ref(), after.as_ref()))
 }
 
+/// Whether there may be a region of this name in a partition, by the form that AWS's names of regions have.
+/// <https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html>
+pub fn is_region(partition: Partition, name: &str) -> bool {
+    const CONTINENTS: [&str; 9] = ["us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx"];
+    const DIRECTIONS: [&str; 9] =
+        ["central", "north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest"];
+    let Ok(region) = Region::new(name) else { return false };
+    let mut parts = name.rsplitn(3, '-');
+    let (Some(number), Some(direction), Some(continent)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let is_number = number.len() == 1 && number.bytes().all(|byte| (b'1'..=b'9').contains(&byte));
+    let is_continent = partition != Partition::Aws || CONTINENTS.contains(&continent);
+    region.partition() == partition && is_number && DIRECTIONS.contains(&direction) && is_continent
+}
+
 /// Another region's part of the same account.
 pub fn elsewhere(scope: &Scope, region: &str) -> Option<Scope> {
     Some(scope.in_region(&Region::new(region).ok()?))
@@ -133,4 +152,30 @@ pub fn filled(tx: &mut Transaction<'_>, scope: &Scope, name: &str, region: &str)
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_has_a_name_as_aws_gives_them() {
+        for name in ["us-east-1", "eu-west-3", "ap-southeast-7", "il-central-1", "mx-central-1", "ca-west-1"] {
+            assert!(is_region(Partition::Aws, name), "{name}");
+        }
+        for name in [
+            "mars-north-1",
+            "us-east",
+            "us-east-0",
+            "us-east-10",
+            "nowhere",
+            "us-up-1",
+            "cn-north-1",
+            "us-gov-west-1",
+            "",
+        ] {
+            assert!(!is_region(Partition::Aws, name), "{name}");
+        }
+        assert!(is_region(Partition::AwsCn, "cn-northwest-1") && is_region(Partition::AwsUsGov, "us-gov-east-1"));
+    }
 }

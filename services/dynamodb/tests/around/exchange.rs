@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
-async fn with_s3() -> (Stack, Client, Client) {
+pub async fn with_s3() -> (Stack, Client, Client) {
     let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64 };
     let stack = Stack::new()
         .with("s3", move |host| fractus_s3::start(config(), host))
@@ -27,14 +27,14 @@ async fn with_s3() -> (Stack, Client, Client) {
     (stack, client, s3)
 }
 
-async fn keys(s3: &Client, prefix: &str) -> Vec<String> {
+pub async fn keys(s3: &Client, prefix: &str) -> Vec<String> {
     let input =
         s3_api::ListObjectsV2Input { bucket: "files".into(), prefix: Some(prefix.into()), ..Default::default() };
     let listed = s3.call(s3_api::ListObjectsV2, input).await.unwrap().contents.unwrap_or_default();
     listed.into_iter().filter_map(|object| object.key).collect()
 }
 
-async fn object(s3: &Client, key: &str) -> Vec<u8> {
+pub async fn object(s3: &Client, key: &str) -> Vec<u8> {
     let input = s3_api::GetObjectInput { bucket: "files".into(), key: key.into(), ..Default::default() };
     let mut output = s3.call(s3_api::GetObject, input).await.unwrap();
     std::mem::take(&mut output.body).collect(1 << 24).await.unwrap().to_vec()
@@ -46,7 +46,7 @@ async fn text(s3: &Client, key: &str) -> String {
     text
 }
 
-async fn put_object(s3: &Client, key: &str, body: impl Into<bytes::Bytes>) {
+pub async fn put_object(s3: &Client, key: &str, body: impl Into<bytes::Bytes>) {
     let body = ByteStream::from(body.into());
     let input = s3_api::PutObjectInput { bucket: "files".into(), key: key.into(), body, ..Default::default() };
     s3.call(s3_api::PutObject, input).await.unwrap();

@@ -4,9 +4,12 @@
 
 mod accounts;
 mod backups;
+mod bulk;
 mod exchange;
 mod replicas;
+mod scaling;
 mod settings;
+mod vectors;
 
 use std::time::Duration;
 

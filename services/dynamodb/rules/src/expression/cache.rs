@@ -50,6 +50,7 @@ pub struct Cache {
     conditions: Kept<Condition>,
     filters: Kept<Condition>,
     key_conditions: Kept<Condition>,
+    search_conditions: Kept<Condition>,
     projections: Kept<Projection>,
     updates: Kept<Update>,
 }
@@ -76,6 +77,7 @@ impl Cache {
         let kept = match kind {
             ExpressionKind::Filter => &self.filters,
             ExpressionKind::KeyCondition => &self.key_conditions,
+            ExpressionKind::SearchCondition => &self.search_conditions,
             _ => &self.conditions,
         };
         compiled(kept, text, || Expression::condition(kind, text))

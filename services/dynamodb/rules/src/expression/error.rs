@@ -13,6 +13,7 @@ pub enum ExpressionKind {
     Condition,
     Filter,
     KeyCondition,
+    SearchCondition,
     Projection,
     Update,
 }
@@ -23,6 +24,7 @@ impl ExpressionKind {
             ExpressionKind::Condition => "ConditionExpression",
             ExpressionKind::Filter => "FilterExpression",
             ExpressionKind::KeyCondition => "KeyConditionExpression",
+            ExpressionKind::SearchCondition => "SearchConditionExpression",
             ExpressionKind::Projection => "ProjectionExpression",
             ExpressionKind::Update => "UpdateExpression",
         }
