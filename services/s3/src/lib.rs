@@ -18,6 +18,7 @@ pub mod background;
 pub mod checks;
 pub mod config;
 pub mod configurations;
+pub mod control;
 pub mod destinations;
 pub mod directory;
 pub mod error;
@@ -65,6 +66,7 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         replication: replication::Replication::default(),
         restores: restores::Restores::default(),
         schedule: schedule::Schedule::default(),
+        jobs: control::jobs::work::Jobs::default(),
         freed,
         host_id: host_id(&host).into(),
         destinations: destinations::Destinations::new(&host),
@@ -75,6 +77,7 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     replication::start(&s3);
     restores::start(&s3);
     schedule::start(&s3);
+    control::jobs::work::start(&s3);
     Ok(App::new(s3, operations()))
 }
 
