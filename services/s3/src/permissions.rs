@@ -9,7 +9,7 @@ use fractus_store::{Scope, Snapshot};
 use serde_json::{Value, json};
 
 use crate::configurations::{self, Kind, PublicAccessBlock};
-use crate::control::routing;
+use crate::control::{data_access, routing};
 use crate::error::Result;
 use crate::model::acl::{Acl, AclCaller, On};
 use crate::objects::scope;
@@ -29,8 +29,8 @@ pub fn canonical_user(account: &str) -> String {
 /// Facts of the resource that an access is about.
 pub async fn facts(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> ResourceFacts {
     if !resource.account.is_empty() {
-        // Something of S3 Control: its ARN says whose it is, and only that account's own policies are about it.
-        return ResourceFacts::default();
+        // Something of S3 Control: its ARN says whose it is.
+        return ResourceFacts { policy: data_access::policy(s3, cx, resource).await, ..ResourceFacts::default() };
     }
     let (name, key) = match resource.resource.split_once('/') {
         Some((name, key)) => (name, Some(key)),

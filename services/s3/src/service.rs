@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::control;
 use crate::control::jobs::work::Jobs;
+use crate::control::lens_export::Lens;
 use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
@@ -45,6 +46,7 @@ pub struct S3 {
     pub restores: Restores,
     pub schedule: Schedule,
     pub jobs: Jobs,
+    pub lens: Lens,
     pub destinations: Destinations,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,

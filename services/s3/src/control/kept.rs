@@ -19,6 +19,7 @@ pub enum Kind {
     GrantsInstance,
     GrantsLocation,
     Grant,
+    GrantsPolicy,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,7 @@ impl Kind {
             Kind::GrantsInstance => "access-grants-instance",
             Kind::GrantsLocation => "access-grants-location",
             Kind::Grant => "access-grant",
+            Kind::GrantsPolicy => "access-grants-policy",
         }
     }
 

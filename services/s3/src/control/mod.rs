@@ -7,9 +7,13 @@
 pub mod access_point_policy;
 pub mod access_points;
 pub mod account_block;
+pub mod data_access;
 pub mod errors;
+pub mod grants;
 pub mod jobs;
 pub mod kept;
+pub mod lens;
+pub mod lens_export;
 pub mod mrap;
 pub mod mrap_requests;
 pub mod object_lambda;

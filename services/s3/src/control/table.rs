@@ -6,7 +6,7 @@ use fractus_s3control_api as api;
 
 use crate::control::jobs::{create, manage};
 use crate::control::{
-    access_point_policy, access_points, account_block, mrap, mrap_requests, object_lambda, outposts, tags,
+    access_point_policy, access_points, account_block, data_access, grants, lens, mrap, mrap_requests, object_lambda, outposts, tags,
 };
 use crate::error::Error;
 use crate::service::S3;
@@ -32,9 +32,20 @@ macro_rules! on_all {
     };
 }
 
+/// An action on the access grants instance that the request names.
+macro_rules! on_own {
+    ($action:literal) => {
+        |cx, input| {
+            let arn = grants::instance_arn(cx, &input.account_id);
+            let arn: Arn = arn.parse().map_err(|_| Error::AccessDenied)?;
+            Ok::<_, Error>(vec![Access::to(&arn).by($action)])
+        }
+    };
+}
+
 /// Adds every operation of S3 Control.
 pub fn operations(table: Operations<S3>) -> Operations<S3> {
-    jobs(on_outposts(lambda(multi_region(points(account(table))))))
+    grants(lens(jobs(on_outposts(lambda(multi_region(points(account(table))))))))
 }
 
 /// An action on a job of the caller's.
@@ -113,6 +124,51 @@ fn multi_region(table: Operations<S3>) -> Operations<S3> {
         .on(api::GetMultiRegionAccessPointRoutes, mrap::get_routes)
         .on(api::SubmitMultiRegionAccessPointRoutes, mrap::submit_routes)
         .on(api::DescribeMultiRegionAccessPointOperation, mrap_requests::describe)
+}
+
+fn lens(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::PutStorageLensConfiguration, lens::put)
+        .on(api::GetStorageLensConfiguration, lens::get)
+        .on(api::DeleteStorageLensConfiguration, lens::delete)
+        .on(api::ListStorageLensConfigurations, lens::list)
+        .on(api::PutStorageLensConfigurationTagging, lens::put_tags)
+        .on(api::GetStorageLensConfigurationTagging, lens::get_tags)
+        .on(api::DeleteStorageLensConfigurationTagging, lens::delete_tags)
+        .on(api::CreateStorageLensGroup, lens::create_group)
+        .on(api::GetStorageLensGroup, lens::get_group)
+        .on(api::UpdateStorageLensGroup, lens::update_group)
+        .on(api::DeleteStorageLensGroup, lens::delete_group)
+        .on(api::ListStorageLensGroups, lens::list_groups)
+}
+
+/// There is no Identity Center that could know who its users are.
+fn grants(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::CreateAccessGrantsInstance, grants::create_instance)
+        .on(api::GetAccessGrantsInstance, grants::get_instance)
+        .on(api::DeleteAccessGrantsInstance, grants::delete_instance)
+        .on(api::ListAccessGrantsInstances, grants::list_instances)
+        .on(api::PutAccessGrantsInstanceResourcePolicy, grants::put_policy)
+        .on(api::GetAccessGrantsInstanceResourcePolicy, grants::get_policy)
+        .on(api::DeleteAccessGrantsInstanceResourcePolicy, grants::delete_policy)
+        .on(api::CreateAccessGrantsLocation, grants::create_location)
+        .on(api::GetAccessGrantsLocation, grants::get_location)
+        .on(api::UpdateAccessGrantsLocation, grants::update_location)
+        .on(api::DeleteAccessGrantsLocation, grants::delete_location)
+        .on(api::ListAccessGrantsLocations, grants::list_locations)
+        .on(api::CreateAccessGrant, grants::create_grant)
+        .on(api::GetAccessGrant, grants::get_grant)
+        .on(api::DeleteAccessGrant, grants::delete_grant)
+        .on(api::ListAccessGrants, grants::list_grants)
+        .on(api::GetDataAccess, data_access::get)
+        .access(api::GetDataAccess, on_own!("s3:GetDataAccess"))
+        .on(api::ListCallerAccessGrants, data_access::list)
+        .access(api::ListCallerAccessGrants, on_own!("s3:ListCallerAccessGrants"))
+        .on(api::GetAccessGrantsInstanceForPrefix, data_access::instance_for_prefix)
+        .access(api::GetAccessGrantsInstanceForPrefix, on_own!("s3:GetAccessGrantsInstanceForPrefix"))
+        .stored(api::AssociateAccessGrantsIdentityCenter, grants::associate)
+        .stored(api::DissociateAccessGrantsIdentityCenter, grants::dissociate)
 }
 
 /// Nothing is read through these yet.
