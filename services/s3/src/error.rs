@@ -33,7 +33,9 @@ pub enum Error {
     BucketNotEmpty { bucket: String },
     #[error("The bucket you tried to delete is not empty. You must delete all versions in the bucket.")]
     VersionsLeft { bucket: String },
-    #[error("The bucket you tried to delete has access points attached. Delete your access points before you delete your bucket.")]
+    #[error(
+        "The bucket you tried to delete has access points attached. Delete your access points before you delete your bucket."
+    )]
     AccessPointsAttached { bucket: String },
     #[error("The specified bucket is not valid.")]
     InvalidBucketName { bucket: String },

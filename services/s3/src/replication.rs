@@ -140,7 +140,13 @@ pub fn enqueue(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket, key: &s
 }
 
 /// Whether a rule is about an object that is there, and it is no replica itself.
-pub fn is_eligible(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str, object: &Object) -> Result<bool> {
+pub fn is_eligible(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    object: &Object,
+) -> Result<bool> {
     let is_replica = object.extras.as_ref().is_some_and(|extras| extras.replication == Some(Status::Replica));
     Ok(!is_replica && !goals(snapshot, scope, bucket, key, Some(object))?.is_empty())
 }

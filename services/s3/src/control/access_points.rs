@@ -39,8 +39,7 @@ pub fn check_name(name: &str, bucket: &str) -> Result<()> {
     let base = match (is_directory_name(name), is_directory(bucket)) {
         (false, false) => name,
         (true, true) => {
-            let (base, zone) =
-                name.trim_end_matches("--xa-s3").rsplit_once("--").ok_or_else(|| invalid_name(name))?;
+            let (base, zone) = name.trim_end_matches("--xa-s3").rsplit_once("--").ok_or_else(|| invalid_name(name))?;
             if zone_of(bucket) != Some(zone) {
                 return Err(invalid_name(name));
             }
@@ -60,8 +59,7 @@ pub fn check_name(name: &str, bucket: &str) -> Result<()> {
 /// An alias: the name's beginning, 34 characters that nobody guesses, and a suffix that no bucket has.
 pub fn new_alias(name: &str, suffix: &str, random: &Random) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz123456";
-    let unique: String =
-        random.bytes::<34>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    let unique: String = random.bytes::<34>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
     let room = 63 - unique.len() - suffix.len() - 1;
     let beginning: String = name.chars().take(room).collect();
     format!("{}-{unique}{suffix}", beginning.trim_end_matches('-'))

@@ -180,8 +180,11 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetDataAccessInput) -> Resul
     // Of several the narrowest.
     let length = |entry: &api::ListAccessGrantEntry| entry.grant_scope.as_deref().map_or(0, str::len);
     let matched = found.into_iter().map(|(_, entry)| entry).filter(fits).max_by_key(length).ok_or_else(|| {
-        let message =
-            format!("You do not have {} permissions to the requested S3 Prefix: {}", input.permission.as_str(), input.target);
+        let message = format!(
+            "You do not have {} permissions to the requested S3 Prefix: {}",
+            input.permission.as_str(),
+            input.target
+        );
         refused("AccessDenied", 403, message)
     })?;
     let granted = matched.grant_scope.unwrap_or_default();
@@ -262,12 +265,13 @@ pub async fn list(
         let scope = entry.grant_scope.as_deref().unwrap_or_default();
         input.grant_scope.as_deref().is_none_or(|wanted| scope.starts_with(wanted.trim_end_matches('*')))
     };
-    let shown = found.into_iter().map(|(_, entry)| entry).filter(within).map(|entry| api::ListCallerAccessGrantsEntry {
-        permission: entry.permission,
-        grant_scope: entry.grant_scope,
-        application_arn: entry.application_arn,
-        access_grants_instance_arn: Some(instance_arn(cx, account)),
-    });
+    let shown =
+        found.into_iter().map(|(_, entry)| entry).filter(within).map(|entry| api::ListCallerAccessGrantsEntry {
+            permission: entry.permission,
+            grant_scope: entry.grant_scope,
+            application_arn: entry.application_arn,
+            access_grants_instance_arn: Some(instance_arn(cx, account)),
+        });
     Ok(api::ListCallerAccessGrantsOutput { next_token, caller_access_grants_list: Some(shown.collect()) })
 }
 

@@ -96,7 +96,8 @@ pub async fn put(
             let kept_tags = before.map(|before| before.tags).unwrap_or_default();
             let kept = Kept::new(created_at, &configuration, given.clone().unwrap_or(kept_tags))?;
             Kind::Lens.put(tx, &scope, account, region, id, &kept)?;
-            let exports = configuration.data_export.as_ref().is_some_and(|export| export.s3_bucket_destination.is_some());
+            let exports =
+                configuration.data_export.as_ref().is_some_and(|export| export.s3_bucket_destination.is_some());
             if exports && configuration.is_enabled {
                 tx.put(&EXPORTS, &scope, &(account, region, id), &Due { at: midnight_after(now) })?;
             } else {
@@ -154,8 +155,7 @@ async fn listed(
     let scope = scope(cx);
     let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
     let after = page.after.as_deref();
-    let mut found =
-        s3.store.read(|snapshot| kind.list(snapshot, &scope, account, region, after, page.max + 1)).await?;
+    let mut found = s3.store.read(|snapshot| kind.list(snapshot, &scope, account, region, after, page.max + 1)).await?;
     let next = page.cut(&mut found, |(name, _)| name.clone());
     Ok((found, next))
 }

@@ -76,7 +76,8 @@ async fn round(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
             let at = if due.at > now {
                 due.at
             } else {
-                let export = Export { s3, world: &world, scope: &scope, account: &account, region: &region, id: &id, now };
+                let export =
+                    Export { s3, world: &world, scope: &scope, account: &account, region: &region, id: &id, now };
                 match export.make().await {
                     Ok(()) => {}
                     Err(Error::Store(error)) => return Err(Error::Store(error)),
@@ -220,9 +221,8 @@ fn holds(filter: &api::StorageLensGroupFilter, key: &str, object: &Object, now: 
             prefix.as_ref().map(|list| list.iter().any(|prefix| key.starts_with(prefix.as_str()))),
             suffix.as_ref().map(|list| list.iter().any(|suffix| key.ends_with(suffix.as_str()))),
             tags.as_ref().map(|list| list.iter().any(has)),
-            age.as_ref().map(|age| {
-                within(days, age.days_greater_than.map(i64::from), age.days_less_than.map(i64::from))
-            }),
+            age.as_ref()
+                .map(|age| within(days, age.days_greater_than.map(i64::from), age.days_less_than.map(i64::from))),
             size.as_ref().map(|size| within(bytes, size.bytes_greater_than, size.bytes_less_than)),
         ];
         said.into_iter().flatten().collect::<Vec<bool>>()
@@ -257,7 +257,8 @@ fn holds(filter: &api::StorageLensGroupFilter, key: &str, object: &Object, now: 
 
 /// Whether a configuration is about a bucket.
 fn covers(configuration: &api::StorageLensConfiguration, arn: &str, region: &str) -> bool {
-    let named = |list: &Option<Vec<String>>, name: &str| list.as_ref().is_some_and(|list| list.iter().any(|one| one == name));
+    let named =
+        |list: &Option<Vec<String>>, name: &str| list.as_ref().is_some_and(|list| list.iter().any(|one| one == name));
     let empty = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
     if let Some(include) = &configuration.include {
         return (empty(&include.buckets) || named(&include.buckets, arn))
@@ -310,7 +311,14 @@ impl Export<'_> {
             }
             for (at, by_class) in counted.groups.iter().enumerate() {
                 for (class, counts) in by_class {
-                    rows.write(&bucket.region, class, "STORAGE_LENS_GROUP_BUCKET", &groups[at].arn, &bucket.name, counts);
+                    rows.write(
+                        &bucket.region,
+                        class,
+                        "STORAGE_LENS_GROUP_BUCKET",
+                        &groups[at].arn,
+                        &bucket.name,
+                        counts,
+                    );
                     group_wide.entry((at, bucket.region.clone(), class.clone())).or_default().merge(counts);
                 }
             }
@@ -363,9 +371,7 @@ impl Export<'_> {
         });
         let manifest = format!("{manifest:#}").into_bytes();
         let manifest_key = format!("{folder}/manifests/dt={date}/manifest.json");
-        for (key, content_type, content) in
-            [(key, "text/csv", report), (manifest_key, "application/json", manifest)]
-        {
+        for (key, content_type, content) in [(key, "text/csv", report), (manifest_key, "application/json", manifest)] {
             let parcel = Parcel { bucket, key, content_type, content, wanted: Wanted::default() };
             if !put_parcel(self.s3, self.world, self.scope, parcel).await? {
                 return Err(Error::NoSuchBucket { bucket: bucket.to_owned() });
@@ -402,7 +408,9 @@ impl Export<'_> {
                     range = range.after(&(bucket.id, key.as_str()));
                 }
                 let found = snapshot.range(&OBJECTS, self.scope, range, Order::Ascending)?.take(AT_ONCE);
-                found.map(|entry| entry.map(|((_, key), object)| (key, object)).map_err(Error::from)).collect::<Result<Vec<(String, Object)>>>()
+                found
+                    .map(|entry| entry.map(|((_, key), object)| (key, object)).map_err(Error::from))
+                    .collect::<Result<Vec<(String, Object)>>>()
             });
             let page = page.await?;
             for (key, object) in &page {

@@ -74,7 +74,11 @@ pub fn is_control(head: &Parts, host: &str) -> bool {
 pub fn check_account_header(head: &Parts) -> Result<(), Failure> {
     let given = head.headers.get(ACCOUNT).map(|value| value.to_str().unwrap_or_default());
     let creates_bucket = head.method == Method::PUT
-        && head.uri.path().strip_prefix(ROOT).is_some_and(|rest| rest.starts_with("bucket/") && rest.matches('/').count() == 1);
+        && head
+            .uri
+            .path()
+            .strip_prefix(ROOT)
+            .is_some_and(|rest| rest.starts_with("bucket/") && rest.matches('/').count() == 1);
     match given {
         None if creates_bucket => Ok(()),
         None => Err(invalid("Missing required header for this request: x-amz-account-id")),
@@ -88,11 +92,8 @@ fn invalid(message: &str) -> Failure {
 }
 
 /// Operations by which one account asks for what another has granted it.
-const OF_OTHERS: [&str; 3] = [
-    "accessgrantsinstance/dataaccess",
-    "accessgrantsinstance/prefix",
-    "accessgrantsinstance/caller/grants",
-];
+const OF_OTHERS: [&str; 3] =
+    ["accessgrantsinstance/dataaccess", "accessgrantsinstance/prefix", "accessgrantsinstance/caller/grants"];
 
 /// An account is controlled by itself alone.
 pub fn check_account(head: &Parts, world: &World) -> Result<(), Failure> {

@@ -129,10 +129,8 @@ fn new_alias(random: &Random) -> String {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/multi-region-access-point-naming.html>
 fn check_name(name: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let valid = (3..=50).contains(&name.len())
-        && name.bytes().all(allowed)
-        && !name.starts_with('-')
-        && !name.ends_with('-');
+    let valid =
+        (3..=50).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('-') && !name.ends_with('-');
     if valid { Ok(()) } else { Err(invalid("The Multi-Region Access Point name is not valid")) }
 }
 
@@ -440,11 +438,7 @@ mod tests {
     }
 
     fn update(region: &str, dial: i32) -> api::MultiRegionAccessPointRoute {
-        api::MultiRegionAccessPointRoute {
-            bucket: None,
-            region: Some(region.into()),
-            traffic_dial_percentage: dial,
-        }
+        api::MultiRegionAccessPointRoute { bucket: None, region: Some(region.into()), traffic_dial_percentage: dial }
     }
 
     #[test]

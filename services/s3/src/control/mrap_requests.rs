@@ -67,8 +67,7 @@ impl<'a> Request<'a> {
 
     /// Keeps it in the transaction that does what it asks for; gives its token.
     pub fn keep(&self, tx: &mut Transaction<'_>, scope: &Scope, regions: Vec<String>) -> Result<String> {
-        let kept =
-            Kept { verb: self.verb.to_owned(), created_at: self.now, details: self.details.clone(), regions };
+        let kept = Kept { verb: self.verb.to_owned(), created_at: self.now, details: self.details.clone(), regions };
         tx.put(&REQUESTS, scope, &(self.account, self.id.as_str()), &kept)?;
         tx.put(&CLIENT_TOKENS, scope, &(self.account, self.client_token), &self.arn)?;
         Ok(self.arn.clone())

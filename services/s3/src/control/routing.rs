@@ -52,13 +52,20 @@ pub struct SourceThrough(pub Through, pub CopySource);
 /// What a name in a bucket's place may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Named {
-    Point { account: String, region: Option<String>, name: String },
+    Point {
+        account: String,
+        region: Option<String>,
+        name: String,
+    },
     Alias(String),
     /// By its alias, and, of an ARN, its account.
     MultiRegion(String),
     ObjectLambda,
     /// A bucket may have this name; if none has, it is an access point's before an endpoint of one's own.
-    BucketOr { account: String, name: String },
+    BucketOr {
+        account: String,
+        name: String,
+    },
 }
 
 /// The path segment for a host of access points: `NAME-ACCOUNT.s3-accesspoint.REGION.…`, and of multi-region ones,
@@ -177,9 +184,8 @@ impl Names {
             if let Some(through) = found {
                 let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
                 let path = format!("/{}{rest}{query}", through.bucket);
-                head.uri = path.parse().map_err(|_| {
-                    Failure::new("InvalidURI", 400, "Couldn't parse the specified URI.")
-                })?;
+                head.uri =
+                    path.parse().map_err(|_| Failure::new("InvalidURI", 400, "Couldn't parse the specified URI."))?;
                 check_supported(head, through.is_multi_region)?;
                 head.extensions.insert(Arc::new(through));
             }
@@ -394,8 +400,7 @@ impl Through {
             ("s3:AccessPointNetworkOrigin", self.network_origin),
         ];
         let said = said.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
-        let own = cx.caller.kind != fractus_host::CallerKind::Anonymous
-            && cx.caller.account.as_str() == self.account;
+        let own = cx.caller.kind != fractus_host::CallerKind::Anonymous && cx.caller.account.as_str() == self.account;
         let mut policy = self.policy.clone();
         if !own && self.block.restrict_public_buckets {
             policy = without_public(policy);
@@ -423,8 +428,7 @@ impl Through {
         }
         let listed = access.conditions.iter().find(|(key, _)| key == "s3:prefix");
         let about = key.or_else(|| listed?.1.first().map(String::as_str)).unwrap_or_default();
-        reach.prefixes.is_empty()
-            || reach.prefixes.iter().any(|prefix| about.starts_with(prefix.trim_end_matches('*')))
+        reach.prefixes.is_empty() || reach.prefixes.iter().any(|prefix| about.starts_with(prefix.trim_end_matches('*')))
     }
 }
 

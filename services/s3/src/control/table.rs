@@ -6,7 +6,8 @@ use fractus_s3control_api as api;
 
 use crate::control::jobs::{create, manage};
 use crate::control::{
-    access_point_policy, access_points, account_block, data_access, grants, lens, mrap, mrap_requests, object_lambda, outposts, tags,
+    access_point_policy, access_points, account_block, data_access, grants, lens, mrap, mrap_requests, object_lambda,
+    outposts, tags,
 };
 use crate::error::Error;
 use crate::service::S3;

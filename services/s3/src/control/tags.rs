@@ -85,7 +85,11 @@ fn tagged(cx: &Context, text: &str) -> Result<Tagged> {
         }
     }
     let bucket = resource.strip_prefix("bucket/").unwrap_or(resource);
-    if bucket.contains('/') { Err(invalid("The specified resource cannot be tagged")) } else { Ok(Tagged::Bucket(bucket.to_owned())) }
+    if bucket.contains('/') {
+        Err(invalid("The specified resource cannot be tagged"))
+    } else {
+        Ok(Tagged::Bucket(bucket.to_owned()))
+    }
 }
 
 fn read(snapshot: &Snapshot<'_>, scope: &Scope, cx: &Context, arn: &str, tagged: &Tagged) -> Result<Tags> {

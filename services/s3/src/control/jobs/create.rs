@@ -45,7 +45,8 @@ fn check(input: &api::CreateJobInput) -> Result<()> {
         return Err(invalid("A job has either a Manifest or a ManifestGenerator"));
     }
     if let Some(manifest) = &input.manifest {
-        let names = |wanted: &api::JobManifestFieldName| manifest.spec.fields.iter().flatten().any(|field| field == wanted);
+        let names =
+            |wanted: &api::JobManifestFieldName| manifest.spec.fields.iter().flatten().any(|field| field == wanted);
         let is_list = manifest.spec.format == api::JobManifestFormat::S3BatchOperationsCsv20180820;
         let named = names(&api::JobManifestFieldName::Bucket) && names(&api::JobManifestFieldName::Key);
         if is_list != named {
@@ -63,11 +64,13 @@ fn check(input: &api::CreateJobInput) -> Result<()> {
         return Err(invalid("A report that is not enabled has neither Bucket nor Format nor ReportScope"));
     }
     let replicates = input.operation.s3_replicate_object.is_some();
-    if replicates && input.manifest.as_ref().is_some_and(|manifest| {
-        let fields = manifest.spec.fields.iter().flatten();
-        manifest.spec.format == api::JobManifestFormat::S3BatchOperationsCsv20180820
-            && !fields.clone().any(|field| *field == api::JobManifestFieldName::VersionId)
-    }) {
+    if replicates
+        && input.manifest.as_ref().is_some_and(|manifest| {
+            let fields = manifest.spec.fields.iter().flatten();
+            manifest.spec.format == api::JobManifestFormat::S3BatchOperationsCsv20180820
+                && !fields.clone().any(|field| *field == api::JobManifestFieldName::VersionId)
+        })
+    {
         return Err(invalid("A manifest for S3ReplicateObject must name the versions of its objects"));
     }
     Ok(())

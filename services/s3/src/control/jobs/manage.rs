@@ -104,7 +104,8 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListJobsInput) -> Result<ap
         })
         .await?;
     let next = page.cut(&mut found, |(rank, job)| format!("{rank} {}", job.id));
-    let next_token = next.or_else(|| cut.map(|(rank, id)| crate::operations::buckets::encode_token(&format!("{rank} {id}"))));
+    let next_token =
+        next.or_else(|| cut.map(|(rank, id)| crate::operations::buckets::encode_token(&format!("{rank} {id}"))));
     let jobs = found.into_iter().map(|(_, job)| {
         let asked = job.asked()?;
         Ok(api::JobListDescriptor {

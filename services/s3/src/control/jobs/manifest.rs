@@ -198,7 +198,8 @@ pub fn bucket_of_arn(arn: &str) -> &str {
 /// Reads a manifest and hands its tasks on.
 pub async fn read(s3: &S3, cx: &Context, manifest: &api::JobManifest, sink: &mut impl Sink) -> Result<(), Unusable> {
     let location = &manifest.location;
-    let (bucket, key) = object_of_arn(&location.object_arn).ok_or_else(|| content("The manifest's ARN names no object"))?;
+    let (bucket, key) =
+        object_of_arn(&location.object_arn).ok_or_else(|| content("The manifest's ARN names no object"))?;
     let source = open(s3, cx, bucket, key, location.object_version_id.as_deref()).await?;
     if source.etag.trim_matches('"') != location.e_tag.trim_matches('"') {
         let reason = "The manifest's entity tag is not that of the object that was found".to_owned();

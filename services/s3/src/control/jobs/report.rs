@@ -39,7 +39,11 @@ pub fn row(task: &Task, outcome: &Outcome) -> String {
 
 /// Quoted where it must be.
 fn quoted(value: &str) -> String {
-    if value.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", value.replace('"', "\"\"")) } else { value.to_owned() }
+    if value.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", value.replace('"', "\"\""))
+    } else {
+        value.to_owned()
+    }
 }
 
 /// Puts the report of a job that ends, if one is wanted.
@@ -91,8 +95,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     async fn put(&self, name: String, content_type: &'static str, content: Vec<u8>) -> Result<String> {
         let key = format!("{}{name}", self.folder);
-        let parcel =
-            Parcel { bucket: self.bucket, key: key.clone(), content_type, content, wanted: Wanted::default() };
+        let parcel = Parcel { bucket: self.bucket, key: key.clone(), content_type, content, wanted: Wanted::default() };
         if put_parcel(self.s3, self.world, self.scope, parcel).await? {
             Ok(key)
         } else {

@@ -303,7 +303,9 @@ impl One<'_> {
         let name = asked.checksum_algorithm.as_ref().map_or("CRC64NVME", |name| name.as_str());
         let algorithm = Algorithm::parse(name).ok_or(Error::MalformedXml)?;
         if asked.checksum_type == Some(api::ComputeObjectChecksumType::Composite) {
-            return Err(Error::invalid_request("A composite checksum is that of an object's parts as they were uploaded"));
+            return Err(Error::invalid_request(
+                "A composite checksum is that of an object's parts as they were uploaded",
+            ));
         }
         let Task { bucket, key, version_id } = self.task;
         let target = get::Target { bucket, key, version_id: version_id.as_deref(), owner: None };

@@ -64,8 +64,9 @@ async fn work_off(s3: &S3, lane: &Lane) -> Result<()> {
         let scope = Scope::partition(&world);
         let draining = s3.host.draining();
         while !draining.is_cancelled() {
-            let first =
-                s3.store.read(|snapshot| Ok::<_, Error>(snapshot.first(&WAITING, &scope, Range::all(), Order::Ascending)?));
+            let first = s3
+                .store
+                .read(|snapshot| Ok::<_, Error>(snapshot.first(&WAITING, &scope, Range::all(), Order::Ascending)?));
             let Some((place, at)) = first.await? else { break };
             let key = (at.account.as_str(), at.region.as_str(), at.id.as_str());
             let found = s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&JOBS, &scope, &key)?)).await?;
@@ -92,12 +93,13 @@ struct Step<'a> {
 impl Step<'_> {
     async fn take(&self, job: Job) -> Result<()> {
         match job.status {
-            Status::New => self.go(Status::New, |_, job| {
-                job.status = Status::Preparing;
-                Ok(())
-            })
-            .await
-            .map(drop),
+            Status::New => self
+                .go(Status::New, |_, job| {
+                    job.status = Status::Preparing;
+                    Ok(())
+                })
+                .await
+                .map(drop),
             Status::Preparing => self.prepare(job).await,
             Status::Ready => {
                 let now = self.cx.now();
