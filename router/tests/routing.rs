@@ -177,6 +177,8 @@ fn hosts_name_services_in_every_style() {
         ("b.s3.dualstack.us-east-1.amazonaws.com", "s3"),
         ("B.S3.LOCALHOST", "s3"),
         ("000000000000.s3-control.us-east-1.localhost", "s3"),
+        ("name-000000000000.s3-accesspoint.us-east-1.amazonaws.com", "s3"),
+        ("abc.mrap.accesspoint.s3-global.amazonaws.com", "s3"),
         ("b.s3.localhost.localstack.cloud:4566", "s3"),
         ("sqs.us-east-1.localhost:4566", "sqs"),
         ("sqs.us-east-1.localhost.localstack.cloud:4566", "sqs"),

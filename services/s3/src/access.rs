@@ -46,7 +46,7 @@ pub fn to_list(
 
 /// A copy reads its source and writes its target.
 pub fn to_copy(cx: &Context, source: &str, bucket: &str, key: &str) -> Result<Vec<Access>> {
-    let from = copy::parse_source(source)?;
+    let from = copy::source_of(cx, source)?;
     let action = if from.version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
     let mut both = to_object(cx, &from.bucket, &from.key, action);
     both.extend(to_object(cx, bucket, key, "s3:PutObject"));

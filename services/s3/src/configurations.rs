@@ -11,6 +11,7 @@ use fractus_wire::json::{JsonReader, JsonWriter};
 use fractus_wire::{Failure, Shape};
 use serde::{Deserialize, Serialize};
 
+use crate::control::store::ACCOUNT_BLOCKS;
 use crate::error::{Error, Result};
 use crate::objects::{self, scope};
 use crate::service::S3;
@@ -346,7 +347,7 @@ pub fn ownership(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Res
 /// The four switches of block public access. All are on for a new bucket.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html>
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicAccessBlock {
     pub block_public_acls: bool,
     pub ignore_public_acls: bool,
@@ -355,7 +356,7 @@ pub struct PublicAccessBlock {
 }
 
 impl PublicAccessBlock {
-    const fn all(on: bool) -> Self {
+    pub const fn all(on: bool) -> Self {
         PublicAccessBlock {
             block_public_acls: on,
             ignore_public_acls: on,
@@ -363,9 +364,30 @@ impl PublicAccessBlock {
             restrict_public_buckets: on,
         }
     }
+
+    /// What two levels block together: the stricter of each switch.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        PublicAccessBlock {
+            block_public_acls: self.block_public_acls || other.block_public_acls,
+            ignore_public_acls: self.ignore_public_acls || other.ignore_public_acls,
+            block_public_policy: self.block_public_policy || other.block_public_policy,
+            restrict_public_buckets: self.restrict_public_buckets || other.restrict_public_buckets,
+        }
+    }
 }
 
+/// What holds for a bucket: its own switches and its account's.
 pub fn public_access_block(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<PublicAccessBlock> {
+    let own = own_public_access_block(snapshot, scope, bucket)?;
+    Ok(match snapshot.get(&ACCOUNT_BLOCKS, scope, &(bucket.account.as_str(),))? {
+        Some(account) => own.and(account),
+        None => own,
+    })
+}
+
+/// The bucket's own switches.
+pub fn own_public_access_block(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<PublicAccessBlock> {
     Ok(match read::<api::PublicAccessBlockConfiguration>(snapshot, scope, bucket, Kind::PublicAccessBlock)? {
         Configured::Default => PublicAccessBlock::all(true),
         Configured::Deleted => PublicAccessBlock::all(false),

@@ -33,6 +33,10 @@ pub enum Error {
     BucketNotEmpty { bucket: String },
     #[error("The bucket you tried to delete is not empty. You must delete all versions in the bucket.")]
     VersionsLeft { bucket: String },
+    #[error(
+        "The bucket you tried to delete has access points attached. Delete your access points before you delete your bucket."
+    )]
+    AccessPointsAttached { bucket: String },
     #[error("The specified bucket is not valid.")]
     InvalidBucketName { bucket: String },
     #[error("The specified location-constraint is not valid")]
@@ -132,6 +136,7 @@ impl Error {
             BucketAlreadyExists { .. } => ("BucketAlreadyExists", 409),
             BucketAlreadyOwnedByYou { .. } => ("BucketAlreadyOwnedByYou", 409),
             BucketNotEmpty { .. } | VersionsLeft { .. } => ("BucketNotEmpty", 409),
+            AccessPointsAttached { .. } => ("BucketHasAccessPointsAttached", 400),
             InvalidBucketName { .. } => ("InvalidBucketName", 400),
             InvalidLocationConstraint { .. } => ("InvalidLocationConstraint", 400),
             IllegalLocationConstraint => ("IllegalLocationConstraintException", 400),
@@ -195,6 +200,7 @@ impl From<Error> for Failure {
             | BucketAlreadyOwnedByYou { bucket }
             | BucketNotEmpty { bucket }
             | VersionsLeft { bucket }
+            | AccessPointsAttached { bucket }
             | InvalidBucketName { bucket } => failure.with_detail("BucketName", bucket),
             NoSuchKey { key } => failure.with_detail("Key", key),
             Deleted { key, version_id } => failure

@@ -10,7 +10,9 @@
 //! [`lifecycle`], [`replication`], [`restores`], [`schedule`] with [`inventory`] and [`logging`] the work that no request
 //! waits for, [`web`] and [`website`] what browsers ask.
 //!
-//! Left out so far: metadata tables, Object Lambda, access points; see the README.
+//! [`control`] is S3 Control, the API beside S3's own: access points, jobs over many objects, access grants.
+//!
+//! Left out so far: metadata tables, Object Lambda; see the README.
 
 pub mod access;
 pub mod addressing;
@@ -18,6 +20,7 @@ pub mod background;
 pub mod checks;
 pub mod config;
 pub mod configurations;
+pub mod control;
 pub mod destinations;
 pub mod directory;
 pub mod error;
@@ -65,6 +68,8 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         replication: replication::Replication::default(),
         restores: restores::Restores::default(),
         schedule: schedule::Schedule::default(),
+        jobs: control::jobs::work::Jobs::default(),
+        lens: control::lens_export::Lens::default(),
         freed,
         host_id: host_id(&host).into(),
         destinations: destinations::Destinations::new(&host),
@@ -75,6 +80,8 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
     replication::start(&s3);
     restores::start(&s3);
     schedule::start(&s3);
+    control::jobs::work::start(&s3);
+    control::lens_export::start(&s3);
     Ok(App::new(s3, operations()))
 }
 

@@ -9,6 +9,7 @@ use fractus_store::{Scope, Snapshot};
 use serde_json::{Value, json};
 
 use crate::configurations::{self, Kind, PublicAccessBlock};
+use crate::control::{data_access, routing};
 use crate::error::Result;
 use crate::model::acl::{Acl, AclCaller, On};
 use crate::objects::scope;
@@ -27,10 +28,17 @@ pub fn canonical_user(account: &str) -> String {
 
 /// Facts of the resource that an access is about.
 pub async fn facts(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> ResourceFacts {
+    if !resource.account.is_empty() {
+        // Something of S3 Control: its ARN says whose it is.
+        return ResourceFacts { policy: data_access::policy(s3, cx, resource).await, ..ResourceFacts::default() };
+    }
     let (name, key) = match resource.resource.split_once('/') {
         Some((name, key)) => (name, Some(key)),
         None => (resource.resource.as_str(), None),
     };
+    if let Some(through) = routing::way(cx, access, name) {
+        return through.facts(cx, access, key, request_conditions(cx));
+    }
     let scope = scope(cx);
     let found = s3.store.read(|snapshot| {
         let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(name,))? else { return Ok(None) };
@@ -54,8 +62,13 @@ fn allow_all(access: &Access) -> Value {
     json!({"Effect": "Allow", "Principal": "*", "Action": access.action, "Resource": access.resource})
 }
 
+/// A policy, unless it opens its resource to everybody: what restricting public buckets leaves for others.
+pub fn without_public(policy: Option<String>) -> Option<String> {
+    policy.filter(|policy| !Policy::parse(policy).is_ok_and(|policy| policy.is_public()))
+}
+
 /// A policy with further statements.
-fn document(statements: Vec<Value>, policy: Option<&str>) -> String {
+pub fn document(statements: Vec<Value>, policy: Option<&str>) -> String {
     let parsed = policy.and_then(|policy| serde_json::from_str::<Value>(policy).ok());
     let mut whole = parsed.unwrap_or_else(|| json!({"Version": "2012-10-17", "Statement": []}));
     if let Some(own) = whole.get_mut("Statement") {
@@ -85,10 +98,10 @@ fn of_bucket(
         policy = None;
     }
     if !own && block.restrict_public_buckets {
-        policy = policy.filter(|policy| !Policy::parse(policy).is_ok_and(|policy| policy.is_public()));
+        policy = without_public(policy);
     }
-    let mut facts =
-        ResourceFacts { owner: AccountId::new(&bucket.account).ok(), conditions: request_conditions(cx), policy: None };
+    let owner = AccountId::new(&bucket.account).ok();
+    let mut facts = ResourceFacts { owner, conditions: request_conditions(cx), ..ResourceFacts::default() };
     let object = match key {
         Some(key) if !key.is_empty() => {
             let version_id = parameter(cx, "versionId");

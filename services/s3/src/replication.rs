@@ -139,6 +139,47 @@ pub fn enqueue(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket, key: &s
     Ok(tx.put(&REPLICATIONS, scope, &(bucket.id, key, object.sequencer), &pending)?)
 }
 
+/// Whether a rule is about an object that is there, and it is no replica itself.
+pub fn is_eligible(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    object: &Object,
+) -> Result<bool> {
+    let is_replica = object.extras.as_ref().is_some_and(|extras| extras.replication == Some(Status::Replica));
+    Ok(!is_replica && !goals(snapshot, scope, bucket, key, Some(object))?.is_empty())
+}
+
+/// Copies a version that is there already, as its bucket's rules say for new ones; gives what became of it.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-batch-replication-batch.html>
+pub async fn replicate(s3: &S3, cx: &Context, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Status> {
+    let scope = Scope::partition(&cx.world);
+    let (bucket_id, pending, sequencer) = s3
+        .store
+        .read(|snapshot| {
+            let bucket = crate::objects::bucket(snapshot, &scope, bucket, None)?;
+            let object = versions::object(snapshot, &scope, &bucket, key, version_id)?;
+            if !is_eligible(snapshot, &scope, &bucket, key, &object)? {
+                return Err(Error::invalid_request("No rule of the bucket's replication is about the object"));
+            }
+            let version_id = object.version_id.clone().unwrap_or_else(|| versions::NULL.to_owned());
+            Ok((bucket.id, Pending { bucket: bucket.name, version_id }, object.sequencer))
+        })
+        .await?;
+    let item = Item { s3, world: &cx.world, scope: &scope, bucket_id, key: key.to_owned(), sequencer, pending };
+    item.copy().await?;
+    let id = item.pending.version_id.as_str();
+    s3.store
+        .read(|snapshot| {
+            let bucket = crate::objects::bucket(snapshot, &scope, bucket, None)?;
+            let object = versions::object(snapshot, &scope, &bucket, key, Some(id))?;
+            Ok(object.extras.and_then(|extras| extras.replication).unwrap_or(Status::Failed))
+        })
+        .await
+}
+
 /// The same for a delete marker.
 pub fn enqueue_marker(
     tx: &mut Transaction<'_>,

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use fractus_aws::{Arn, Lane};
+use fractus_aws::{Arn, Lane, Region, World};
 use fractus_bus::contracts::Credential;
 use fractus_bus::outbox::Outbox;
 use fractus_host::{Access, CallerKind, Context, Host, Operations, Prepared, RequestUuid, ResourceFacts, Service};
 use fractus_s3_api as api;
 use fractus_store::{BlobRef, Store};
 use fractus_wire::validation::Violation;
-use fractus_wire::{ByteStream, Failure};
+use fractus_wire::{ByteStream, Failure, ServiceSchema};
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::control;
+use crate::control::jobs::work::Jobs;
+use crate::control::lens_export::Lens;
 use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
@@ -42,6 +45,8 @@ pub struct S3 {
     pub replication: Replication,
     pub restores: Restores,
     pub schedule: Schedule,
+    pub jobs: Jobs,
+    pub lens: Lens,
     pub destinations: Destinations,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,
@@ -90,7 +95,8 @@ macro_rules! on_version {
 
 /// Every operation of S3.
 pub fn operations() -> Operations<S3> {
-    newer(protections(configurations(objects(Operations::new(&[&api::MODEL])))))
+    let apis = [&api::MODEL, &fractus_s3control_api::MODEL];
+    control::table::operations(newer(protections(configurations(objects(Operations::new(&apis))))))
 }
 
 /// Buckets, objects, listings, uploads.
@@ -344,12 +350,17 @@ fn has_no_content(operation: &str) -> bool {
 impl Service for S3 {
     /// A bucket in the host name goes into the path; a browser's form upload is no operation of the model.
     fn prepare(&self, head: &mut http::request::Parts, host: &str) -> Prepared {
+        if control::is_control(head, host) {
+            head.extensions.insert(control::Controlled);
+            return control::check_account_header(head).map_or_else(Prepared::Refuse, |()| Prepared::Identify);
+        }
         // Of this one request the host's first label is a route, and no bucket.
         if head.uri.path() == "/WriteGetObjectResponse" {
             return Prepared::Identify;
         }
         let website = addressing::website_bucket(host);
-        if let Some(bucket) = website.or_else(|| addressing::bucket_of_host(host)) {
+        let point = control::routing::of_host(host);
+        if let Some(bucket) = website.or(point.as_deref()).or_else(|| addressing::bucket_of_host(host)) {
             let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             match addressing::into_path(bucket, path_and_query).parse() {
                 Ok(uri) => head.uri = uri,
@@ -375,6 +386,27 @@ impl Service for S3 {
             Some(failure) => Prepared::Refuse(failure),
             None => Prepared::Identify,
         }
+    }
+
+    /// Both APIs' paths begin with what could be a bucket.
+    fn serves(&self, api: &'static ServiceSchema, head: &http::request::Parts) -> bool {
+        let is_control = std::ptr::eq(api, &fractus_s3control_api::MODEL);
+        is_control == head.extensions.get::<control::Controlled>().is_some()
+    }
+
+    /// An access point's bucket takes the access point's place.
+    fn resolve<'a>(
+        &'a self,
+        world: &'a World,
+        region: &'a Region,
+        head: &'a mut http::request::Parts,
+    ) -> Option<BoxFuture<'a, Result<(), Failure>>> {
+        if head.extensions.get::<control::Controlled>().is_some() {
+            let checked = control::check_account(head, world);
+            return Some(Box::pin(std::future::ready(checked)));
+        }
+        let names = control::routing::Names::of(head)?;
+        Some(Box::pin(names.resolve(self, world, region, head)))
     }
 
     fn raw<'a>(&'a self, cx: &'a Context, request: Request<ByteStream>) -> BoxFuture<'a, Response<ByteStream>> {
@@ -412,13 +444,16 @@ impl Service for S3 {
     }
 
     fn invalid(&self, cx: &Context, violations: &[Violation]) -> Result<(), Failure> {
+        if cx.extensions().get::<control::Controlled>().is_some() {
+            return control::refuse(cx, violations);
+        }
         fractus_host::invalid(cx, violations)?;
         checks::refuse(cx, violations)
     }
 
     /// Sessions of directory buckets sign by their own name.
     fn other_signing_names(&self) -> &'static [&'static str] {
-        &["s3express"]
+        &["s3express", "s3-object-lambda", "s3-outposts"]
     }
 
     fn look_up_credential<'a>(
@@ -446,6 +481,9 @@ impl Service for S3 {
             && cx.operation().is_some_and(|called| has_no_content(called.schema.name))
         {
             *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        if cx.extensions().get::<control::Controlled>().is_some() {
+            return None;
         }
         let restores = cx.operation().is_some_and(|called| called.schema.name == "RestoreObject");
         let path = if restores { response.headers().get("x-amz-restore-output-path") } else { None };

@@ -55,4 +55,8 @@ pub struct ResourceFacts {
     pub owner: Option<AccountId>,
     /// Condition keys whose values lie in the resource, such as `s3:ExistingObjectTag/...`.
     pub conditions: Vec<(String, Vec<String>)>,
+    /// The resource as policies name it, where the request reaches for it by another name (an access point).
+    pub resource: Option<String>,
+    /// What must be allowed besides: what the resource stands for (an access point's bucket).
+    pub also: Vec<Access>,
 }

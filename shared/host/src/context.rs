@@ -138,6 +138,11 @@ impl Context {
         fractus_wire::header(&self.head.headers, name).and_then(|value| value.to_str().ok())
     }
 
+    /// What the service's own `prepare` and `resolve` left with the head.
+    pub fn extensions(&self) -> &http::Extensions {
+        &self.head.extensions
+    }
+
     pub fn method(&self) -> &Method {
         &self.head.method
     }

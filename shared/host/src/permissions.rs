@@ -187,21 +187,25 @@ pub(crate) async fn authorize(cx: &Context, wanted: &[Access]) -> Result<(), Fai
     let policies = cx.host.inner.permissions.of(cx).await?;
     let everything = [Access::to_all()];
     for access in if wanted.is_empty() { &everything } else { wanted } {
-        evaluate(cx, &policies, access).await?;
+        // What a resource stands for stands for nothing further.
+        for also in evaluate(cx, &policies, access).await? {
+            evaluate(cx, &policies, &also).await?;
+        }
     }
     Ok(())
 }
 
-async fn evaluate(cx: &Context, policies: &CompiledPolicies, access: &Access) -> Result<(), Failure> {
+/// Evaluates one access; gives what must be allowed besides.
+async fn evaluate(cx: &Context, policies: &CompiledPolicies, access: &Access) -> Result<Vec<Access>, Failure> {
     let action = action(cx, access);
     let arn: Option<Arn> = access.resource.parse().ok();
     let facts = match (&arn, cx.host.service()) {
         (Some(arn), Some(service)) => service.resource_facts(cx, access, arn).await,
         _ => ResourceFacts::default(),
     };
-    let resource_policy = compile(
-        facts.policy.into_iter().map(|document| NamedPolicy { name: access.resource.clone(), document }).collect(),
-    )?;
+    let resource = facts.resource.as_ref().unwrap_or(&access.resource);
+    let resource_policy =
+        compile(facts.policy.into_iter().map(|document| NamedPolicy { name: resource.clone(), document }).collect())?;
     let principal = principal(&cx.caller);
     let mut context = conditions(cx, &principal, policies, access);
     for (key, values) in &facts.conditions {
@@ -212,7 +216,7 @@ async fn evaluate(cx: &Context, policies: &CompiledPolicies, access: &Access) ->
     let request = Request {
         principal: &principal,
         action: &action,
-        resource: &access.resource,
+        resource,
         resource_account: owner.map(|owner| owner.as_str()).or(named_account),
         context: &context,
     };
@@ -232,7 +236,8 @@ async fn evaluate(cx: &Context, policies: &CompiledPolicies, access: &Access) ->
         boundary: attach(boundary).pop(),
         session: session.as_deref(),
     };
-    settle(cx, &layers.evaluate(&request), &request)
+    settle(cx, &layers.evaluate(&request), &request)?;
+    Ok(facts.also)
 }
 
 trait AsSliceOfOne<T> {

@@ -110,13 +110,19 @@ impl Server {
     async fn run(&self, cx: &mut Context, incoming: Incoming) -> Result<Response<ByteStream>, Refusal> {
         let uri = cx.head.uri.clone();
         let prepared = self.service.prepare(&mut cx.head, &cx.identity.host);
+        let mut resolved = Ok(());
+        if matches!(prepared, Prepared::Identify)
+            && let Some(resolving) = self.service.resolve(&cx.world, &cx.region, &mut cx.head)
+        {
+            resolved = resolving.await;
+        }
         if cx.head.uri != uri {
             cx.original_uri = Some(uri);
         }
         match prepared {
             Prepared::Raw => return Ok(self.run_raw(cx, incoming).await),
             Prepared::Refuse(failure) => return Err((self.first_protocol(), failure)),
-            Prepared::Identify => {}
+            Prepared::Identify => resolved.map_err(|failure| (self.first_protocol(), failure))?,
         }
         let mut body = Body::Incoming(incoming);
         let (api, identified) = self.identify(cx, &mut body).await?;
@@ -170,7 +176,7 @@ impl Server {
         }
         let form = body.whole();
         let mut refused = None;
-        for api in &self.table.apis {
+        for api in self.table.apis.iter().filter(|api| self.service.serves(api, head)) {
             match protocol::identify(api, head, form.map(|form| &form[..])) {
                 Ok(identified) => return Ok((api, identified)),
                 Err(refusal) => refused = refused.or(Some(refusal)),
@@ -256,7 +262,8 @@ impl Server {
             error_namespace: self.service.error_namespace(),
             ..Answer::default()
         };
-        let api = cx.operation.map_or_else(|| self.table.apis.first().copied(), |operation| Some(operation.api));
+        let served = || self.table.apis.iter().find(|api| self.service.serves(api, &cx.head)).copied();
+        let api = cx.operation.map_or_else(served, |operation| Some(operation.api));
         let response = match api {
             Some(api) => protocol::write_failure(
                 protocol,

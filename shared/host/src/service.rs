@@ -6,10 +6,10 @@ use futures::future::BoxFuture;
 use http::request::Parts;
 use http::{Request, Response};
 
-use fractus_aws::{Arn, Lane};
+use fractus_aws::{Arn, Lane, Region, World};
 use fractus_bus::contracts::Credential;
 use fractus_wire::validation::{self, Constraint, Violation};
-use fractus_wire::{ByteStream, Failure, Protocol};
+use fractus_wire::{ByteStream, Failure, Protocol, ServiceSchema};
 
 use crate::access::{Access, ResourceFacts};
 use crate::context::Context;
@@ -34,6 +34,25 @@ pub trait Service: Send + Sync + 'static {
     fn prepare(&self, head: &mut Parts, host: &str) -> Prepared {
         let _ = (head, host);
         Prepared::Identify
+    }
+
+    /// Whether a request may be one of this API's, where a program serves several whose paths could be taken for each
+    /// other's. Asked after [`Service::prepare`], which may leave a mark in the head's extensions.
+    fn serves(&self, api: &'static ServiceSchema, head: &Parts) -> bool {
+        let _ = (api, head);
+        true
+    }
+
+    /// Looks up what names in the head stand for, where that takes the store (an access point's bucket), and rewrites
+    /// them; after [`Service::prepare`], before the operation is identified. `None` costs nothing.
+    fn resolve<'a>(
+        &'a self,
+        world: &'a World,
+        region: &'a Region,
+        head: &'a mut Parts,
+    ) -> Option<BoxFuture<'a, Result<(), Failure>>> {
+        let _ = (world, region, head);
+        None
     }
 
     /// Looks at a body that was read whole, before it is taken apart: digests that headers give of it.

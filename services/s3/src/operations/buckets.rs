@@ -1,11 +1,15 @@
 //! Buckets: made, found, listed, deleted.
 
+use std::sync::Arc;
+
 use fractus_aws::Region;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scope, Transaction};
 
 use crate::configurations::{self, Kind, Versioning};
+use crate::control::routing::Through;
+use crate::control::store::ATTACHED;
 use crate::directory::{self, is_directory};
 use crate::error::{Error, Result};
 use crate::model::acl::{Given, On};
@@ -155,7 +159,7 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadBucketInput) -> Result<
         bucket_location_type: zone.is_some().then_some(api::LocationType::AvailabilityZone),
         bucket_location_name: zone,
         bucket_region: Some(bucket.region),
-        access_point_alias: Some(false),
+        access_point_alias: Some(cx.extensions().get::<Arc<Through>>().is_some()),
     })
 }
 
@@ -187,6 +191,10 @@ pub async fn delete(s3: &S3, cx: &Context, input: api::DeleteBucketInput) -> Res
             let uploading = Range::prefix(&(bucket.id,));
             if tx.keys(&UPLOADS, &scope, uploading, Order::Ascending)?.next().transpose()?.is_some() {
                 return Err(Error::BucketNotEmpty { bucket: input.bucket.clone() });
+            }
+            let attached = Range::prefix(&(bucket.name.as_str(),));
+            if tx.keys(&ATTACHED, &scope, attached, Order::Ascending)?.next().transpose()?.is_some() {
+                return Err(Error::AccessPointsAttached { bucket: input.bucket.clone() });
             }
             configurations::clear(tx, &scope, &bucket)?;
             tx.delete(&OWNED_BUCKETS, &scope, &(bucket.account.as_str(), bucket.name.as_str()))?;

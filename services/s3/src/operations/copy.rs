@@ -2,10 +2,13 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 
+use std::sync::Arc;
+
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::BlobRef;
 
+use crate::control::routing::SourceThrough;
 use crate::error::{Error, Result};
 use crate::extras::wanted;
 use crate::ingest::digest_stored;
@@ -25,7 +28,7 @@ use crate::versions;
 const MAX_COPY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// What `x-amz-copy-source` names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopySource {
     pub bucket: String,
     pub key: String,
@@ -35,6 +38,14 @@ pub struct CopySource {
 impl CopySource {
     pub fn target<'a>(&'a self, owner: Option<&'a str>) -> get::Target<'a> {
         get::Target { bucket: &self.bucket, key: &self.key, version_id: self.version_id.as_deref(), owner }
+    }
+}
+
+/// The source that a request names, by its bucket or through an access point.
+pub fn source_of(cx: &Context, header: &str) -> Result<CopySource> {
+    match cx.extensions().get::<Arc<SourceThrough>>() {
+        Some(through) => Ok(through.1.clone()),
+        None => parse_source(header),
     }
 }
 
@@ -58,7 +69,7 @@ pub fn parse_source(header: &str) -> Result<CopySource> {
 
 pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<api::CopyObjectOutput> {
     names::check_key(&input.key)?;
-    let from = parse_source(&input.copy_source)?;
+    let from = source_of(cx, &input.copy_source)?;
     let wanted = wanted!(input, cx.now());
     let (source, readable) = get::source(s3, cx, from.target(input.expected_source_bucket_owner.as_deref())).await?;
     check_read(

@@ -1,5 +1,6 @@
 //! Operations that only directory buckets have: their list, sessions, and renaming.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_bus::contracts::{Credential, CredentialKind};
@@ -10,6 +11,7 @@ use fractus_store::{Order, Range};
 use serde_json::json;
 
 use crate::configurations::{self, Kind, Of};
+use crate::control::routing::Through;
 use crate::directory::{SESSIONS, is_directory, session_scope};
 use crate::error::{Error, Result};
 use crate::model::conditions::ReadConditions;
@@ -144,7 +146,10 @@ fn session(cx: &Context, input: &api::CreateSessionInput) -> Credential {
         Some(api::SessionMode::ReadOnly) => vec!["s3:Get*", "s3:List*"],
         _ => vec!["s3:*"],
     };
-    let within = [arn.clone(), format!("{arn}/*")];
+    let mut within = vec![arn.clone(), format!("{arn}/*")];
+    if let Some(through) = cx.extensions().get::<Arc<Through>>() {
+        within.extend([through.arn.clone(), format!("{}/object/*", through.arn)]);
+    }
     let policy = json!({
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": actions, "Resource": within}],

@@ -148,7 +148,7 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
         owner: input.expected_bucket_owner.as_deref(),
     };
     let upload = find_upload(s3, cx, &place).await?;
-    let from = copy::parse_source(&input.copy_source)?;
+    let from = copy::source_of(cx, &input.copy_source)?;
     check_part_key(&upload, given_key!(input))?;
     let (source, readable) = get::source(s3, cx, from.target(input.expected_source_bucket_owner.as_deref())).await?;
     check_read(

@@ -46,7 +46,7 @@ pub async fn get_block(
                 "The public access block configuration was not found",
                 &bucket.name,
             )),
-            _ => configurations::public_access_block(snapshot, scope, bucket),
+            _ => configurations::own_public_access_block(snapshot, scope, bucket),
         }
     })
     .await?;

@@ -1,0 +1,153 @@
+"""S3 Control by boto3, as it comes: accounts in hosts, access points by ARN and alias, jobs, grants."""
+
+import json
+import socket
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+import stack
+
+ACCOUNT = "000000000000"
+
+
+@pytest.fixture(autouse=True)
+def hosts(monkeypatch):
+    """The account and the access point stand in the host, whose names below `localhost` not every machine resolves."""
+    real = socket.getaddrinfo
+
+    def resolve(host, *rest, **options):
+        return real("localhost" if str(host).endswith(".localhost") else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+@pytest.fixture
+def control():
+    return stack.client("s3control")
+
+
+@pytest.fixture
+def point(control, bucket):
+    """A fresh access point: its name, ARN and alias."""
+    name = stack.unique("ap")
+    made = control.create_access_point(AccountId=ACCOUNT, Name=name, Bucket=bucket)
+    yield name, made["AccessPointArn"], made["Alias"]
+    control.delete_access_point(AccountId=ACCOUNT, Name=name)
+
+
+def code_of(raised):
+    return raised.value.response["Error"]["Code"]
+
+
+def test_an_access_point_by_arn_and_by_alias(control, s3, bucket, point):
+    name, arn, alias = point
+    found = control.get_access_point(AccountId=ACCOUNT, Name=name)
+    assert (found["Bucket"], found["NetworkOrigin"], found["Alias"]) == (bucket, "Internet", alias)
+    s3.put_object(Bucket=arn, Key="a b/c", Body=b"through")
+    assert s3.get_object(Bucket=bucket, Key="a b/c")["Body"].read() == b"through"
+    assert s3.get_object(Bucket=alias, Key="a b/c")["Body"].read() == b"through"
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": arn, "Key": "a b/c"})
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=arn)["Contents"]] == ["a b/c", "copy"]
+    with pytest.raises(ClientError) as raised:
+        s3.put_bucket_versioning(Bucket=alias, VersioningConfiguration={"Status": "Enabled"})
+    assert code_of(raised) == "MethodNotAllowed"
+
+
+def test_policies_and_pages(control, bucket, point):
+    name, arn, _ = point
+    with pytest.raises(ClientError) as raised:
+        control.get_access_point_policy(AccountId=ACCOUNT, Name=name)
+    assert code_of(raised) == "NoSuchAccessPointPolicy"
+    statement = {"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "s3:GetObject", "Resource": f"{arn}/object/*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    control.put_access_point_policy(AccountId=ACCOUNT, Name=name, Policy=json.dumps(policy))
+    assert json.loads(control.get_access_point_policy(AccountId=ACCOUNT, Name=name)["Policy"]) == policy
+    listed = control.list_access_points(AccountId=ACCOUNT, Bucket=bucket)["AccessPointList"]
+    assert [one["Name"] for one in listed] == [name]
+
+
+def test_another_account_is_refused(control):
+    with pytest.raises(ClientError) as raised:
+        control.list_access_points(AccountId="111122223333")
+    assert code_of(raised) == "AccessDenied"
+    with pytest.raises(ClientError) as raised:
+        control.get_access_point(AccountId=ACCOUNT, Name="there-is-none")
+    assert code_of(raised) == "NoSuchAccessPoint"
+
+
+def test_a_job_copies_and_reports(control, s3, bucket):
+    keys = [f"k {number}" for number in range(20)]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    lines = "".join(f"{bucket},{key.replace(' ', '+')}\n" for key in keys)
+    etag = s3.put_object(Bucket=bucket, Key="list.csv", Body=lines)["ETag"]
+    job = control.create_job(
+        AccountId=ACCOUNT,
+        ConfirmationRequired=False,
+        Operation={"S3PutObjectCopy": {"TargetResource": f"arn:aws:s3:::{bucket}", "TargetKeyPrefix": "copies"}},
+        Report={"Bucket": f"arn:aws:s3:::{bucket}", "Format": "Report_CSV_20180820", "Enabled": True, "Prefix": "reports", "ReportScope": "AllTasks"},
+        Manifest={
+            "Spec": {"Format": "S3BatchOperations_CSV_20180820", "Fields": ["Bucket", "Key"]},
+            "Location": {"ObjectArn": f"arn:aws:s3:::{bucket}/list.csv", "ETag": etag},
+        },
+        Priority=1,
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/batch",
+    )["JobId"]
+
+    def done():
+        found = control.describe_job(AccountId=ACCOUNT, JobId=job)["Job"]
+        return found if found["Status"] in ("Complete", "Failed") else None
+
+    found = stack.wait_for(done)
+    assert found["Status"] == "Complete", found.get("FailureReasons")
+    assert found["ProgressSummary"]["NumberOfTasksSucceeded"] == len(keys)
+    for key in keys:
+        assert s3.get_object(Bucket=bucket, Key=f"copies/{key}")["Body"].read() == key.encode()
+    report = json.loads(s3.get_object(Bucket=bucket, Key=f"reports/job-{job}/manifest.json")["Body"].read())
+    rows = s3.get_object(Bucket=bucket, Key=report["Results"][0]["Key"])["Body"].read().decode().splitlines()
+    assert rows[0] == f"{bucket},k+0,,succeeded,200,,Successful" and len(rows) == len(keys)
+
+
+def test_grants_give_keys(control, s3, bucket):
+    try:
+        control.create_access_grants_instance(AccountId=ACCOUNT)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "AccessGrantsInstanceAlreadyExists"
+    location = control.create_access_grants_location(
+        AccountId=ACCOUNT, LocationScope=f"s3://{bucket}", IAMRoleArn=f"arn:aws:iam::{ACCOUNT}:role/location"
+    )["AccessGrantsLocationId"]
+    grant = control.create_access_grant(
+        AccountId=ACCOUNT,
+        AccessGrantsLocationId=location,
+        AccessGrantsLocationConfiguration={"S3SubPrefix": "in/*"},
+        Grantee={"GranteeType": "IAM", "GranteeIdentifier": f"arn:aws:iam::{ACCOUNT}:root"},
+        Permission="READ",
+    )
+    assert grant["GrantScope"] == f"s3://{bucket}/in/*"
+    given = control.get_data_access(AccountId=ACCOUNT, Target=f"s3://{bucket}/in/*", Permission="READ", DurationSeconds=900)
+    keys = given["Credentials"]
+    assert keys["Expiration"].timestamp() > time.time()
+    s3.put_object(Bucket=bucket, Key="in/key", Body=b"inside")
+    reader = stack.client(
+        "s3",
+        keys={
+            "aws_access_key_id": keys["AccessKeyId"],
+            "aws_secret_access_key": keys["SecretAccessKey"],
+            "aws_session_token": keys["SessionToken"],
+        },
+    )
+    assert reader.get_object(Bucket=bucket, Key="in/key")["Body"].read() == b"inside"
+    control.delete_access_grant(AccountId=ACCOUNT, AccessGrantId=grant["AccessGrantId"])
+    control.delete_access_grants_location(AccountId=ACCOUNT, AccessGrantsLocationId=location)
+
+
+def test_the_account_s_block(control):
+    control.put_public_access_block(AccountId=ACCOUNT, PublicAccessBlockConfiguration={"BlockPublicPolicy": True})
+    block = control.get_public_access_block(AccountId=ACCOUNT)["PublicAccessBlockConfiguration"]
+    assert block == {"BlockPublicAcls": False, "IgnorePublicAcls": False, "BlockPublicPolicy": True, "RestrictPublicBuckets": False}
+    control.delete_public_access_block(AccountId=ACCOUNT)
+    with pytest.raises(ClientError) as raised:
+        control.get_public_access_block(AccountId=ACCOUNT)
+    assert code_of(raised) == "NoSuchPublicAccessBlockConfiguration"

@@ -1,0 +1,3 @@
+fn main() -> Result<(), fractus_codegen::CodegenError> {
+    fractus_codegen::build("s3control")
+}

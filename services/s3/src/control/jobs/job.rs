@@ -1,0 +1,225 @@
+//! A job's record, its states, and which come after which.
+
+use fractus_aws::{AccountId, Partition, Region, World};
+use fractus_bus::contracts::Cause;
+use fractus_clock::Timestamp;
+use fractus_host::{Caller, CallerKind, Context};
+use fractus_s3control_api as api;
+use fractus_store::{Collection, Scope, Snapshot, Transaction};
+use serde::{Deserialize, Serialize};
+
+use crate::control::errors::refused;
+use crate::control::kept::from_json;
+use crate::error::{Error, Result};
+use crate::service::S3;
+
+/// (account, region, id).
+pub const JOBS: Collection<(String, String, String), Job> = Collection::new("control.jobs");
+/// Newest first: (account, region, falling creation time, id).
+pub const JOBS_BY_TIME: Collection<(String, String, u64, String), ()> = Collection::new("control.jobs-by-time");
+/// What clients called their requests: (account, region, client token), and the job's id.
+pub const TOKENS: Collection<(String, String, String), String> = Collection::new("control.job-tokens");
+/// Jobs that something is to be done for, the most important first: (falling priority, creation time, id).
+pub const WAITING: Collection<(u64, u64, String), At> = Collection::new("control.jobs-waiting");
+/// What is still to be done of a job: (id, place).
+pub const TASKS: Collection<(String, u64), Task> = Collection::new("control.job-tasks");
+/// What was done: (id, whether it failed, place), and the row of the report.
+pub const OUTCOMES: Collection<(String, bool, u64), String> = Collection::new("control.job-outcomes");
+
+/// Where a job is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At {
+    pub account: String,
+    pub region: String,
+    pub id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    pub bucket: String,
+    pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-job-status.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    New,
+    Preparing,
+    Suspended,
+    Ready,
+    Active,
+    Completing,
+    Complete,
+    Cancelling,
+    Cancelled,
+    Failing,
+    Failed,
+}
+
+impl Status {
+    pub fn shown(self) -> api::JobStatus {
+        match self {
+            Status::New => api::JobStatus::New,
+            Status::Preparing => api::JobStatus::Preparing,
+            Status::Suspended => api::JobStatus::Suspended,
+            Status::Ready => api::JobStatus::Ready,
+            Status::Active => api::JobStatus::Active,
+            Status::Completing => api::JobStatus::Completing,
+            Status::Complete => api::JobStatus::Complete,
+            Status::Cancelling => api::JobStatus::Cancelling,
+            Status::Cancelled => api::JobStatus::Cancelled,
+            Status::Failing => api::JobStatus::Failing,
+            Status::Failed => api::JobStatus::Failed,
+        }
+    }
+
+    pub fn has_ended(self) -> bool {
+        matches!(self, Status::Complete | Status::Cancelled | Status::Failed)
+    }
+
+    /// What a caller's request makes of it: a job that waits for its confirmation is set going, and one that has not ended
+    /// is cancelled.
+    pub fn requested(self, wanted: &api::RequestedJobStatus) -> Option<Status> {
+        match (wanted, self) {
+            (api::RequestedJobStatus::Ready, Status::Suspended) => Some(Status::Ready),
+            (
+                api::RequestedJobStatus::Cancelled,
+                Status::New | Status::Preparing | Status::Suspended | Status::Ready | Status::Active,
+            ) => Some(Status::Cancelling),
+            _ => None,
+        }
+    }
+}
+
+/// A job stops when more than half of its tasks have failed, once a thousand are through.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-job-status.html#batch-ops-job-status-failure>
+pub fn fails_too_often(succeeded: u64, failed: u64) -> bool {
+    let done = succeeded + failed;
+    done >= 1_000 && failed * 2 > done
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    pub id: String,
+    pub account: String,
+    pub region: String,
+    pub priority: u32,
+    /// JSON of a `JobDescriptor` with what was asked for.
+    pub asked: String,
+    pub status: Status,
+    #[serde(default)]
+    pub status_reason: Option<String>,
+    pub created_at: Timestamp,
+    #[serde(default)]
+    pub suspended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub active_at: Option<Timestamp>,
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    #[serde(default)]
+    pub total: u64,
+    #[serde(default)]
+    pub succeeded: u64,
+    #[serde(default)]
+    pub failed: u64,
+    /// Codes and reasons.
+    #[serde(default)]
+    pub failures: Vec<(String, String)>,
+    /// The manifest that was generated: its object's ARN and entity tag.
+    #[serde(default)]
+    pub generated: Option<(String, String)>,
+    #[serde(default)]
+    pub tags: Vec<(String, String)>,
+}
+
+impl Job {
+    pub fn asked(&self) -> Result<api::JobDescriptor> {
+        from_json(&self.asked)
+    }
+
+    /// Its place among those that wait.
+    pub fn waiting(&self) -> (u64, u64, String) {
+        let created = u64::try_from(self.created_at.micros()).unwrap_or(0);
+        (u64::MAX - u64::from(self.priority), created, self.id.clone())
+    }
+
+    pub fn at(&self) -> At {
+        At { account: self.account.clone(), region: self.region.clone(), id: self.id.clone() }
+    }
+
+    /// What it does is done by its account, in its region.
+    pub fn context(&self, s3: &S3, lane: &fractus_aws::Lane, partition: Partition) -> Context {
+        let account = AccountId::new(&self.account).unwrap_or_else(|_| AccountId::default_account());
+        let region = Region::new(&self.region).unwrap_or_else(|_| Region::us_east_1());
+        let cause = Cause::root(self.id.clone(), "batchoperations.s3.amazonaws.com".to_owned());
+        let world = World { lane: lane.clone(), partition, account: account.clone() };
+        let mut cx = Context::internal(&s3.host, world, region, cause);
+        // Not the service itself: where policies are evaluated, other accounts' buckets are theirs.
+        cx.caller = std::sync::Arc::new(Caller {
+            arn: format!("arn:{partition}:iam::{account}:root"),
+            principal_id: account.to_string(),
+            account,
+            kind: CallerKind::Root,
+            access_key_id: String::new(),
+            credential: None,
+        });
+        cx
+    }
+}
+
+pub fn not_found() -> Error {
+    refused("NoSuchJobException", 404, "The specified job does not exist")
+}
+
+pub fn find(snapshot: &Snapshot<'_>, scope: &Scope, account: &str, region: &str, id: &str) -> Result<Job> {
+    snapshot.get(&JOBS, scope, &(account, region, id))?.ok_or_else(not_found)
+}
+
+/// How long a job is known after its end.
+const KNOWN_FOR: std::time::Duration = std::time::Duration::from_secs(90 * 86_400);
+
+/// Writes a job; one that has ended is forgotten in 90 days.
+pub fn keep(tx: &mut Transaction<'_>, scope: &Scope, job: &Job) -> Result<()> {
+    let at = (job.account.as_str(), job.region.as_str(), job.id.as_str());
+    let rank = u64::MAX - u64::try_from(job.created_at.micros()).unwrap_or(0);
+    let by_time = (at.0, at.1, rank, at.2);
+    match job.ended_at {
+        Some(ended_at) => {
+            tx.put_until(&JOBS, scope, &at, job, ended_at.plus(KNOWN_FOR))?;
+            tx.put_until(&JOBS_BY_TIME, scope, &by_time, &(), ended_at.plus(KNOWN_FOR))?;
+        }
+        None => {
+            tx.put(&JOBS, scope, &at, job)?;
+            tx.put(&JOBS_BY_TIME, scope, &by_time, &())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_requested() {
+        use api::RequestedJobStatus::{Cancelled, Ready};
+        assert_eq!(Status::Suspended.requested(&Ready), Some(Status::Ready));
+        assert_eq!(Status::Active.requested(&Ready), None);
+        assert_eq!(Status::Active.requested(&Cancelled), Some(Status::Cancelling));
+        for ended in [Status::Complete, Status::Cancelled, Status::Failed] {
+            assert!(ended.has_ended());
+            assert_eq!(ended.requested(&Cancelled), None);
+        }
+    }
+
+    #[test]
+    fn half_of_a_thousand_may_fail() {
+        assert!(!fails_too_often(0, 999));
+        assert!(!fails_too_often(500, 500));
+        assert!(fails_too_often(499, 501));
+        assert!(!fails_too_often(10_000, 1));
+    }
+}

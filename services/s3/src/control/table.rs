@@ -1,0 +1,211 @@
+//! The operation table of S3 Control.
+
+use fractus_aws::Arn;
+use fractus_host::{Access, Context, Operations};
+use fractus_s3control_api as api;
+
+use crate::control::jobs::{create, manage};
+use crate::control::{
+    access_point_policy, access_points, account_block, data_access, grants, lens, mrap, mrap_requests, object_lambda,
+    outposts, tags,
+};
+use crate::error::Error;
+use crate::service::S3;
+
+/// An action on an access point of the caller's.
+fn to_point(cx: &Context, name: &str, action: &str) -> Result<Vec<Access>, Error> {
+    let name = access_points::name_of(name);
+    let resource = format!("accesspoint/{name}");
+    let arn = Arn::new(cx.world.partition, "s3", cx.region.as_str(), cx.world.account.as_str(), resource);
+    Ok(vec![Access::to(&arn).by(action)])
+}
+
+macro_rules! on_point {
+    ($action:literal) => {
+        |cx, input| to_point(cx, &input.name, $action)
+    };
+}
+
+/// An action that knows no resources.
+macro_rules! on_all {
+    ($action:literal) => {
+        |_, _| Ok::<_, Error>(vec![Access::to_all().by($action)])
+    };
+}
+
+/// An action on the access grants instance that the request names.
+macro_rules! on_own {
+    ($action:literal) => {
+        |cx, input| {
+            let arn = grants::instance_arn(cx, &input.account_id);
+            let arn: Arn = arn.parse().map_err(|_| Error::AccessDenied)?;
+            Ok::<_, Error>(vec![Access::to(&arn).by($action)])
+        }
+    };
+}
+
+/// Adds every operation of S3 Control.
+pub fn operations(table: Operations<S3>) -> Operations<S3> {
+    grants(lens(jobs(on_outposts(lambda(multi_region(points(account(table))))))))
+}
+
+/// An action on a job of the caller's.
+fn to_job(cx: &Context, id: &str) -> Result<Vec<Access>, Error> {
+    let resource = format!("job/{id}");
+    let arn = Arn::new(cx.world.partition, "s3", cx.region.as_str(), cx.world.account.as_str(), resource);
+    Ok(vec![Access::to(&arn)])
+}
+
+fn jobs(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::CreateJob, create::create)
+        .on(api::DescribeJob, manage::describe)
+        .access(api::DescribeJob, |cx, input| to_job(cx, &input.job_id))
+        .on(api::ListJobs, manage::list)
+        .on(api::UpdateJobPriority, manage::update_priority)
+        .access(api::UpdateJobPriority, |cx, input| to_job(cx, &input.job_id))
+        .on(api::UpdateJobStatus, manage::update_status)
+        .access(api::UpdateJobStatus, |cx, input| to_job(cx, &input.job_id))
+        .on(api::PutJobTagging, manage::put_tags)
+        .access(api::PutJobTagging, |cx, input| to_job(cx, &input.job_id))
+        .on(api::GetJobTagging, manage::get_tags)
+        .access(api::GetJobTagging, |cx, input| to_job(cx, &input.job_id))
+        .on(api::DeleteJobTagging, manage::delete_tags)
+        .access(api::DeleteJobTagging, |cx, input| to_job(cx, &input.job_id))
+}
+
+fn account(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::PutPublicAccessBlock, account_block::put)
+        .access(api::PutPublicAccessBlock, on_all!("s3:PutAccountPublicAccessBlock"))
+        .on(api::GetPublicAccessBlock, account_block::get)
+        .access(api::GetPublicAccessBlock, on_all!("s3:GetAccountPublicAccessBlock"))
+        .on(api::DeletePublicAccessBlock, account_block::delete)
+        .access(api::DeletePublicAccessBlock, on_all!("s3:PutAccountPublicAccessBlock"))
+        .on(api::TagResource, tags::tag)
+        .on(api::UntagResource, tags::untag)
+        .on(api::ListTagsForResource, tags::list)
+}
+
+fn points(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::CreateAccessPoint, access_points::create)
+        .access(api::CreateAccessPoint, on_point!("s3:CreateAccessPoint"))
+        .on(api::GetAccessPoint, access_points::get)
+        .access(api::GetAccessPoint, on_all!("s3:GetAccessPoint"))
+        .on(api::DeleteAccessPoint, access_points::delete)
+        .access(api::DeleteAccessPoint, on_point!("s3:DeleteAccessPoint"))
+        .on(api::ListAccessPoints, access_points::list)
+        .on(api::ListAccessPointsForDirectoryBuckets, access_points::list_of_directories)
+        .on(api::PutAccessPointPolicy, access_point_policy::put)
+        .access(api::PutAccessPointPolicy, on_point!("s3:PutAccessPointPolicy"))
+        .on(api::GetAccessPointPolicy, access_point_policy::get)
+        .access(api::GetAccessPointPolicy, on_point!("s3:GetAccessPointPolicy"))
+        .on(api::DeleteAccessPointPolicy, access_point_policy::delete)
+        .access(api::DeleteAccessPointPolicy, on_point!("s3:DeleteAccessPointPolicy"))
+        .on(api::GetAccessPointPolicyStatus, access_point_policy::status)
+        .access(api::GetAccessPointPolicyStatus, on_point!("s3:GetAccessPointPolicyStatus"))
+        .on(api::PutAccessPointScope, access_point_policy::put_scope)
+        .access(api::PutAccessPointScope, on_point!("s3express:PutAccessPointScope"))
+        .on(api::GetAccessPointScope, access_point_policy::get_scope)
+        .access(api::GetAccessPointScope, on_point!("s3express:GetAccessPointScope"))
+        .on(api::DeleteAccessPointScope, access_point_policy::delete_scope)
+        .access(api::DeleteAccessPointScope, on_point!("s3express:DeleteAccessPointScope"))
+}
+
+fn multi_region(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::CreateMultiRegionAccessPoint, mrap::create)
+        .on(api::DeleteMultiRegionAccessPoint, mrap::delete)
+        .on(api::GetMultiRegionAccessPoint, mrap::get)
+        .on(api::ListMultiRegionAccessPoints, mrap::list)
+        .on(api::PutMultiRegionAccessPointPolicy, mrap::put_policy)
+        .on(api::GetMultiRegionAccessPointPolicy, mrap::get_policy)
+        .on(api::GetMultiRegionAccessPointPolicyStatus, mrap::policy_status)
+        .on(api::GetMultiRegionAccessPointRoutes, mrap::get_routes)
+        .on(api::SubmitMultiRegionAccessPointRoutes, mrap::submit_routes)
+        .on(api::DescribeMultiRegionAccessPointOperation, mrap_requests::describe)
+}
+
+fn lens(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::PutStorageLensConfiguration, lens::put)
+        .on(api::GetStorageLensConfiguration, lens::get)
+        .on(api::DeleteStorageLensConfiguration, lens::delete)
+        .on(api::ListStorageLensConfigurations, lens::list)
+        .on(api::PutStorageLensConfigurationTagging, lens::put_tags)
+        .on(api::GetStorageLensConfigurationTagging, lens::get_tags)
+        .on(api::DeleteStorageLensConfigurationTagging, lens::delete_tags)
+        .on(api::CreateStorageLensGroup, lens::create_group)
+        .on(api::GetStorageLensGroup, lens::get_group)
+        .on(api::UpdateStorageLensGroup, lens::update_group)
+        .on(api::DeleteStorageLensGroup, lens::delete_group)
+        .on(api::ListStorageLensGroups, lens::list_groups)
+}
+
+/// There is no Identity Center that could know who its users are.
+fn grants(table: Operations<S3>) -> Operations<S3> {
+    table
+        .on(api::CreateAccessGrantsInstance, grants::create_instance)
+        .on(api::GetAccessGrantsInstance, grants::get_instance)
+        .on(api::DeleteAccessGrantsInstance, grants::delete_instance)
+        .on(api::ListAccessGrantsInstances, grants::list_instances)
+        .on(api::PutAccessGrantsInstanceResourcePolicy, grants::put_policy)
+        .on(api::GetAccessGrantsInstanceResourcePolicy, grants::get_policy)
+        .on(api::DeleteAccessGrantsInstanceResourcePolicy, grants::delete_policy)
+        .on(api::CreateAccessGrantsLocation, grants::create_location)
+        .on(api::GetAccessGrantsLocation, grants::get_location)
+        .on(api::UpdateAccessGrantsLocation, grants::update_location)
+        .on(api::DeleteAccessGrantsLocation, grants::delete_location)
+        .on(api::ListAccessGrantsLocations, grants::list_locations)
+        .on(api::CreateAccessGrant, grants::create_grant)
+        .on(api::GetAccessGrant, grants::get_grant)
+        .on(api::DeleteAccessGrant, grants::delete_grant)
+        .on(api::ListAccessGrants, grants::list_grants)
+        .on(api::GetDataAccess, data_access::get)
+        .access(api::GetDataAccess, on_own!("s3:GetDataAccess"))
+        .on(api::ListCallerAccessGrants, data_access::list)
+        .access(api::ListCallerAccessGrants, on_own!("s3:ListCallerAccessGrants"))
+        .on(api::GetAccessGrantsInstanceForPrefix, data_access::instance_for_prefix)
+        .access(api::GetAccessGrantsInstanceForPrefix, on_own!("s3:GetAccessGrantsInstanceForPrefix"))
+        .stored(api::AssociateAccessGrantsIdentityCenter, grants::associate)
+        .stored(api::DissociateAccessGrantsIdentityCenter, grants::dissociate)
+}
+
+/// Nothing is read through these yet.
+fn lambda(table: Operations<S3>) -> Operations<S3> {
+    table
+        .stored(api::CreateAccessPointForObjectLambda, object_lambda::create)
+        .stored(api::GetAccessPointForObjectLambda, object_lambda::get)
+        .stored(api::DeleteAccessPointForObjectLambda, object_lambda::delete)
+        .stored(api::ListAccessPointsForObjectLambda, object_lambda::list)
+        .stored(api::PutAccessPointConfigurationForObjectLambda, object_lambda::put_configuration)
+        .stored(api::GetAccessPointConfigurationForObjectLambda, object_lambda::get_configuration)
+        .stored(api::PutAccessPointPolicyForObjectLambda, object_lambda::put_policy)
+        .stored(api::GetAccessPointPolicyForObjectLambda, object_lambda::get_policy)
+        .stored(api::DeleteAccessPointPolicyForObjectLambda, object_lambda::delete_policy)
+        .stored(api::GetAccessPointPolicyStatusForObjectLambda, object_lambda::policy_status)
+}
+
+/// An account without an Outpost is all that is modelled.
+fn on_outposts(table: Operations<S3>) -> Operations<S3> {
+    table
+        .modelled(api::CreateBucket, outposts::create_bucket)
+        .modelled(api::DeleteBucket, outposts::delete_bucket)
+        .modelled(api::GetBucket, outposts::get_bucket)
+        .modelled(api::ListRegionalBuckets, outposts::list_buckets)
+        .modelled(api::DeleteBucketLifecycleConfiguration, outposts::delete_lifecycle)
+        .modelled(api::GetBucketLifecycleConfiguration, outposts::get_lifecycle)
+        .modelled(api::PutBucketLifecycleConfiguration, outposts::put_lifecycle)
+        .modelled(api::DeleteBucketPolicy, outposts::delete_policy)
+        .modelled(api::GetBucketPolicy, outposts::get_policy)
+        .modelled(api::PutBucketPolicy, outposts::put_policy)
+        .modelled(api::DeleteBucketReplication, outposts::delete_replication)
+        .modelled(api::GetBucketReplication, outposts::get_replication)
+        .modelled(api::PutBucketReplication, outposts::put_replication)
+        .modelled(api::DeleteBucketTagging, outposts::delete_tagging)
+        .modelled(api::GetBucketTagging, outposts::get_tagging)
+        .modelled(api::PutBucketTagging, outposts::put_tagging)
+        .modelled(api::GetBucketVersioning, outposts::get_versioning)
+        .modelled(api::PutBucketVersioning, outposts::put_versioning)
+}
