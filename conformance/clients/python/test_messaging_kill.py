@@ -4,11 +4,11 @@ EventBridge has its own file."""
 import os
 import signal
 import threading
+import time
 
 import boto3
 import pytest
 
-import stack
 from stack import KEYS, REGION, admin, receive_until, wait_for
 
 ROLE = "arn:aws:iam::000000000000:role/scheduler"
@@ -72,12 +72,19 @@ class Load:
 
 def all_bodies(sqs, queue, wanted):
     """The bodies in a queue: at least the wanted ones, and then whatever is there besides."""
-    found = []
-    while not wanted <= set(found):
-        found += [message["Body"] for message in receive_until(sqs, queue, 1, 60)]
+    found, end = [], time.monotonic() + 60
+
+    def take():
+        got = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=2).get("Messages", [])
+        found.extend(message["Body"] for message in got)
+        return got
+
+    while missing := wanted - set(found):
+        assert time.monotonic() < end, f"{len(missing)} of {len(wanted)} are missing: {sorted(missing)[:10]}"
+        take()
     # What was written and not answered, because the process was gone, may be there besides; and nothing else.
-    while more := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=2).get("Messages"):
-        found += [message["Body"] for message in more]
+    while take():
+        pass
     return found
 
 
@@ -153,7 +160,7 @@ def test_scheduler_fires_each_time_once(own_stack, tmp_path):
     needs("scheduler", "sqs")
     running = own_stack("--data-dir", str(tmp_path / "data"), "--eager", services=("sqs", "scheduler"))
     sqs, scheduler = default_client("sqs", running.url), default_client("scheduler", running.url)
-    clock = lambda **change: stack.admin("/_fractus/clock", change, at=running.url)  # noqa: E731
+    clock = lambda **change: admin("/_fractus/clock", change, at=running.url)  # noqa: E731
     assert clock(action="freeze", to="2026-11-23T12:00:00Z")[0] == 200
     url, arn = queue_of(sqs, "q")
     schedules, minutes = 20, 60
