@@ -12,10 +12,10 @@ import sizes
 KEYS = int(os.environ.get("STRAIN_KEYS", 1_000_000))
 FEW = 10_000
 FOLDERS = 100
-TIMES = 60
+TIMES = 100
 LISTS = {
     "a page of 1,000": "?list-type=2&max-keys=1000",
-    "a page of 1,000 from the middle": "?list-type=2&max-keys=1000&start-after=d050/k1-0-000000040",
+    "a page of 1,000 from the middle": "?list-type=2&max-keys=1000&start-after=d050/k11-0-000000",
     "100 folders by their delimiter": "?list-type=2&delimiter=/",
     "a page of a folder, with a delimiter": "?list-type=2&delimiter=/&max-keys=90&prefix=d050/",
     "version 1, 100 folders by their delimiter": "?delimiter=/",
@@ -24,8 +24,10 @@ LISTS = {
 
 def fill(url, count):
     programs.s3("PUT", "/b").send(url)
+    # Keys are as long whether wrk makes them (many) or not: it appends a thread's number and nine digits.
+    keys = "k1" if count // FOLDERS > 2_000 else "k11-0-000000"
     for folder in range(FOLDERS):
-        sizes.fill(url, programs.s3("PUT", f"/b/d{folder:03}/", b"x"), count // FOLDERS, keys="k1")
+        sizes.fill(url, programs.s3("PUT", f"/b/d{folder:03}/", b"x"), count // FOLDERS, keys=keys)
 
 
 class Lister:
@@ -70,8 +72,9 @@ def test_a_million_keys_are_opened_again_and_listed_as_ten_thousand_are(s3, tmp_
                     found[name].append(seconds)
                     expected = (b"<Prefix>", 100) if "folders" in what else (b"<Key>", 90 if "of a folder" in what else 1000)
                     assert body.count(expected[0]) >= expected[1], f"{what}: {body[:300]}"
-            medians = {name: statistics.median(times) for name, times in found.items()}
-            ratio = medians["few"] / medians["many"]
-            print(f"{what}: {medians['many'] * 1000:.2f} ms of {KEYS:,}, {medians['few'] * 1000:.2f} ms of {FEW:,}; {ratio:.2f} of its speed")
+            # The lower quartile: what else the machine does only adds.
+            took = {name: statistics.quantiles(times, n=4)[0] for name, times in found.items()}
+            ratio = took["few"] / took["many"]
+            print(f"{what}: {took['many'] * 1000:.2f} ms of {KEYS:,}, {took['few'] * 1000:.2f} ms of {FEW:,}; {ratio:.2f} of its speed")
             slow += [what] if ratio < 0.8 else []
         assert not slow
