@@ -99,9 +99,9 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(30 * 86_400);
 async fn give_up_unconfirmed(s3: &S3, lane: &Lane, scope: &Scope) -> Result<Option<Timestamp>> {
     let now = s3.host.clocks().lane(lane.as_str()).now();
     loop {
-        let first = s3.store.read(|snapshot| {
-            Ok::<_, Error>(snapshot.first(&UNCONFIRMED, scope, Range::all(), Order::Ascending)?)
-        });
+        let first = s3
+            .store
+            .read(|snapshot| Ok::<_, Error>(snapshot.first(&UNCONFIRMED, scope, Range::all(), Order::Ascending)?));
         let Some(((micros, id), at)) = first.await? else { return Ok(None) };
         // A moment later, so that it is over then.
         let due = Timestamp::from_millis(i64::try_from(micros / 1_000 + 1).unwrap_or(i64::MAX));
