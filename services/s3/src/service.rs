@@ -363,7 +363,10 @@ impl Service for S3 {
         if let Some(bucket) = website.or(point.as_deref()).or_else(|| addressing::bucket_of_host(host)) {
             let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             match addressing::into_path(bucket, path_and_query).parse() {
-                Ok(uri) => head.uri = uri,
+                Ok(uri) => {
+                    head.uri = uri;
+                    head.extensions.insert(control::routing::InHost);
+                }
                 Err(_) => {
                     return Prepared::Refuse(Failure::new("InvalidURI", 400, "Couldn't parse the specified URI."));
                 }

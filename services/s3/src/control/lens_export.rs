@@ -416,7 +416,7 @@ impl Export<'_> {
             for (key, object) in &page {
                 self.add(&mut counted, groups, key, object, true);
             }
-            match page.into_iter().last() {
+            match page.into_iter().next_back() {
                 Some((key, _)) => after = Some(key),
                 None => break,
             }
@@ -439,7 +439,7 @@ impl Export<'_> {
                     None => counted.all.entry("STANDARD".to_owned()).or_default().delete_markers += 1,
                 }
             }
-            match page.into_iter().last() {
+            match page.into_iter().next_back() {
                 Some((key, rank, _)) => after = Some((key, rank)),
                 None => break,
             }
@@ -484,7 +484,7 @@ impl Export<'_> {
                 counts.uploads += 1;
                 counts.upload_bytes += bytes;
             }
-            match page.into_iter().last() {
+            match page.into_iter().next_back() {
                 Some((key, id, ..)) => after = Some((key, id)),
                 None => return Ok(()),
             }

@@ -49,6 +49,10 @@ pub struct Through {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceThrough(pub Through, pub CopySource);
 
+/// Marks a head whose bucket came as part of the host: only there may account and name of an access point stand together.
+#[derive(Clone, Copy, Debug)]
+pub struct InHost;
+
 /// What a name in a bucket's place may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Named {
@@ -171,7 +175,11 @@ pub struct Names {
 impl Names {
     pub fn of(head: &Parts) -> Option<Names> {
         let source = head.headers.get("x-amz-copy-source").and_then(|header| header.to_str().ok());
-        let names = Names { path: of_path(head.uri.path()), source: source.and_then(of_source) };
+        let in_host = head.extensions.get::<InHost>().is_some();
+        let is_whole = |named: &Named| in_host || !matches!(named, Named::BucketOr { .. });
+        let path = of_path(head.uri.path()).filter(|(named, _)| is_whole(named));
+        let source = source.and_then(of_source).filter(|(named, _)| !matches!(named, Named::BucketOr { .. }));
+        let names = Names { path, source };
         (names.path.is_some() || names.source.is_some()).then_some(names)
     }
 
@@ -489,6 +497,13 @@ mod tests {
         assert_eq!((source.key.as_str(), source.version_id.as_deref()), ("k k", Some("v")));
         assert_eq!(of_source("/bucket/key"), None);
         assert!(matches!(of_source("ap-x-s3alias/key"), Some((Named::Alias(_), _))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_name_panics(text in ".{0,80}") {
+            let _ = (of_path(&text), of_path(&format!("/arn:{text}")), of_source(&text), of_host(&text));
+        }
     }
 
     #[test]

@@ -328,3 +328,18 @@ async fn tags_of_jobs_and_what_a_job_must_say() {
     let unknown = api::DescribeJobInput { account_id: ACCOUNT.into(), job_id: "no-such-job".into() };
     assert_eq!(client.call(api::DescribeJob, unknown).await.unwrap_err().status, 404);
 }
+
+#[tokio::test]
+async fn a_job_that_nobody_confirms_fails_after_thirty_days() {
+    let stack = builder().frozen_at("2026-01-01T00:00:00Z").start().await;
+    let client = prepared(&stack).await;
+    let etag = manifest(&client, "list.csv", "bucket,c\n").await;
+    let mut asked = input(tagging("k", "v"), ("list.csv", &etag, &BUCKET_AND_KEY));
+    asked.confirmation_required = Some(true);
+    let id = create(&client, asked).await;
+    reaches(&client, &id, api::JobStatus::Suspended).await;
+    stack.clock().advance(std::time::Duration::from_secs(30 * 86_400 + 60));
+    let job = reaches(&client, &id, api::JobStatus::Failed).await;
+    assert_eq!(job.failure_reasons.unwrap()[0].failure_code.as_deref(), Some("ConfirmationTimedOut"));
+    assert_eq!(tags(&client, "c").await, []);
+}

@@ -63,14 +63,12 @@ fn check(input: &api::CreateJobInput) -> Result<()> {
     if !report.enabled && (report.bucket.is_some() || report.format.is_some() || report.report_scope.is_some()) {
         return Err(invalid("A report that is not enabled has neither Bucket nor Format nor ReportScope"));
     }
-    let replicates = input.operation.s3_replicate_object.is_some();
-    if replicates
-        && input.manifest.as_ref().is_some_and(|manifest| {
-            let fields = manifest.spec.fields.iter().flatten();
-            manifest.spec.format == api::JobManifestFormat::S3BatchOperationsCsv20180820
-                && !fields.clone().any(|field| *field == api::JobManifestFieldName::VersionId)
-        })
-    {
+    let names_no_versions = |manifest: &api::JobManifest| {
+        let mut fields = manifest.spec.fields.iter().flatten();
+        manifest.spec.format == api::JobManifestFormat::S3BatchOperationsCsv20180820
+            && !fields.any(|field| *field == api::JobManifestFieldName::VersionId)
+    };
+    if input.operation.s3_replicate_object.is_some() && input.manifest.as_ref().is_some_and(names_no_versions) {
         return Err(invalid("A manifest for S3ReplicateObject must name the versions of its objects"));
     }
     Ok(())

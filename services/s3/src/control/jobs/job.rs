@@ -21,6 +21,8 @@ pub const JOBS_BY_TIME: Collection<(String, String, u64, String), ()> = Collecti
 pub const TOKENS: Collection<(String, String, String), String> = Collection::new("control.job-tokens");
 /// Jobs that something is to be done for, the most important first: (falling priority, creation time, id).
 pub const WAITING: Collection<(u64, u64, String), At> = Collection::new("control.jobs-waiting");
+/// Jobs that wait for their confirmation, and until when: (microseconds, id).
+pub const UNCONFIRMED: Collection<(u64, String), At> = Collection::new("control.jobs-unconfirmed");
 /// What is still to be done of a job: (id, place).
 pub const TASKS: Collection<(String, u64), Task> = Collection::new("control.job-tasks");
 /// What was done: (id, whether it failed, place), and the row of the report.

@@ -1,6 +1,7 @@
 //! Doing what jobs are there for: step by step, the most important job first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fractus_aws::{AccountId, Lane, Partition, World};
 use fractus_clock::Timestamp;
@@ -12,7 +13,7 @@ use md5::{Digest, Md5};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::job::{self, At, JOBS, Job, OUTCOMES, Status, TASKS, Task, WAITING};
+use super::job::{self, At, JOBS, Job, OUTCOMES, Status, TASKS, Task, UNCONFIRMED, WAITING};
 use super::manifest::{self, Sink, Unusable, bucket_of_arn};
 use super::{generate, report, tasks};
 use crate::error::{Error, Result};
@@ -46,18 +47,25 @@ pub fn start(s3: &S3) {
     let waker = s3.host.background("batch jobs", move |lane| {
         let s3 = service.clone();
         async move {
-            if let Err(error) = work_off(&s3, &lane).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "batch jobs stopped; they are taken up again");
+            match work_off(&s3, &lane).await {
+                Ok(next) => next,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "batch jobs stopped; they are taken up again");
+                    None
+                }
             }
-            None
         }
     });
     *s3.jobs.waker.lock() = Some(waker);
 }
 
-async fn work_off(s3: &S3, lane: &Lane) -> Result<()> {
+/// Does all that can be done in a lane; gives when a job has waited too long for its confirmation.
+async fn work_off(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
+    let mut next: Option<Timestamp> = None;
     let spaces = s3.store.collections(0).await?;
-    let here = spaces.into_iter().filter(|space| space.collection == WAITING.name() && space.lane == lane.as_str());
+    // Every partition that has jobs at all.
+    let here = spaces.into_iter().filter(|space| space.collection == JOBS.name() && space.lane == lane.as_str());
     for space in here {
         let Some(partition) = Partition::parse(&space.partition) else { continue };
         let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
@@ -77,8 +85,46 @@ async fn work_off(s3: &S3, lane: &Lane) -> Result<()> {
             let cx = job.context(s3, lane, partition);
             Step { s3, cx: &cx, world: &world, scope: &scope, at: &at }.take(job).await?;
         }
+        next = next.into_iter().chain(give_up_unconfirmed(s3, lane, &scope).await?).min();
     }
-    Ok(())
+    Ok(next)
+}
+
+/// How long a job waits for its confirmation.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-job-status.html>
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(30 * 86_400);
+
+/// Fails the jobs that nobody has confirmed in time; gives when the next is due.
+async fn give_up_unconfirmed(s3: &S3, lane: &Lane, scope: &Scope) -> Result<Option<Timestamp>> {
+    let now = s3.host.clocks().lane(lane.as_str()).now();
+    loop {
+        let first = s3
+            .store
+            .read(|snapshot| Ok::<_, Error>(snapshot.first(&UNCONFIRMED, scope, Range::all(), Order::Ascending)?));
+        let Some(((micros, id), at)) = first.await? else { return Ok(None) };
+        // A moment later, so that it is over then.
+        let due = Timestamp::from_millis(i64::try_from(micros / 1_000 + 1).unwrap_or(i64::MAX));
+        if due > now {
+            return Ok(Some(due));
+        }
+        s3.store
+            .write(|tx| {
+                tx.delete(&UNCONFIRMED, scope, &(micros, id.as_str()))?;
+                let key = (at.account.as_str(), at.region.as_str(), at.id.as_str());
+                let Some(mut job) = tx.get(&JOBS, scope, &key)? else { return Ok(()) };
+                if job.status == Status::Suspended {
+                    job.status = Status::Failing;
+                    let reason = "The job was not confirmed within 30 days";
+                    job.failures.push(("ConfirmationTimedOut".to_owned(), reason.to_owned()));
+                    tx.put(&WAITING, scope, &job.waiting(), &at)?;
+                    job::keep(tx, scope, &job)?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await?;
+        s3.jobs.wake();
+    }
 }
 
 /// One step of a job.
@@ -177,7 +223,11 @@ impl Step<'_> {
             }
             Err(Unusable::Content { code, reason }) => return self.fail(Status::Preparing, code, &reason, now).await,
         };
-        self.go(Status::Preparing, |_, job| {
+        self.go(Status::Preparing, |tx, job| {
+            if waits {
+                let until = u64::try_from(now.plus(CONFIRMED_WITHIN).micros()).unwrap_or(u64::MAX);
+                tx.put(&UNCONFIRMED, self.scope, &(until, job.id.as_str()), self.at)?;
+            }
             job.total = count;
             job.generated.clone_from(&generated);
             job.status = if waits { Status::Suspended } else { Status::Ready };
