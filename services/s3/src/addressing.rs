@@ -24,13 +24,28 @@ const BASES: [&[&str]; 11] = [
     &["localhost"],
 ];
 
+/// What the bases end with.
+const LAST_LABELS: [&str; 3] = ["localhost", "com", "cloud"];
+
+fn ends_with_ignore_case(host: &str, end: &str) -> bool {
+    let at = host.len().checked_sub(end.len());
+    at.is_some_and(|at| host.as_bytes()[at..].eq_ignore_ascii_case(end.as_bytes()))
+}
+
 /// The bucket that a host name carries: `b.s3.localhost`, `b.s3.eu-west-1.localhost`, `b.localhost`,
 /// `b.s3.amazonaws.com` ... `None` where the bucket stands in the path. `host` is without its port.
 pub fn bucket_of_host(host: &str) -> Option<&str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     // Directory buckets have hosts of their zone: `b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com`.
-    if let Some((bucket, _)) = host.split_once(".s3express-") {
+    // Their names have no dots.
+    if let Some((bucket, rest)) = host.split_once('.')
+        && rest.starts_with("s3express-")
+    {
         return Some(bucket);
+    }
+    // Of an address, or of any other name, no base is the end.
+    if !LAST_LABELS.iter().any(|last| ends_with_ignore_case(host, last)) {
+        return None;
     }
     BASES.iter().find_map(|base| {
         let rest = strip_base(host, base)?;

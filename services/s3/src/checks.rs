@@ -43,7 +43,7 @@ const UNSUPPORTED: [&str; 4] = [
 
 /// The header of a request that cannot be answered.
 pub fn unsupported(headers: &http::HeaderMap) -> Option<&'static str> {
-    UNSUPPORTED.into_iter().find(|name| headers.contains_key(*name))
+    headers.keys().find_map(|sent| UNSUPPORTED.into_iter().find(|name| sent.as_str() == *name))
 }
 
 /// What S3 says of constraints that are broken. What a body lacks, and values that a document's schema does not have, make

@@ -447,7 +447,8 @@ impl Service for S3 {
         {
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
-        let path = response.headers().get("x-amz-restore-output-path");
+        let restores = cx.operation().is_some_and(|called| called.schema.name == "RestoreObject");
+        let path = if restores { response.headers().get("x-amz-restore-output-path") } else { None };
         if path.is_some_and(|path| path == archive::ACCEPTED) {
             // A restore that has begun is accepted, one that was there already is done.
             response.headers_mut().remove("x-amz-restore-output-path");

@@ -49,8 +49,8 @@ fn requester_pays(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Re
 /// In a header, or among the parameters of a presigned URL.
 fn agrees_to_pay(cx: &Context) -> bool {
     let by_header = cx.header(PAYER).is_some_and(|payer| payer.eq_ignore_ascii_case("requester"));
-    let query = cx.uri().query().unwrap_or_default();
-    by_header || query.split('&').any(|pair| pair.eq_ignore_ascii_case("x-amz-request-payer=requester"))
+    let is_meant = |pair: &str| pair.eq_ignore_ascii_case("x-amz-request-payer=requester");
+    by_header || cx.uri().query().is_some_and(|query| query.split('&').any(is_meant))
 }
 
 /// Whether the request came by the host of acceleration.

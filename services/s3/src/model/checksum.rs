@@ -4,12 +4,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use crc_fast::CrcAlgorithm;
 use md5::Digest;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 use xxhash_rust::xxh64::Xxh64;
 
+use crate::model::crc::{self, Crc};
 use crate::store::{Checksum, ChecksumType};
 
 /// A checksum algorithm of the API.
@@ -78,11 +78,11 @@ impl Algorithm {
         }
     }
 
-    const fn crc(self) -> Option<CrcAlgorithm> {
+    const fn crc(self) -> Option<Crc> {
         match self {
-            Algorithm::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
-            Algorithm::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
-            Algorithm::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+            Algorithm::Crc32 => Some(crc::CRC32),
+            Algorithm::Crc32c => Some(crc::CRC32C),
+            Algorithm::Crc64Nvme => Some(crc::CRC64_NVME),
             _ => None,
         }
     }
@@ -105,10 +105,9 @@ impl Algorithm {
 
     pub fn hasher(self) -> Hasher {
         match self {
-            Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Crc64Nvme => {
-                let algorithm = self.crc().unwrap_or(CrcAlgorithm::Crc64Nvme);
-                Hasher::Crc(crc_fast::Digest::new(algorithm), self.digest_bytes())
-            }
+            Algorithm::Crc32 => Hasher::Crc32(crc32fast::Hasher::new()),
+            Algorithm::Crc32c => Hasher::Crc32c(0),
+            Algorithm::Crc64Nvme => Hasher::Crc64Nvme(crc64fast_nvme::Digest::new()),
             Algorithm::Sha1 => Hasher::Sha1(sha1::Sha1::new()),
             Algorithm::Sha256 => Hasher::Sha256(sha2::Sha256::new()),
             Algorithm::Sha512 => Hasher::Sha512(Box::new(sha2::Sha512::new())),
@@ -122,7 +121,10 @@ impl Algorithm {
 
 /// A checksum in the making.
 pub enum Hasher {
-    Crc(crc_fast::Digest, usize),
+    Crc32(crc32fast::Hasher),
+    /// Of what has come so far.
+    Crc32c(u32),
+    Crc64Nvme(crc64fast_nvme::Digest),
     Sha1(sha1::Sha1),
     Sha256(sha2::Sha256),
     Sha512(Box<sha2::Sha512>),
@@ -135,7 +137,9 @@ pub enum Hasher {
 impl Hasher {
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
-            Hasher::Crc(digest, _) => digest.update(bytes),
+            Hasher::Crc32(digest) => digest.update(bytes),
+            Hasher::Crc32c(crc) => *crc = crc32c::crc32c_append(*crc, bytes),
+            Hasher::Crc64Nvme(digest) => digest.write(bytes),
             Hasher::Sha1(digest) => digest.update(bytes),
             Hasher::Sha256(digest) => digest.update(bytes),
             Hasher::Sha512(digest) => digest.update(bytes),
@@ -148,10 +152,9 @@ impl Hasher {
     /// The digest's bytes, the greatest first.
     pub fn finish(self) -> Vec<u8> {
         match self {
-            Hasher::Crc(digest, length) => {
-                let bytes = digest.finalize().to_be_bytes();
-                bytes[bytes.len() - length..].to_vec()
-            }
+            Hasher::Crc32(digest) => digest.finalize().to_be_bytes().to_vec(),
+            Hasher::Crc32c(crc) => crc.to_be_bytes().to_vec(),
+            Hasher::Crc64Nvme(digest) => digest.sum64().to_be_bytes().to_vec(),
             Hasher::Sha1(digest) => digest.finalize().to_vec(),
             Hasher::Sha256(digest) => digest.finalize().to_vec(),
             Hasher::Sha512(digest) => digest.finalize().to_vec(),
@@ -192,9 +195,10 @@ pub fn of_parts(algorithm: Algorithm, kind: ChecksumType, parts: &[PartChecksum<
         ChecksumType::FullObject => {
             let crc = algorithm.crc()?;
             let number = |digest: &[u8]| digest.iter().fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
-            let joined = digests.iter().map(|(digest, size)| (number(digest), *size)).reduce(
-                |(joined, length), (next, size)| (crc_fast::checksum_combine(crc, joined, next, size), length + size),
-            );
+            let joined = digests
+                .iter()
+                .map(|(digest, size)| (number(digest), *size))
+                .reduce(|(joined, length), (next, size)| (crc.join(joined, next, size), length + size));
             let bytes = joined?.0.to_be_bytes();
             encode(&bytes[bytes.len() - algorithm.digest_bytes()..])
         }

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod checksum;
 pub mod conditions;
 pub mod cors;
+pub mod crc;
 pub mod encoding;
 pub mod encryption;
 pub mod lifecycle;
