@@ -11,7 +11,12 @@ pub fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h HeaderValue>
     if headers.len() > FEW {
         return headers.get(name);
     }
-    headers.iter().find(|(sent, _)| sent.as_str().eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    let (length, last) = (name.len(), name.as_bytes().last()?.to_ascii_lowercase());
+    let is_meant = |sent: &str| {
+        // Hardly two headers of a request agree in both.
+        sent.len() == length && sent.as_bytes()[length - 1] == last && sent.eq_ignore_ascii_case(name)
+    };
+    headers.iter().find(|(sent, _)| is_meant(sent.as_str())).map(|(_, value)| value)
 }
 
 #[cfg(test)]
