@@ -16,7 +16,7 @@ import time
 
 from programs import CONNECTIONS, PROGRAMS, ROUNDS, SCALE, SECONDS, Failed
 
-ORDER = ("direct", "router", "engines", "scale", "rules", "latency", "process")
+ORDER = ("direct", "router", "engines", "scale", "reopen", "rules", "latency", "process")
 
 
 def log(text):

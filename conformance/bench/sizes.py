@@ -1,8 +1,12 @@
 """Cost against size: the same request while more and more is stored."""
 
+import statistics
+import tempfile
+import time
+
 from operations import QUEUE, get_item, item, prepare, put_events, put_rules, query_of_ten
-from programs import SCALE, bare, dynamodb, load, need, s3, service, sqs
-from record import interleaved, log
+from programs import ROOT, SCALE, bare, dynamodb, load, need, s3, service, sqs
+from record import interleaved, log, spread
 
 # How much is stored, each in a process of its own: the runs on them are interleaved.
 SIZES = [10**n for n in range(3, 9) if 10**n < SCALE] + [SCALE]
@@ -91,6 +95,31 @@ def tables(case):
             sizes.compare(f"DynamoDB {what}, {{much}} items against {{little}}", found, 1_000)
             if "bare" in found:
                 case.against(f"DynamoDB {what} out of {SCALE:,}, direct", {"much": found[SCALE], "bare": found["bare"]}, "much", "bare", 0.5)
+
+
+def reopen(case):
+    """A table of items of 1 KiB on disk: from the start of the process to its first answer, after it was killed."""
+    need("dynamodb")
+    whole = lambda n: {**item(f"@KEY@-{n}", "1"), "fill": {"S": "x" * 850}}  # noqa: E731
+    batch = dynamodb("BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": whole(n)}} for n in range(25)]})
+    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+        program, took = service("dynamodb", folder), []
+        try:
+            prepare(program.url, ["dynamodb"])
+            fill(program.url, batch, SCALE, each=25, keys="k")
+            for _ in range(7):
+                program.process.kill()
+                program.process.wait()
+                started = time.perf_counter()
+                program = service("dynamodb", folder)
+                get_item().send(program.url)
+                took.append(time.perf_counter() - started)
+            count = dynamodb("DescribeTable", TableName="t").send(program.url).decode().partition('"ItemCount":')[2].partition(",")[0]
+        finally:
+            program.end()
+    p50 = statistics.median(took)
+    detail = f"{spread([seconds * 1000 for seconds in took])} ms of {len(took)} starts after a SIGKILL; {int(count):,} items, what is read lies in the page cache"
+    case.note(f"DynamoDB, a table of {SCALE:,} items of 1 KiB on disk: start to the first GetItem", round(p50 * 1000), "ms", "< 2000", p50 < 2, detail)
 
 
 def buckets(case):

@@ -11,6 +11,9 @@ fractus_host::settings! {
         pub recovery_lag_secs: u64 = 0,
         /// Whether requests beyond a table's throughput are refused.
         pub throttle: bool = false,
+        /// How long a transaction is under way, in milliseconds of its lane's clock: meanwhile what meets it on one of its items
+        /// conflicts with it, as on AWS. Zero by default: transactions take no time, and none conflicts.
+        pub transaction_ms: u64 = 0,
         /// How many shards a new stream has.
         pub stream_shards: u64 = 1,
     }

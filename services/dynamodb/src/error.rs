@@ -53,6 +53,10 @@ pub enum Error {
     TwiceInTransaction,
     #[error("The client request token was used with other parameters")]
     OtherRequest,
+    #[error("{CONFLICT}")]
+    TransactionConflict,
+    #[error("The transaction with the given request token is already in progress")]
+    TransactionInProgress,
     /// One of the API's own errors, as it is answered.
     #[error("{0}")]
     Answer(Box<Failure>),
@@ -63,6 +67,8 @@ pub enum Error {
     #[error("the store failed")]
     Store(#[from] StoreError),
 }
+
+const CONFLICT: &str = "Transaction is ongoing for the item";
 
 const fn exceeded(is_index: bool) -> &'static str {
     if is_index {
@@ -78,6 +84,8 @@ pub enum Reason {
     None,
     ConditionFailed(Option<Box<Item>>),
     Duplicate,
+    /// Another transaction has the item.
+    Conflict,
     Invalid(String),
 }
 
@@ -87,6 +95,7 @@ impl Reason {
             Reason::None => "None",
             Reason::ConditionFailed(_) => "ConditionalCheckFailed",
             Reason::Duplicate => "DuplicateItem",
+            Reason::Conflict => "TransactionConflict",
             Reason::Invalid(_) => "ValidationError",
         }
     }
@@ -104,6 +113,7 @@ impl Reason {
                 let message = Some("Duplicate primary key exists in table".to_owned());
                 api::CancellationReason { code, message, item: None }
             }
+            Reason::Conflict => api::CancellationReason { code, message: Some(CONFLICT.to_owned()), item: None },
             Reason::Invalid(message) => api::CancellationReason { code, message: Some(message), item: None },
         }
     }
@@ -147,6 +157,15 @@ impl Error {
         Error::Answer(Box::new(failure.into()))
     }
 
+    /// Of a write of items: what the store gave up on, since others kept changing the same records, is a conflict.
+    #[must_use]
+    pub fn of_write(self) -> Self {
+        match self {
+            Error::Store(StoreError::Conflict { .. }) => Error::TransactionConflict,
+            other => other,
+        }
+    }
+
     /// In the words of the operations that write one item.
     #[must_use]
     pub fn enveloped(self) -> Self {
@@ -185,6 +204,8 @@ impl From<Error> for Failure {
             Error::IteratorExpired => api::streams::ExpiredIteratorException { message: Some(message) }.into(),
             Error::Trimmed => api::streams::TrimmedDataAccessException { message: Some(message) }.into(),
             Error::OtherRequest => api::IdempotentParameterMismatchException { message: Some(message) }.into(),
+            Error::TransactionConflict => api::TransactionConflictException { message: Some(message) }.into(),
+            Error::TransactionInProgress => api::TransactionInProgressException { message: Some(message) }.into(),
             Error::TwiceInTransaction => Failure::new("ValidationException", 400, message),
             Error::Answer(failure) => *failure,
             Error::NotBuilt(_) => Failure::new("UnknownOperationException", 501, message),

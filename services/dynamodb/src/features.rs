@@ -48,6 +48,21 @@ pub struct Features {
     pub settings_mode: Option<String>,
 }
 
+impl Features {
+    const fn keep_history(&self) -> bool {
+        self.recovery.is_some() || self.copies > 0
+    }
+
+    const fn feed_others(&self) -> bool {
+        self.replicas.is_some() || !self.destinations.is_empty()
+    }
+
+    /// Whether [`changed`] tells a change to anything.
+    pub const fn follow_changes(&self) -> bool {
+        self.keep_history() || self.feed_others()
+    }
+}
+
 /// Where a restored table comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restored {
@@ -76,10 +91,10 @@ pub fn encoded(item: &Item) -> Bytes {
 /// Tells a change to all that follows the table, in the transaction that makes it.
 pub fn changed(tx: &mut Transaction<'_>, scope: &Scope, table: &Table, change: Change<'_>) -> Result<()> {
     let features = &table.features;
-    if features.recovery.is_some() || features.copies > 0 {
+    if features.keep_history() {
         history::record(tx, scope, table, change)?;
     }
-    if features.replicas.is_some() || !features.destinations.is_empty() {
+    if features.feed_others() {
         replicas::feed(tx, scope, table, change)?;
     }
     Ok(())

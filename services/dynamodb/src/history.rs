@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fractus_clock::Timestamp;
-use fractus_dynamodb_rules::key::successor;
+use fractus_dynamodb_rules::key::{KeyBytes, successor};
 use fractus_store::{Collection, Order, Range, Scope, Snapshot, Transaction};
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,7 @@ pub fn item_at(snapshot: &Snapshot<'_>, scope: &Scope, table: u64, key: &[u8], c
 #[derive(Debug, Default)]
 pub struct Piece {
     /// Stored keys and stored items.
-    pub items: Vec<(Vec<u8>, Bytes)>,
+    pub items: Vec<(KeyBytes, Bytes)>,
     /// Where the next piece begins; nothing behind the last one.
     pub next: Option<Bytes>,
 }
@@ -136,15 +136,15 @@ pub fn is_changed_since(snapshot: &Snapshot<'_>, scope: &Scope, (table, cut): (u
 }
 
 /// The first key from `from` on that has a history.
-fn next_with_history(snapshot: &Snapshot<'_>, scope: &Scope, table: u64, from: &[u8]) -> Result<Option<Vec<u8>>> {
+fn next_with_history(snapshot: &Snapshot<'_>, scope: &Scope, table: u64, from: &[u8]) -> Result<Option<KeyBytes>> {
     let range = Range::prefix(&(table,)).from(&(table, Raw(from)));
     let found = snapshot.keys(&VERSIONS, scope, range, Order::Ascending)?.next().transpose()?;
-    Ok(found.map(|(_, key)| key.0[..key.0.len().saturating_sub(NUMBER_BYTES)].to_vec()))
+    Ok(found.map(|(_, key)| KeyBytes::from_slice(&key.0[..key.0.len().saturating_sub(NUMBER_BYTES)])))
 }
 
 /// The key behind all that begin with this one. No stored key of a table is the beginning of another one.
-fn behind(key: &[u8]) -> Option<Vec<u8>> {
-    successor(key).map(|bytes| bytes.to_vec())
+fn behind(key: &[u8]) -> Option<KeyBytes> {
+    successor(key)
 }
 
 /// Reads a piece of a table as it was at a cut, from a key on.
@@ -187,7 +187,7 @@ pub fn piece(
                 (key, state)
             }
         };
-        piece.next = behind(&key).map(Bytes::from);
+        piece.next = behind(&key).map(|key| Bytes::copy_from_slice(&key));
         if let Some(state) = state {
             bytes += state.len();
             piece.items.push((key, state));
@@ -203,7 +203,7 @@ pub fn piece(
 #[derive(Debug, Default)]
 pub struct Changed {
     /// Stored keys, and when each was changed last.
-    pub keys: Vec<(Vec<u8>, Timestamp)>,
+    pub keys: Vec<(KeyBytes, Timestamp)>,
     /// Where the next ones begin; nothing behind the last ones.
     pub next: Option<Bytes>,
 }
@@ -216,7 +216,7 @@ pub fn changed_keys(
     from: Option<&[u8]>,
     at_most: usize,
 ) -> Result<Changed> {
-    let mut next = Some(from.unwrap_or_default().to_vec());
+    let mut next = Some(KeyBytes::from_slice(from.unwrap_or_default()));
     let mut keys = Vec::new();
     for _ in 0..at_most {
         let Some(start) = &next else { break };
@@ -230,5 +230,5 @@ pub fn changed_keys(
             keys.push((key, version.at));
         }
     }
-    Ok(Changed { keys, next: next.map(Bytes::from) })
+    Ok(Changed { keys, next: next.map(|key| Bytes::copy_from_slice(&key)) })
 }

@@ -1,8 +1,10 @@
 //! DynamoDB: tables, items, indexes.
 //!
 //! In reading order: [`store`] and [`table`] say what is kept, the rules crate (`rules/`) what everything means, [`values`] and
-//! [`forms`] bring requests to it, [`writes`] changes an item with its indexes ([`vectors`] those of vectors), [`streams`] what a stream is told of it, [`operations`]
-//! are the API's handlers, [`throttle`] and [`access`] what may be refused before, [`scaling`] and [`contributors`] what follows what is consumed, [`fillings`], [`expiries`] and [`background`] what
+//! [`inputs`] and [`forms`] bring requests to it, [`answers`] items to answers, [`writes`] changes an item with its indexes ([`vectors`]
+//! those of vectors), [`streams`] what a stream is told of it, [`operations`] are the API's handlers, [`throttle`], [`access`] and
+//! [`ongoing`] what may be refused before, [`scaling`] and [`contributors`] what follows what is consumed, [`fillings`], [`expiries`] and
+//! [`background`] what
 //! goes on without a request, [`service`] is the operation table.
 //!
 //! Around a table: [`features`] is what it has besides its items, [`history`] what they were, [`jobs`] does what takes longer than a
@@ -10,6 +12,7 @@
 //! S3, [`catalogue`] is their operations.
 
 pub mod access;
+pub mod answers;
 pub mod background;
 pub mod backups;
 pub mod bulk;
@@ -24,8 +27,10 @@ pub mod fillings;
 pub mod forms;
 pub mod history;
 pub mod import;
+pub mod inputs;
 pub mod jobs;
 pub mod kinesis;
+pub mod ongoing;
 pub mod operations;
 pub mod pages;
 pub mod places;

@@ -17,12 +17,15 @@ use http::{Request, Response};
 use tokio::sync::Notify;
 
 use crate::access;
+use crate::answers;
 use crate::catalogue;
 use crate::config::Config;
 use crate::contributors::{Contributors, Event};
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::expiries::Expiries;
+use crate::inputs;
 use crate::jobs::Jobs;
+use crate::ongoing::Ongoing;
 use crate::operations::{
     batch, items, limits, policies, reads, search_vectors, statement_batch, statements, streams, tables, tags,
     time_to_live, transact, update_table,
@@ -48,6 +51,8 @@ pub struct DynamoDb {
     pub throttle: Arc<Throttle>,
     /// Which keys are accessed most, where that is counted.
     pub contributors: Arc<Contributors>,
+    /// Transactions that take their time.
+    pub ongoing: Arc<Ongoing>,
     /// Wakes the task that does jobs.
     pub jobs: Jobs,
     /// Wakes the task that tells changes to replicas and streams.
@@ -68,6 +73,7 @@ impl DynamoDb {
             contributors: Arc::default(),
             discarded: Arc::default(),
             expiries: Arc::default(),
+            ongoing: Arc::default(),
             jobs: Jobs::default(),
             feeds: Feeds::default(),
             s3: S3::new(host),
@@ -157,6 +163,30 @@ pub fn owned_scope(cx: &Context, name: &str) -> Scope {
     }
 }
 
+/// Where the tables of a transaction lie, given by their names or ARNs: all in one account and region.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+pub fn common_scope<'n>(cx: &Context, names: impl Iterator<Item = &'n str> + Clone) -> Result<Scope> {
+    let is_arn = |name: &str| name.starts_with("arn:");
+    if !names.clone().any(is_arn) {
+        return Ok(scope(cx));
+    }
+    let scopes: Vec<Scope> = names.map(|name| owned_scope(cx, name)).collect();
+    let first = scopes.first().cloned().unwrap_or_else(|| scope(cx));
+    if scopes.iter().all(|own| *own == first) {
+        return Ok(first);
+    }
+    // Unconfirmed words.
+    let elsewhere = || Reason::Invalid("The table is in another account or region than the others".to_owned());
+    let reason = |own: &Scope| if *own == first { Reason::None } else { elsewhere() };
+    Err(Error::Cancelled(scopes.iter().map(reason).collect()))
+}
+
+/// Statements reach no tables of other accounts.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-iam-actions.html#rbac-partiql-actions>
+pub fn own_table(cx: &Context, name: &str) -> Result<()> {
+    if !name.starts_with("arn:") || owned_scope(cx, name) == scope(cx) { Ok(()) } else { Err(Error::NoResource) }
+}
+
 /// The table whose items a request is for: one that is there and no longer CREATING.
 pub fn active_table(snapshot: &Snapshot<'_>, scope: &Scope, name: &str) -> Result<Arc<Table>> {
     let table = snapshot.get_shared(&TABLES, scope, &(table_name(name),))?.ok_or(Error::NoResource)?;
@@ -187,18 +217,18 @@ pub fn operations() -> Operations<DynamoDb> {
         .on(api::DeleteTable, tables::delete)
         .access(api::DeleteTable, by_table!())
         .on(api::ListTables, tables::list)
-        .on(api::GetItem, items::get)
-        .access(api::GetItem, access::get_item)
-        .on(api::PutItem, items::put)
-        .access(api::PutItem, access::put_item)
+        .on(answers::GetItem, items::get)
+        .access(answers::GetItem, access::get_item)
+        .on(inputs::PutItem, items::put)
+        .access(inputs::PutItem, |cx, input| access::put_item(cx, &input.to_api()))
         .on(api::UpdateItem, items::update)
         .access(api::UpdateItem, access::update_item)
         .on(api::DeleteItem, items::delete)
         .access(api::DeleteItem, access::delete_item)
-        .on(api::Query, reads::query)
-        .access(api::Query, access::query)
-        .on(api::Scan, reads::scan)
-        .access(api::Scan, access::scan)
+        .on(answers::Query, reads::query)
+        .access(answers::Query, access::query)
+        .on(answers::Scan, reads::scan)
+        .access(answers::Scan, access::scan)
         .on(api::SearchVectors, search_vectors::search)
         .access(api::SearchVectors, access::search_vectors)
         .on(api::BatchGetItem, batch::get)
@@ -207,8 +237,8 @@ pub fn operations() -> Operations<DynamoDb> {
         .access(api::BatchWriteItem, access::batch_write)
         .on(api::TransactGetItems, transact::get)
         .access(api::TransactGetItems, access::transact_get)
-        .on(api::TransactWriteItems, transact::write)
-        .access(api::TransactWriteItems, access::transact_write)
+        .on(inputs::TransactWriteItems, transact::write)
+        .access(inputs::TransactWriteItems, |cx, input| access::transact_write(cx, &input.to_api()))
         .on(api::ExecuteStatement, statements::execute)
         .access(api::ExecuteStatement, access::execute_statement)
         .on(api::BatchExecuteStatement, statement_batch::batch)

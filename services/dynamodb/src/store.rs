@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use fractus_clock::Timestamp;
-use fractus_dynamodb_rules::key::KeyRange;
+use fractus_dynamodb_rules::key::{self as rules, KeyRange};
 use fractus_store::{Collection, Key, KeyBytes, KeyOf, Range, Scope, Snapshot, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ pub const STREAM_RECORDS: Collection<(u64, u64, u64), StreamRecord> = Collection
 
 /// A key as the rules encode it. It is always a key's last part, so it needs no end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredKey(pub Vec<u8>);
+pub struct StoredKey(pub rules::KeyBytes);
 
 /// The same, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ pub struct Raw<'a>(pub &'a [u8]);
 
 impl Key for StoredKey {
     fn decode(bytes: &mut &[u8]) -> Result<Self, &'static str> {
-        Ok(StoredKey(std::mem::take(bytes).to_vec()))
+        Ok(StoredKey(rules::KeyBytes::from_slice(std::mem::take(bytes))))
     }
 }
 

@@ -351,6 +351,15 @@ impl Table {
         }
     }
 
+    /// Whether nothing follows its items' changes: no index, no stream, no expiry, no copy. What an item was then matters no
+    /// more than by its size.
+    pub fn is_plain(&self) -> bool {
+        let expires = self.time_to_live.as_ref().is_some_and(|settings| settings.is_enabled);
+        let has_indexes = !self.indexes.is_empty() || !self.vectors.is_empty();
+        let is_followed = self.features.follow_changes() || !self.features.insights.is_empty();
+        !has_indexes && self.stream.is_none() && !expires && !is_followed
+    }
+
     pub fn has_local_indexes(&self) -> bool {
         self.indexes.iter().any(|index| !index.is_global)
     }

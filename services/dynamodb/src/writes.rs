@@ -31,12 +31,14 @@ pub(crate) fn encoded(item: &Item) -> Bytes {
     bytes.into()
 }
 
+/// The item at a stored key, as it is stored.
+pub fn stored(snapshot: &Snapshot<'_>, scope: &Scope, table: &Table, key: &[u8]) -> Result<Option<Bytes>> {
+    Ok(snapshot.get(&ITEMS, scope, &(table.id, Raw(key)))?)
+}
+
 /// The item at a stored key.
 pub fn read(snapshot: &Snapshot<'_>, scope: &Scope, table: &Table, key: &[u8]) -> Result<Option<Item>> {
-    match snapshot.get(&ITEMS, scope, &(table.id, Raw(key)))? {
-        Some(bytes) => Ok(Some(codec::decode(&bytes)?)),
-        None => Ok(None),
-    }
+    Ok(stored(snapshot, scope, table, key)?.map(|bytes| codec::decode(&bytes)).transpose()?)
 }
 
 /// On whose behalf an item is changed.
@@ -142,6 +144,34 @@ impl Writer {
         }
         features::changed(tx, scope, table, features::Change { key, before, after })?;
         self.expire(tx, scope, table, key, (before, after))?;
+        self.count(table, key, |tally| {
+            tally.items += i64::from(after.is_some()) - i64::from(before.is_some());
+            tally.bytes += difference(before_bytes, after_bytes);
+        });
+        Ok(cost)
+    }
+
+    /// Replaces whatever is at a stored key, in a table that [is plain](Table::is_plain): what was there is not taken apart.
+    pub fn replace(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        scope: &Scope,
+        table: &Table,
+        key: &[u8],
+        after: Option<&Item>,
+    ) -> Result<Cost> {
+        let before = stored(tx, scope, table, key)?;
+        let before_bytes = before.as_deref().map(codec::stored_item_bytes).transpose()?;
+        let (after_bytes, after) = (after.map(item_bytes), after.map(encoded));
+        let cost = Cost { table: capacity::write(before_bytes, after_bytes, false), ..Cost::default() };
+        // Equal items are the same bytes: attributes and sets are sorted, and numbers have one form.
+        if before == after {
+            return Ok(cost);
+        }
+        match &after {
+            Some(stored) => tx.put(&ITEMS, scope, &(table.id, Raw(key)), stored)?,
+            None => tx.delete(&ITEMS, scope, &(table.id, Raw(key)))?,
+        }
         self.count(table, key, |tally| {
             tally.items += i64::from(after.is_some()) - i64::from(before.is_some());
             tally.bytes += difference(before_bytes, after_bytes);
@@ -282,6 +312,16 @@ impl Writer {
     /// The items that were written of tables whose keys are counted.
     pub fn take_touched(&mut self) -> Vec<(Table, Item)> {
         std::mem::take(&mut self.touched)
+    }
+
+    /// The same of another writer of the transaction.
+    pub fn touch(&mut self, touched: Vec<(Table, Item)>) {
+        self.touched.extend(touched);
+    }
+
+    /// Expects an expiry that another writer of the transaction put.
+    pub fn expect(&mut self, expiry: Option<u64>) {
+        self.first_expiry = self.first_expiry.into_iter().chain(expiry).min();
     }
 
     /// Writes what was counted. Gives the first of the expiries that were put, in seconds.

@@ -6,7 +6,7 @@
 use thiserror::Error;
 
 use crate::number::Number;
-use crate::size::MAX_DEPTH;
+use crate::size::{DOCUMENT_BYTES, ELEMENT_BYTES, MAX_DEPTH};
 use crate::value::{Item, Map, Value};
 
 const VERSION: u8 = 1;
@@ -122,6 +122,11 @@ fn take_byte(bytes: &mut &[u8]) -> Read<u8> {
 }
 
 fn take_whole(bytes: &mut &[u8]) -> Read<u128> {
+    // Nearly all are a byte or two.
+    if let Some((first @ ..0x80, rest)) = bytes.split_first() {
+        *bytes = rest;
+        return Ok(u128::from(*first));
+    }
     let mut whole = 0_u128;
     for shift in (0..u128::BITS).step_by(7) {
         let byte = take_byte(bytes)?;
@@ -184,6 +189,120 @@ fn take_value(bytes: &mut &[u8], depth: usize) -> Read<Value> {
         b'0' => Value::Null,
         _ => return Err(CodecError::Damaged),
     })
+}
+
+/// What the content of a stored value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// A text.
+    S,
+    /// A number.
+    N,
+    /// Bytes.
+    B,
+    /// A count, and so many texts.
+    SS,
+    /// A count, and so many numbers.
+    NS,
+    /// A count, and so many bytes.
+    BS,
+    /// A count, and so many names, each with its value.
+    M,
+    /// A count, and so many values.
+    L,
+    /// Nothing more.
+    Bool(bool),
+    /// Nothing more.
+    Null,
+}
+
+/// Reads a stored item part by part, for those who need none of its values on their own: what is asked for must be what
+/// comes next.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    /// At the count of an item's attributes.
+    pub fn new(item: &'a [u8]) -> Result<Self, CodecError> {
+        match item.split_first() {
+            Some((&VERSION, rest)) => Ok(Cursor(rest)),
+            _ => Err(CodecError::Version),
+        }
+    }
+
+    /// At a place of an item where another one was left, so many bytes before its end.
+    pub fn with_left(item: &'a [u8], left: usize) -> Self {
+        Cursor(item.get(item.len().saturating_sub(left)..).unwrap_or_default())
+    }
+
+    /// How many bytes are left.
+    pub const fn left(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn count(&mut self) -> Result<usize, CodecError> {
+        take_length(&mut self.0)
+    }
+
+    pub fn tag(&mut self) -> Result<Tag, CodecError> {
+        Ok(match take_byte(&mut self.0)? {
+            b's' => Tag::S,
+            b'n' => Tag::N,
+            b'b' => Tag::B,
+            b'S' => Tag::SS,
+            b'N' => Tag::NS,
+            b'B' => Tag::BS,
+            b'm' => Tag::M,
+            b'l' => Tag::L,
+            b'f' => Tag::Bool(false),
+            b't' => Tag::Bool(true),
+            b'0' => Tag::Null,
+            _ => return Err(CodecError::Damaged),
+        })
+    }
+
+    pub fn bytes(&mut self) -> Result<&'a [u8], CodecError> {
+        take_bytes(&mut self.0)
+    }
+
+    pub fn text(&mut self) -> Result<&'a str, CodecError> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| CodecError::Damaged)
+    }
+
+    pub fn number(&mut self) -> Result<Number, CodecError> {
+        take_number(&mut self.0)
+    }
+
+    /// Goes past a value and gives its size, as [`value_bytes`](crate::size::value_bytes) counts it.
+    fn skip_value(&mut self, depth: usize) -> Result<usize, CodecError> {
+        if depth > MAX_DEPTH {
+            return Err(CodecError::Damaged);
+        }
+        let tag = self.tag()?;
+        Ok(match tag {
+            Tag::S | Tag::B => self.bytes()?.len(),
+            Tag::N => self.number()?.size_bytes(),
+            Tag::Bool(_) | Tag::Null => 1,
+            Tag::SS | Tag::BS => self.sum(|cursor| Ok(cursor.bytes()?.len()))?,
+            Tag::NS => self.sum(|cursor| Ok(cursor.number()?.size_bytes()))?,
+            Tag::L => DOCUMENT_BYTES + self.sum(|cursor| Ok(cursor.skip_value(depth + 1)? + ELEMENT_BYTES))?,
+            Tag::M => {
+                let entry =
+                    |cursor: &mut Self| Ok(cursor.bytes()?.len() + cursor.skip_value(depth + 1)? + ELEMENT_BYTES);
+                DOCUMENT_BYTES + self.sum(entry)?
+            }
+        })
+    }
+
+    fn sum(&mut self, mut one: impl FnMut(&mut Self) -> Read<usize>) -> Read<usize> {
+        let count = self.count()?;
+        (0..count).try_fold(0, |sum, _| Ok(sum + one(self)?))
+    }
+}
+
+/// The size of a stored item, as [`item_bytes`](crate::size::item_bytes) counts it.
+pub fn stored_item_bytes(item: &[u8]) -> Result<usize, CodecError> {
+    Cursor::new(item)?.sum(|cursor| Ok(cursor.bytes()?.len() + cursor.skip_value(1)?))
 }
 
 pub fn decode(mut bytes: &[u8]) -> Result<Item, CodecError> {

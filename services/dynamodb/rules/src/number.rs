@@ -97,7 +97,11 @@ fn held_to_range(magnitude: i64) -> Result<(), NumberError> {
 }
 
 fn digit_count(whole: u128) -> u32 {
-    whole.checked_ilog10().map_or(0, |log| log + 1)
+    let log = match u64::try_from(whole) {
+        Ok(short) => short.checked_ilog10(),
+        Err(_) => whole.checked_ilog10(),
+    };
+    log.map_or(0, |log| log + 1)
 }
 
 impl Number {
@@ -129,9 +133,18 @@ impl Number {
         if whole == 0 {
             return Ok(Number::ZERO);
         }
-        while whole.is_multiple_of(10) {
-            whole /= 10;
-            exponent += 1;
+        // Divisions of 128 bits are slow, and most numbers have no more than 64.
+        if let Ok(mut short) = u64::try_from(whole) {
+            while short.is_multiple_of(10) {
+                short /= 10;
+                exponent += 1;
+            }
+            whole = u128::from(short);
+        } else {
+            while whole.is_multiple_of(10) {
+                whole /= 10;
+                exponent += 1;
+            }
         }
         let digits = digit_count(whole);
         held_to_range(exponent + i64::from(digits) - 1)?;
@@ -291,6 +304,12 @@ impl fmt::Display for Number {
         let mut buffer = [0_u8; 40];
         let mut at = buffer.len();
         let mut left = self.whole();
+        while left > u128::from(u64::MAX) {
+            at -= 1;
+            buffer[at] = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        let mut left = left as u64;
         loop {
             at -= 1;
             buffer[at] = b'0' + (left % 10) as u8;

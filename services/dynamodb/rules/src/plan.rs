@@ -47,7 +47,14 @@ impl Page {
         self.read_with(plan, (attributes, attributes), item, bytes);
     }
 
-    /// The same where the filter and the projection have values of their own: those of one may be written as an
+    /// Counts an item that no filter is held against; its size is known.
+    pub const fn pass(&mut self, bytes: usize) {
+        self.scanned_count += 1;
+        self.read_bytes += bytes;
+        self.count += 1;
+    }
+
+    /// Looks at an item where the filter and the projection have values of their own: those of one may be written as an
     /// expression, the other's not. The item's size is known.
     pub fn read_with(
         &mut self,
@@ -56,12 +63,12 @@ impl Page {
         item: Item,
         bytes: usize,
     ) {
-        self.scanned_count += 1;
-        self.read_bytes += bytes;
         if plan.filter.as_ref().is_some_and(|filter| !filter.holds(filter_by, &item)) {
+            self.scanned_count += 1;
+            self.read_bytes += bytes;
             return;
         }
-        self.count += 1;
+        self.pass(bytes);
         if plan.counts_only {
             return;
         }

@@ -10,8 +10,8 @@ pub const MAX_PARTITION_KEY_BYTES: usize = 2_048;
 pub const MAX_SORT_KEY_BYTES: usize = 1_024;
 
 /// What a map or a list costs besides its contents, and what each of its elements costs besides itself.
-const DOCUMENT_BYTES: usize = 3;
-const ELEMENT_BYTES: usize = 1;
+pub(crate) const DOCUMENT_BYTES: usize = 3;
+pub(crate) const ELEMENT_BYTES: usize = 1;
 
 fn map_bytes(map: &Map) -> usize {
     map.iter().map(|(name, value)| name.len() + value_bytes(value) + ELEMENT_BYTES).sum()

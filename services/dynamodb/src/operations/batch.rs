@@ -12,11 +12,11 @@ use super::capacity::{collection_metrics, consumed};
 use super::reads::batch_projection;
 use crate::error::{Error, Result};
 use crate::forms::Forms;
-use crate::service::{DynamoDb, active_table, scope};
+use crate::service::{DynamoDb, active_table, owned_scope};
 use crate::store::Table;
 use crate::throttle::Kind;
 use crate::values::{ApiItem, item_from_api, item_to_api};
-use crate::writes::{self, Cost};
+use crate::writes::{self, Cost, Writer};
 
 const MAX_READS: usize = 100;
 const MAX_WRITES: usize = 25;
@@ -29,7 +29,6 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
     if input.request_items.values().map(|keys| keys.keys.len()).sum::<usize>() > MAX_READS {
         return Err(Error::validation("Too many items requested for the BatchGetItem call"));
     }
-    let scope = scope(cx);
     let (mut responses, mut unprocessed) = (IndexMap::new(), IndexMap::new());
     let (mut capacities, mut answer_bytes, mut read_count, mut throttled) = (Vec::new(), 0, 0, None);
     for (name, mut wanted) in input.request_items {
@@ -38,6 +37,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
         let projection = batch_projection(forms, &mut wanted)?;
         let keys = wanted.keys.into_iter().map(item_from_api).collect::<Result<Vec<Item>, _>>()?;
         let mode = if wanted.consistent_read == Some(true) { ReadMode::Consistent } else { ReadMode::Eventual };
+        let scope = owned_scope(cx, &name);
         let read = dynamodb.store.read(|snapshot| {
             let table = active_table(snapshot, &scope, &name)?;
             let schema = table.schema();
@@ -68,6 +68,7 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
                 left.push(key.clone());
                 continue;
             }
+            dynamodb.contributors.count_all(&table, None, &item, cx.now());
             read_count += 1;
             answer_bytes += bytes;
             used = used + cost.table;
@@ -80,9 +81,9 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::BatchGetItemInpu
         if !left.is_empty() {
             unprocessed.insert(name.clone(), api::KeysAndAttributes { keys: left, ..whole });
         }
-        responses.insert(name, found);
         let cost = Cost { table: used, ..Cost::default() };
-        capacities.extend(consumed(&input.return_consumed_capacity, &table.name, &cost));
+        capacities.extend(consumed(&input.return_consumed_capacity, &name, &cost));
+        responses.insert(name, found);
     }
     // A part is done and the rest told; only where nothing is done it is an error.
     if let Some(error) = throttled.filter(|_| read_count == 0) {
@@ -166,15 +167,23 @@ pub async fn write(
         .collect::<Result<IndexMap<String, Vec<Write>>>>()?;
     let metrics = &input.return_item_collection_metrics;
     // All of a batch is refused if any of it is wrong; so it is one transaction, though AWS promises less.
-    let done = dynamodb.change(cx, |tx, scope, writer| {
+    let done = dynamodb.change(cx, |tx, _, all| {
         let mut done = Done::default();
         for (name, writes) in &batches {
+            // A table of another account lies elsewhere.
+            let scope = &owned_scope(cx, name);
+            let mut writer = Writer::default();
             let table = active_table(tx, scope, name)?;
             let (mut seen, mut cost) = (Vec::new(), Cost::default());
             for (at, write) in writes.iter().enumerate() {
                 let (key, new) = write.checked(&table)?;
                 if seen.contains(&key) {
                     return Err(Error::validation(DUPLICATES));
+                }
+                if dynamodb.ongoing.holds(scope, table.id, &key) {
+                    done.left.push((name.clone(), at));
+                    seen.push(key);
+                    continue;
                 }
                 let old = writes::read(tx, scope, &table, &key)?;
                 let least = Cost {
@@ -194,11 +203,13 @@ pub async fn write(
                 }
                 seen.push(key);
             }
-            done.costs.push((table.name.clone(), cost));
+            all.touch(writer.take_touched());
+            all.expect(writer.finish(tx, scope)?);
+            done.costs.push((name.clone(), cost));
         }
         Ok(done)
     });
-    let done = done.await?;
+    let done = done.await.map_err(Error::of_write)?;
     if let Some(error) = done.throttled.filter(|_| done.written == 0) {
         return Err(error);
     }

@@ -3,20 +3,23 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_rules::capacity::{self as units, ReadMode};
+use fractus_dynamodb_rules::codec::{self, stored_item_bytes};
 use fractus_dynamodb_rules::expression::{Bound, Condition, ExpressionKind, Update};
 use fractus_dynamodb_rules::key::{KeyBytes, KeySchema};
 use fractus_dynamodb_rules::legacy::{self, AttributeUpdate, UpdateAction};
-use fractus_dynamodb_rules::size::item_bytes;
 use fractus_dynamodb_rules::{Item, check};
 use fractus_host::Context;
 use fractus_store::{Scope, Transaction};
 use indexmap::IndexMap;
 
 use super::capacity::{collection_metrics, consumed};
+use crate::answers::{ItemAnswer, Told};
 use crate::error::{Error, Result};
 use crate::forms::{Forms, With, conditional_operator, expected, present};
+use crate::inputs::{PutItemInput, ReadItem};
 use crate::service::{DynamoDb, active_table, owned_scope};
 use crate::store::Table;
 use crate::throttle::Kind;
@@ -38,7 +41,7 @@ pub(super) fn projection(
     Ok(Some((bound, Arc::new(attributes))))
 }
 
-pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) -> Result<api::GetItemOutput> {
+pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) -> Result<ItemAnswer> {
     let legacy_parameters = present(&[("AttributesToGet", input.attributes_to_get.is_some())]);
     let expressions = present(&[("ProjectionExpression", input.projection_expression.is_some())]);
     legacy::check_mixing(&legacy_parameters, &expressions)?;
@@ -47,27 +50,30 @@ pub async fn get(dynamodb: &DynamoDb, cx: &Context, input: api::GetItemInput) ->
     let bound = forms.projection(input.projection_expression.as_deref())?;
     let projection = projection(forms, bound, input.attributes_to_get)?;
     let scope = owned_scope(cx, &input.table_name);
-    let (table, item) = dynamodb
+    let (table, stored) = dynamodb
         .store
         .read(|snapshot| {
             let table = active_table(snapshot, &scope, &input.table_name)?;
             let schema = table.schema();
             schema.check_key(&key)?;
-            let item = writes::read(snapshot, &scope, &table, &schema.table_bytes(&key))?;
-            Ok::<_, Error>((table, item))
+            let stored = writes::stored(snapshot, &scope, &table, &schema.table_bytes(&key))?;
+            Ok::<_, Error>((table, stored))
         })
         .await?;
     let mode = if input.consistent_read == Some(true) { ReadMode::Consistent } else { ReadMode::Eventual };
-    let cost = Cost { table: units::read(item.as_ref().map_or(0, item_bytes), mode), ..Cost::default() };
+    let bytes = stored.as_deref().map(stored_item_bytes).transpose()?.unwrap_or(0);
+    let cost = Cost { table: units::read(bytes, mode), ..Cost::default() };
     dynamodb.take(&table, &cost, Kind::Read, &key, cx.now())?;
     dynamodb.contributors.count_all(&table, None, [&key], cx.now());
-    let item = item.map(|item| match &projection {
-        Some((projection, attributes)) => projection.apply(attributes, &item),
-        None => item,
-    });
-    Ok(api::GetItemOutput {
-        item: item.map(item_to_api),
-        consumed_capacity: consumed(&input.return_consumed_capacity, &table.name, &cost),
+    let told = |stored: Bytes| match &projection {
+        Some((projection, attributes)) => {
+            Ok::<_, Error>(Told::Made(item_to_api(projection.apply(attributes, &codec::decode(&stored)?))))
+        }
+        None => Ok(Told::Stored(stored)),
+    };
+    Ok(ItemAnswer {
+        item: stored.map(told).transpose()?,
+        consumed_capacity: consumed(&input.return_consumed_capacity, &input.table_name, &cost),
     })
 }
 
@@ -139,6 +145,8 @@ struct Written {
 struct Target<'a, F> {
     name: &'a str,
     guarded: &'a Guarded,
+    /// The item that was there is told, or what becomes of it depends on it.
+    reads_old: bool,
     key: F,
 }
 
@@ -152,12 +160,19 @@ async fn write<'i>(
     let work = |tx: &mut Transaction<'_>, scope: &Scope, writer: &mut Writer| {
         let table = active_table(tx, scope, target.name)?;
         let key = (target.key)(&table)?;
+        dynamodb.ongoing.check(scope, table.id, &key)?;
+        if !target.reads_old && target.guarded.condition.is_none() && table.is_plain() {
+            let cost = writer.replace(tx, scope, &table, &key, make(None)?.as_deref())?;
+            dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?;
+            return Ok(Written { table, old: None, new: None, cost });
+        }
         let old = writes::read(tx, scope, &table, &key)?;
         target.guarded.check(old.as_ref())?;
         let new = make(old.as_ref())?;
         let cost = writer.change(tx, scope, (&table, table.schema()), &key, (old.as_ref(), new.as_deref()))?;
-        if let Some(item) = new.as_deref().or(old.as_ref()) {
-            dynamodb.take(&table, &cost, Kind::Write, item, tx.now(scope))?;
+        match new.as_deref().or(old.as_ref()) {
+            Some(item) => dynamodb.take(&table, &cost, Kind::Write, item, tx.now(scope))?,
+            None => dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?,
         }
         let new = match new {
             Some(Cow::Owned(new)) => Some(new),
@@ -165,24 +180,25 @@ async fn write<'i>(
         };
         Ok(Written { table, old, new, cost })
     };
-    dynamodb.change_in(cx, owned_scope(cx, target.name), work).await
+    dynamodb.change_in(cx, owned_scope(cx, target.name), work).await.map_err(Error::of_write)
 }
 
-pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: api::PutItemInput) -> Result<api::PutItemOutput> {
+pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: PutItemInput) -> Result<api::PutItemOutput> {
+    let PutItemInput { rest: input, item } = input;
     let tells_old = only_old(&input.return_values)?;
     let wanted = (input.return_consumed_capacity.clone(), input.return_item_collection_metrics.clone());
     let name = input.table_name.clone();
-    let (item, guarded) = prepare_put(dynamodb, input).map_err(Error::enveloped)?;
+    let (item, guarded) = prepare_put(dynamodb, item, input).map_err(Error::enveloped)?;
     let key = |table: &Table| {
         let schema = table.schema();
         schema.check_item(&item)?;
         Ok(schema.table_bytes(&item))
     };
-    let target = Target { name: &name, guarded: &guarded, key };
+    let target = Target { name: &name, guarded: &guarded, reads_old: tells_old, key };
     let written = write(dynamodb, cx, target, |_| Ok(Some(Cow::Borrowed(&item)))).await?;
     Ok(api::PutItemOutput {
         attributes: written.old.filter(|_| tells_old).map(item_to_api),
-        consumed_capacity: consumed(&wanted.0, &written.table.name, &written.cost),
+        consumed_capacity: consumed(&wanted.0, &name, &written.cost),
         item_collection_metrics: collection_metrics(&wanted.1, &written.table, &item),
     })
 }
@@ -200,9 +216,9 @@ fn guarded_by(conditions: Conditions, mut forms: Forms<'_>, expression: Option<&
     Ok(guarded(conditions, forms, bound)?.0)
 }
 
-pub(super) fn prepare_put(dynamodb: &DynamoDb, input: api::PutItemInput) -> Result<(Item, Guarded)> {
+pub(super) fn prepare_put(dynamodb: &DynamoDb, item: ReadItem, input: api::PutItemInput) -> Result<(Item, Guarded)> {
     check_condition_mixing(&input.expected, &input.conditional_operator, &input.condition_expression)?;
-    let item = item_from_api(input.item)?;
+    let item = item.into_item()?;
     check::item(&item)?;
     let forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
     let conditions = Conditions {
@@ -219,11 +235,12 @@ pub async fn delete(dynamodb: &DynamoDb, cx: &Context, input: api::DeleteItemInp
     let wanted = (input.return_consumed_capacity.clone(), input.return_item_collection_metrics.clone());
     let name = input.table_name.clone();
     let (key, guarded) = prepare_delete(dynamodb, input).map_err(Error::enveloped)?;
-    let target = Target { name: &name, guarded: &guarded, key: |table: &Table| key_of(table, &key) };
+    let of = |table: &Table| key_of(table, &key);
+    let target = Target { name: &name, guarded: &guarded, reads_old: tells_old, key: of };
     let written = write(dynamodb, cx, target, |_| Ok(None)).await?;
     Ok(api::DeleteItemOutput {
         attributes: written.old.filter(|_| tells_old).map(item_to_api),
-        consumed_capacity: consumed(&wanted.0, &written.table.name, &written.cost),
+        consumed_capacity: consumed(&wanted.0, &name, &written.cost),
         item_collection_metrics: collection_metrics(&wanted.1, &written.table, &key),
     })
 }
@@ -332,7 +349,7 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateItemInp
         prepared.check_key(table.schema())?;
         Ok(key)
     };
-    let target = Target { name: &name, guarded: &prepared.guarded, key };
+    let target = Target { name: &name, guarded: &prepared.guarded, reads_old: true, key };
     let written = write(dynamodb, cx, target, |old| Ok(updated(&prepared, old)?.map(Cow::Owned))).await?;
     let touched = |item: Option<Item>| -> Option<ApiItem> {
         let (update, attributes) = prepared.update.as_ref()?;
@@ -348,7 +365,7 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateItemInp
     };
     Ok(api::UpdateItemOutput {
         attributes,
-        consumed_capacity: consumed(&wanted.0, &written.table.name, &written.cost),
+        consumed_capacity: consumed(&wanted.0, &name, &written.cost),
         item_collection_metrics: collection_metrics(&wanted.1, &written.table, &prepared.key),
     })
 }

@@ -14,6 +14,7 @@ pub mod imports;
 pub mod insights;
 pub mod items;
 pub mod limits;
+mod outcome;
 pub mod policies;
 pub mod read_page;
 pub mod reads;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_rules::Item;
 use fractus_dynamodb_rules::capacity::{self as units, ReadMode};
-use fractus_dynamodb_rules::codec;
+use fractus_dynamodb_rules::codec::{self, stored_item_bytes};
 use fractus_dynamodb_rules::expression::{Attributes, Condition, Projection};
 use fractus_dynamodb_rules::key::{KeyBytes, KeyError, KeyRange, KeySchema};
 use fractus_dynamodb_rules::plan::{Page, ReadPlan};
@@ -14,12 +15,13 @@ use fractus_host::Context;
 use fractus_store::{Order, Scope, Snapshot};
 
 use super::capacity::{Wanted, consumed};
+use crate::answers::{PageAnswer, Told};
 use crate::error::{Error, Result};
 use crate::forms::With;
 use crate::service::{DynamoDb, active_table, owned_scope};
 use crate::store::{INDEX_ITEMS, ITEMS, Index, Table, index_range, item_range};
 use crate::throttle::Kind;
-use crate::values::{ApiItem, item_to_api};
+use crate::values::item_to_api;
 use crate::writes::{self, Cost};
 
 /// What a Query and a Scan have in common.
@@ -41,7 +43,10 @@ pub(super) struct Read {
 /// What has been read, and the key to go on from.
 pub(super) struct Found {
     pub table: Arc<Table>,
+    /// Its items are those that were filtered or projected.
     pub page: Page,
+    /// Items that nothing was asked of but to be told, as they are stored.
+    pub stored: Vec<Bytes>,
     pub last: Option<Item>,
     pub cost: Cost,
 }
@@ -166,7 +171,22 @@ pub(super) fn run(
     let filter_by = read.filter.as_ref().map_or(&none, |(_, attributes)| attributes);
     let project_by = read.projection.as_ref().map_or(&none, |(_, attributes)| attributes);
     let (mut page, mut last) = (Page::default(), None);
-    let mut take = |item: Item| -> Result<bool> {
+    let index_key = |item: &Item| index_schema.map(|index| index.key_of(item)).into_iter().flatten();
+    let key_of = |item: &Item| -> Item { schema.key_of(item).into_iter().chain(index_key(item)).collect() };
+    let is_plain = plan.filter.is_none() && plan.projection.is_none() && !fetches && !read.is_statement;
+    let mut told = Vec::new();
+    let mut take = |stored: Bytes| -> Result<bool> {
+        if is_plain {
+            let bytes = stored_item_bytes(&stored)?;
+            let is_last = page.is_full_with(&plan, bytes);
+            if is_last {
+                last = Some(key_of(&codec::decode(&stored)?));
+            }
+            page.pass(bytes);
+            told.extend(Some(stored).filter(|_| !plan.counts_only));
+            return Ok(is_last);
+        }
+        let item = codec::decode(&stored)?;
         let whole = match fetches {
             true => writes::read(snapshot, scope, &table, &schema.table_bytes(&item))?.unwrap_or(item),
             false => item,
@@ -174,8 +194,7 @@ pub(super) fn run(
         let bytes = item_bytes(&whole);
         let is_last = page.is_full_with(&plan, bytes);
         if is_last {
-            let key = index_schema.map(|index| index.key_of(&whole));
-            last = Some(schema.key_of(&whole).into_iter().chain(key.into_iter().flatten()).collect());
+            last = Some(key_of(&whole));
         }
         // The filter and the projection may have been written apart, each with its own values.
         page.read_with(&plan, (filter_by, project_by), whole, bytes);
@@ -185,7 +204,7 @@ pub(super) fn run(
     match index {
         None => {
             for record in snapshot.range(&ITEMS, scope, item_range(table.id, &plan.range), order)? {
-                if take(codec::decode(&record?.1)?)? {
+                if take(record?.1)? {
                     break;
                 }
             }
@@ -193,7 +212,7 @@ pub(super) fn run(
         Some(index) => {
             let range = index_range(table.id, index.number, &plan.range);
             for record in snapshot.range(&INDEX_ITEMS, scope, range, order)? {
-                if take(codec::decode(&record?.1)?)? {
+                if take(record?.1)? {
                     break;
                 }
             }
@@ -205,37 +224,34 @@ pub(super) fn run(
         None => Cost { table: used, ..Cost::default() },
         Some(index) => Cost { indexes: vec![(index.name.clone(), index.is_global, used)], ..Cost::default() },
     };
-    Ok(Found { table, page, last, cost })
+    Ok(Found { table, page, stored: told, last, cost })
 }
 
-/// What a Query and a Scan answer alike.
-pub(super) struct Answer {
-    pub count: Option<i32>,
-    pub scanned_count: Option<i32>,
-    pub consumed_capacity: Option<api::ConsumedCapacity>,
-    pub last_evaluated_key: Option<ApiItem>,
-    pub items: Option<Vec<ApiItem>>,
-}
-
-/// Reads one page and answers it.
+/// Reads one page and answers it: what a Query and a Scan do alike.
 pub(super) async fn answer(
     dynamodb: &DynamoDb,
     cx: &Context,
     read: &Read,
     wanted: &Wanted,
     range: impl FnOnce(&KeySchema) -> Result<(KeyRange, bool)>,
-) -> Result<Answer> {
+) -> Result<PageAnswer> {
     let scope = owned_scope(cx, &read.table_name);
     let found = dynamodb.store.read(|snapshot| run(snapshot, &scope, read, range)).await?;
     dynamodb.throttle.take(&found.table, &found.cost, Kind::Read, cx.now())?;
-    let index = read.index_name.as_deref();
-    dynamodb.contributors.count_all(&found.table, index, &found.page.items, cx.now());
+    if !found.table.features.insights.is_empty() {
+        let stored = found.stored.iter().map(|stored| codec::decode(stored));
+        let stored = stored.collect::<std::result::Result<Vec<Item>, _>>()?;
+        let items = stored.iter().chain(&found.page.items);
+        dynamodb.contributors.count_all(&found.table, read.index_name.as_deref(), items, cx.now());
+    }
     let has_items = !matches!(read.select, Some(api::Select::Count));
-    Ok(Answer {
+    let made = found.page.items.into_iter().map(|item| Told::Made(item_to_api(item)));
+    Ok(PageAnswer {
         count: i32::try_from(found.page.count).ok(),
         scanned_count: i32::try_from(found.page.scanned_count).ok(),
-        consumed_capacity: consumed(wanted, &found.table.name, &found.cost),
+        consumed_capacity: consumed(wanted, &read.table_name, &found.cost),
         last_evaluated_key: found.last.map(item_to_api),
-        items: has_items.then(|| found.page.items.into_iter().map(item_to_api).collect()),
+        // A page is either told as it is stored, or made.
+        items: has_items.then(|| found.stored.into_iter().map(Told::Stored).chain(made).collect()),
     })
 }

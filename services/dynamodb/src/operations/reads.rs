@@ -10,7 +10,8 @@ use fractus_dynamodb_rules::legacy;
 use fractus_host::Context;
 
 use super::items::projection;
-use super::read_page::{Answer, Read, answer};
+use super::read_page::{Read, answer};
+use crate::answers::PageAnswer;
 use crate::error::{Error, Result};
 use crate::forms::{Forms, With, conditional_operator, present, tests};
 use crate::service::DynamoDb;
@@ -32,7 +33,7 @@ fn check_filter(filter: &With<Condition>, schema: &KeySchema, parameter: &str) -
     }
 }
 
-pub async fn query(dynamodb: &DynamoDb, cx: &Context, input: api::QueryInput) -> Result<api::QueryOutput> {
+pub async fn query(dynamodb: &DynamoDb, cx: &Context, input: api::QueryInput) -> Result<PageAnswer> {
     let legacy_parameters = present(&[
         ("AttributesToGet", input.attributes_to_get.is_some()),
         ("QueryFilter", input.query_filter.is_some()),
@@ -88,9 +89,7 @@ pub async fn query(dynamodb: &DynamoDb, cx: &Context, input: api::QueryInput) ->
         }
         Ok((condition.range(), input.scan_index_forward != Some(false)))
     };
-    let Answer { count, scanned_count, consumed_capacity, last_evaluated_key, items } =
-        answer(dynamodb, cx, &read, &input.return_consumed_capacity, range).await?;
-    Ok(api::QueryOutput { count, scanned_count, consumed_capacity, last_evaluated_key, items })
+    answer(dynamodb, cx, &read, &input.return_consumed_capacity, range).await
 }
 
 type Projected = Option<With<Projection>>;
@@ -128,7 +127,7 @@ fn segment(input: &api::ScanInput) -> Result<KeyRange> {
     }
 }
 
-pub async fn scan(dynamodb: &DynamoDb, cx: &Context, input: api::ScanInput) -> Result<api::ScanOutput> {
+pub async fn scan(dynamodb: &DynamoDb, cx: &Context, input: api::ScanInput) -> Result<PageAnswer> {
     let legacy_parameters = present(&[
         ("AttributesToGet", input.attributes_to_get.is_some()),
         ("ScanFilter", input.scan_filter.is_some()),
@@ -166,9 +165,7 @@ pub async fn scan(dynamodb: &DynamoDb, cx: &Context, input: api::ScanInput) -> R
         operation: "Scan",
         is_statement: false,
     };
-    let Answer { count, scanned_count, consumed_capacity, last_evaluated_key, items } =
-        answer(dynamodb, cx, &read, &input.return_consumed_capacity, |_| Ok((segment.clone(), true))).await?;
-    Ok(api::ScanOutput { count, scanned_count, consumed_capacity, last_evaluated_key, items })
+    answer(dynamodb, cx, &read, &input.return_consumed_capacity, |_| Ok((segment.clone(), true))).await
 }
 
 /// What BatchGetItem wants of one table.

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use fractus_dynamodb_api as api;
-use fractus_dynamodb_rules::Value;
 use fractus_dynamodb_rules::key::partition_hash;
+use fractus_dynamodb_rules::{Value, codec};
 
+use crate::inputs::{Put, ReadItem, TransactWriteItem};
 use crate::values::ApiItem;
 
 /// Everything of a request, each part with its length before it.
@@ -70,11 +71,17 @@ impl Digest {
 
 type Names = Option<indexmap::IndexMap<String, String>>;
 
+/// An item or a key, by whichever way it was read.
+enum Named<'a> {
+    Key(&'a ApiItem),
+    Item(&'a ReadItem),
+}
+
 /// What the four kinds of actions have in common.
 struct Parts<'a> {
     kind: u8,
     table: &'a str,
-    item: &'a ApiItem,
+    item: Named<'a>,
     update: Option<&'a str>,
     condition: Option<&'a str>,
     names: &'a Names,
@@ -82,11 +89,12 @@ struct Parts<'a> {
     on_failure: &'a Option<api::ReturnValuesOnConditionCheckFailure>,
 }
 
-fn parts(item: &api::TransactWriteItem) -> [Option<Parts<'_>>; 4] {
-    let put = item.put.as_ref().map(|put| Parts {
+fn parts(asked: &TransactWriteItem) -> [Option<Parts<'_>>; 4] {
+    let item = &asked.rest;
+    let put = asked.put.as_ref().map(|Put { rest: put, item }| Parts {
         kind: b'P',
         table: &put.table_name,
-        item: &put.item,
+        item: Named::Item(item),
         update: None,
         condition: put.condition_expression.as_deref(),
         names: &put.expression_attribute_names,
@@ -96,7 +104,7 @@ fn parts(item: &api::TransactWriteItem) -> [Option<Parts<'_>>; 4] {
     let delete = item.delete.as_ref().map(|delete| Parts {
         kind: b'D',
         table: &delete.table_name,
-        item: &delete.key,
+        item: Named::Key(&delete.key),
         update: None,
         condition: delete.condition_expression.as_deref(),
         names: &delete.expression_attribute_names,
@@ -106,7 +114,7 @@ fn parts(item: &api::TransactWriteItem) -> [Option<Parts<'_>>; 4] {
     let update = item.update.as_ref().map(|update| Parts {
         kind: b'U',
         table: &update.table_name,
-        item: &update.key,
+        item: Named::Key(&update.key),
         update: Some(&update.update_expression),
         condition: update.condition_expression.as_deref(),
         names: &update.expression_attribute_names,
@@ -116,7 +124,7 @@ fn parts(item: &api::TransactWriteItem) -> [Option<Parts<'_>>; 4] {
     let check = item.condition_check.as_ref().map(|check| Parts {
         kind: b'C',
         table: &check.table_name,
-        item: &check.key,
+        item: Named::Key(&check.key),
         update: None,
         condition: Some(&check.condition_expression),
         names: &check.expression_attribute_names,
@@ -127,12 +135,19 @@ fn parts(item: &api::TransactWriteItem) -> [Option<Parts<'_>>; 4] {
 }
 
 /// The digest of a TransactWriteItems.
-pub(super) fn of(items: &[api::TransactWriteItem]) -> Bytes {
+pub(super) fn of(items: &[TransactWriteItem]) -> Bytes {
     let mut digest = Digest::default();
     for part in items.iter().flat_map(parts).flatten() {
         digest.0.push(part.kind);
         digest.bytes(part.table.as_bytes());
-        digest.item(part.item);
+        match part.item {
+            Named::Key(key) => digest.item(key),
+            Named::Item(item) => {
+                let mut bytes = Vec::new();
+                codec::encode_entries(item.entries(), &mut bytes);
+                digest.bytes(&bytes);
+            }
+        }
         digest.text(part.update);
         digest.text(part.condition);
         for (name, of) in part.names.iter().flatten() {

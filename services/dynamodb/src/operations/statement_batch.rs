@@ -14,10 +14,10 @@ use fractus_host::Context;
 use fractus_store::{Scope, Snapshot};
 
 use super::capacity::{consumed, consumed_by};
+use super::outcome::{Asked, Outcome, TWICE, Transacted, once};
 use super::request_digest::Digest;
-use super::statements::{parsed, write, write_alone};
-use super::transact::{Outcome, TWICE, Transacted, once};
-use crate::error::{Error, Result};
+use super::statements::{key_of, prepared, write, write_alone};
+use crate::error::{Error, Reason, Result};
 use crate::service::{DynamoDb, active_table, scope, table_name};
 use crate::store::Table;
 use crate::throttle::Kind;
@@ -90,6 +90,7 @@ fn told(error: Error) -> Result<api::BatchStatementError> {
         }
         Error::Throttled { .. } => (api::BatchStatementErrorCodeEnum::ProvisionedThroughputExceeded, None),
         Error::BeyondMaximum => (api::BatchStatementErrorCodeEnum::ThrottlingError, None),
+        Error::TransactionConflict => (api::BatchStatementErrorCodeEnum::TransactionConflict, None),
         other => return Err(other),
     };
     Ok(api::BatchStatementError { code: Some(code), message, item: item.map(|item| item_to_api(*item)) })
@@ -126,7 +127,7 @@ pub async fn batch(
             request.consistent_read == Some(true),
             tells_old(request.return_values_on_condition_check_failure.as_ref()),
         );
-        statements.push((parsed(&request.statement, request.parameters), how));
+        statements.push((prepared(cx, &request.statement, request.parameters), how));
     }
     let reads = statements.iter().filter_map(|(statement, _)| statement.as_ref().ok()).map(is_read);
     let (reads, writes): (Vec<bool>, Vec<bool>) = reads.partition(|is_read| *is_read);
@@ -179,7 +180,7 @@ pub async fn transaction(
     let mut statements = Vec::with_capacity(input.transact_statements.len());
     for request in input.transact_statements {
         let tells_old = tells_old(request.return_values_on_condition_check_failure.as_ref());
-        statements.push((parsed(&request.statement, request.parameters)?, tells_old));
+        statements.push((prepared(cx, &request.statement, request.parameters)?, tells_old));
     }
     let read_count = statements.iter().filter(|(statement, _)| is_read(statement)).count();
     match read_count {
@@ -194,7 +195,15 @@ pub async fn transaction(
             ));
         }
     }
-    let transacted = once(dynamodb, cx, token, |tx, scope, writer| {
+    let items = |snapshot: &Snapshot<'_>, scope: &Scope| {
+        let item = |(statement, _): &(Statement, bool)| {
+            let table = active_table(snapshot, scope, table_name(&statement.table)).ok()?;
+            Some((scope.clone(), table.id, key_of(statement, &table).ok()?))
+        };
+        statements.iter().map(item).collect()
+    };
+    let asked = Asked { scope: scope(cx), token, count: statements.len() };
+    let transacted = once(dynamodb, cx, asked, items, |tx, scope, writer| {
         let mut outcome = Outcome::default();
         for (statement, tells_old) in &statements {
             let table = active_table(tx, scope, table_name(&statement.table))?;
@@ -226,13 +235,18 @@ async fn read_all(
     let scope = scope(cx);
     let looked = dynamodb.store.read(|snapshot| {
         let mut seen = std::collections::HashSet::new();
-        let mut all = Vec::with_capacity(statements.len());
+        let (mut all, mut reasons) = (Vec::with_capacity(statements.len()), Vec::with_capacity(statements.len()));
         for (statement, _) in statements {
             let looked = look(snapshot, &scope, statement, "ExecuteTransaction")?;
             if !seen.insert((looked.table.id, looked.key.clone())) {
                 return Err(Error::validation(TWICE));
             }
+            let is_held = dynamodb.ongoing.holds(&scope, looked.table.id, &looked.key);
+            reasons.push(if is_held { Reason::Conflict } else { Reason::None });
             all.push(looked);
+        }
+        if reasons.iter().any(|reason| matches!(reason, Reason::Conflict)) {
+            return Err(Error::Cancelled(reasons));
         }
         Ok(all)
     });

@@ -17,7 +17,7 @@ use fractus_store::{Scope, Transaction};
 use super::capacity::consumed;
 use super::read_page::{Read, run};
 use crate::error::{Error, Result};
-use crate::service::{DynamoDb, active_table, scope, table_name};
+use crate::service::{DynamoDb, active_table, own_table, scope, table_name};
 use crate::store::Table;
 use crate::throttle::Kind;
 use crate::values::{item_to_api, value_from_api};
@@ -114,6 +114,7 @@ async fn select(
         };
         let found = dynamodb.store.read(|snapshot| run(snapshot, scope, &read, range)).await?;
         dynamodb.throttle.take(&found.table, &found.cost, Kind::Read, cx.now())?;
+        dynamodb.contributors.count_all(&found.table, select.index.as_deref(), &found.page.items, cx.now());
         done.table = found.table.name.clone();
         done.cost.add(found.cost);
         done.looked_at += i32::try_from(found.page.scanned_count).unwrap_or(i32::MAX);
@@ -185,6 +186,22 @@ pub(super) fn write(
     Ok(Wrote { table, cost, item, bytes })
 }
 
+/// The stored key of the item that a write is for, or a SELECT by its whole key.
+pub(super) fn key_of(statement: &Statement, table: &Table) -> Result<KeyBytes> {
+    let schema = table.schema();
+    let condition = match &statement.action {
+        Action::Insert(item) => {
+            schema.check_item(item)?;
+            return Ok(schema.table_bytes(item));
+        }
+        Action::Update { condition, .. } | Action::Delete { condition, .. } => condition.as_ref(),
+        Action::Exists(select) | Action::Select(select) => select.condition.as_ref(),
+    };
+    let wanted = write_key(statement, condition, schema)?;
+    schema.check_key(&wanted.key)?;
+    Ok(schema.table_bytes(&wanted.key))
+}
+
 fn returned(
     statement: &Statement,
     update: Option<&Bound<Update>>,
@@ -219,6 +236,13 @@ fn insert(
     Ok(Wrote { table, cost, item: None, bytes: item_bytes(item) })
 }
 
+/// A statement that is to be carried out: of a table that statements reach.
+pub(super) fn prepared(cx: &Context, text: &str, parameters: Option<Vec<api::AttributeValue>>) -> Result<Statement> {
+    let statement = parsed(text, parameters)?;
+    own_table(cx, &statement.table)?;
+    Ok(statement)
+}
+
 /// The statement of a request, with its parameters in it.
 pub(crate) fn parsed(text: &str, parameters: Option<Vec<api::AttributeValue>>) -> Result<Statement> {
     let parameters = parameters
@@ -238,11 +262,13 @@ pub(super) async fn write_alone(
 ) -> Result<Wrote> {
     dynamodb
         .change(cx, |tx, scope, writer| {
-            let wrote = write(tx, scope, writer, (statement, tells_old), |_, _| Ok(()))?;
+            let see = |table: &Table, key: &KeyBytes| dynamodb.ongoing.check(scope, table.id, key);
+            let wrote = write(tx, scope, writer, (statement, tells_old), see)?;
             dynamodb.throttle.take(&wrote.table, &wrote.cost, Kind::Write, tx.now(scope))?;
             Ok(wrote)
         })
         .await
+        .map_err(Error::of_write)
 }
 
 pub async fn execute(
@@ -251,7 +277,7 @@ pub async fn execute(
     input: api::ExecuteStatementInput,
 ) -> Result<api::ExecuteStatementOutput> {
     let mut input = input;
-    let statement = parsed(&input.statement, input.parameters.take())?;
+    let statement = prepared(cx, &input.statement, input.parameters.take())?;
     let tells_old =
         input.return_values_on_condition_check_failure == Some(api::ReturnValuesOnConditionCheckFailure::AllOld);
     let done = match &statement.action {

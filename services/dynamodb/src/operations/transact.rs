@@ -4,36 +4,28 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use fractus_clock::Timestamp;
 use fractus_dynamodb_api as api;
-use fractus_dynamodb_rules::capacity::{self as units, ReadMode, Units};
-use fractus_dynamodb_rules::key::{KeyBytes, KeyError};
+use fractus_dynamodb_rules::Item;
+use fractus_dynamodb_rules::capacity::{self as units, ReadMode};
+use fractus_dynamodb_rules::key::KeyBytes;
 use fractus_dynamodb_rules::size::item_bytes;
-use fractus_dynamodb_rules::{Item, RuleError};
 use fractus_host::Context;
-use fractus_store::{Scope, Transaction};
+use fractus_store::{Scope, Snapshot, Transaction};
 use indexmap::IndexMap;
 
-use super::capacity::{Wanted, collection_metrics, consumed_by};
+use super::capacity::consumed_by;
 use super::items::{Guarded, PreparedUpdate, prepare_delete, prepare_put, prepare_update, projection, updated};
+use super::outcome::{Asked, Outcome, TWICE, Transacted, once};
 use super::request_digest;
 use crate::error::{Error, Reason, Result};
 use crate::forms::Forms;
-use crate::service::{DynamoDb, active_table, scope, table_name};
-use crate::store::{TOKENS, Table, Token};
+use crate::inputs::{Put, TransactWriteItem, TransactWriteItemsInput};
+use crate::service::{DynamoDb, active_table, common_scope};
+use crate::store::Table;
 use crate::throttle::Kind;
 use crate::values::{item_from_api, item_to_api};
 use crate::writes::{self, Cost, Writer};
-
-/// How long a client's token stands for the request it came with.
-const TOKEN_LIFE: Duration = Duration::from_secs(600);
-/// What the items of one transaction may hold together.
-const MAX_BYTES: usize = 4 * 1_024 * 1_024;
-
-pub(super) const TWICE: &str = "Transaction request cannot include multiple operations on one item";
 
 #[derive(Debug)]
 enum Action {
@@ -138,16 +130,17 @@ pub(crate) fn update_of(update: api::Update) -> api::UpdateItemInput {
     }
 }
 
-fn planned(dynamodb: &DynamoDb, item: api::TransactWriteItem) -> Result<Planned> {
-    let (table, action) = match (item.condition_check, item.put, item.delete, item.update) {
+fn planned(dynamodb: &DynamoDb, asked: TransactWriteItem) -> Result<Planned> {
+    let TransactWriteItem { rest: item, put } = asked;
+    let (table, action) = match (item.condition_check, put, item.delete, item.update) {
         (Some(check), None, None, None) => {
             let table = check.table_name.clone();
             let (key, guarded) = prepare_delete(dynamodb, check_of(check))?;
             (table, Action::Check { key, guarded })
         }
-        (None, Some(put), None, None) => {
+        (None, Some(Put { rest: put, item }), None, None) => {
             let table = put.table_name.clone();
-            let (item, guarded) = prepare_put(dynamodb, put_of(put))?;
+            let (item, guarded) = prepare_put(dynamodb, item, put_of(put))?;
             (table, Action::Put { item, guarded })
         }
         (None, None, Some(delete), None) => {
@@ -163,21 +156,7 @@ fn planned(dynamodb: &DynamoDb, item: api::TransactWriteItem) -> Result<Planned>
             return Err(Error::validation("TransactItems can only contain one of Check, Put, Update or Delete"));
         }
     };
-    Ok(Planned { table: table_name(&table).to_owned(), action })
-}
-
-/// What goes wrong with one action cancels the transaction, but for keys that no table would take, and tables that are
-/// not there.
-fn reason(error: Error) -> Result<Reason> {
-    match error {
-        Error::ConditionFailed(item) => Ok(Reason::ConditionFailed(item)),
-        Error::Duplicate => Ok(Reason::Duplicate),
-        Error::Rule(RuleError::Key(
-            key @ (KeyError::Empty { .. } | KeyError::PartitionTooLong | KeyError::SortTooLong),
-        )) => Err(key.into()),
-        error @ (Error::Rule(_) | Error::Validation(_)) => Ok(Reason::Invalid(error.to_string())),
-        other => Err(other),
-    }
+    Ok(Planned { table, action })
 }
 
 /// Carries out one action; what a condition or a rule has against it is its reason.
@@ -190,6 +169,16 @@ fn act(
 ) -> Result<Cost> {
     let key = action.key(table)?;
     outcome.see(table, &key)?;
+    if let Action::Put { item, guarded } = action
+        && guarded.condition.is_none()
+        && table.is_plain()
+    {
+        let bytes = item_bytes(item);
+        outcome.weigh(bytes);
+        outcome.read(table, bytes);
+        outcome.collect(table, item);
+        return Ok(writer.replace(tx, scope, table, &key, Some(item))?.doubled());
+    }
     let old = writes::read(tx, scope, table, &key)?;
     action.guarded().check(old.as_ref())?;
     let new = action.outcome(old.as_ref())?;
@@ -204,141 +193,24 @@ fn act(
     Ok(writer.change(tx, scope, (table, table.schema()), &key, (old.as_ref(), new.as_deref()))?.doubled())
 }
 
-/// What a transaction has come to.
-#[derive(Default)]
-pub(super) struct Outcome {
-    costs: Vec<(Arc<Table>, Cost)>,
-    reasons: Vec<Reason>,
-    seen: HashSet<(u64, KeyBytes)>,
-    bytes: usize,
-    /// What reading the items costs, by table.
-    reads: Vec<(String, Units)>,
-    metrics: IndexMap<String, Vec<api::ItemCollectionMetrics>>,
-    wants_metrics: Option<api::ReturnItemCollectionMetrics>,
-}
-
-impl Outcome {
-    /// No two actions may be on one item.
-    pub fn see(&mut self, table: &Table, key: &KeyBytes) -> Result<()> {
-        if self.seen.insert((table.id, key.clone())) { Ok(()) } else { Err(Error::TwiceInTransaction) }
-    }
-
-    /// Counts an item towards what a transaction may hold.
-    pub const fn weigh(&mut self, bytes: usize) {
-        self.bytes += bytes;
-    }
-
-    pub fn read(&mut self, table: &Table, bytes: usize) {
-        let units = units::read(bytes, ReadMode::Transactional);
-        match self.reads.iter_mut().find(|(name, _)| *name == table.name) {
-            Some((_, own)) => *own = *own + units,
-            None => self.reads.push((table.name.clone(), units)),
-        }
-    }
-
-    fn collect(&mut self, table: &Table, item: &Item) {
-        let Some(metrics) = collection_metrics(&self.wants_metrics, table, item) else { return };
-        let told = self.metrics.entry(table.name.clone()).or_default();
-        if !told.contains(&metrics) {
-            told.push(metrics);
-        }
-    }
-
-    /// Notes how an action has ended; an error that is not the action's own ends the transaction.
-    pub fn settle(&mut self, table: Arc<Table>, acted: Result<Cost>) -> Result<()> {
-        match acted {
-            Ok(cost) => {
-                self.reasons.push(Reason::None);
-                match self.costs.iter_mut().find(|(own, _)| own.id == table.id) {
-                    Some((_, own)) => own.add(cost),
-                    None => self.costs.push((table, cost)),
-                }
-                Ok(())
-            }
-            Err(Error::TwiceInTransaction) => Err(Error::validation(TWICE)),
-            Err(error) => {
-                self.reasons.push(reason(error)?);
-                Ok(())
-            }
-        }
-    }
-
-    /// The whole of it: done, or cancelled.
-    pub fn end(&self, dynamodb: &DynamoDb, now: Timestamp) -> Result<()> {
-        if self.bytes > MAX_BYTES {
-            // Unconfirmed words.
-            return Err(Error::validation("The aggregate size of the items in the transaction cannot exceed 4 MB"));
-        }
-        if self.reasons.iter().any(|reason| !matches!(reason, Reason::None)) {
-            return Err(Error::Cancelled(self.reasons.clone()));
-        }
-        self.costs.iter().try_for_each(|(table, cost)| dynamodb.throttle.take(table, cost, Kind::Write, now))
-    }
-
-    pub fn consumed(&self, wanted: &Wanted) -> Option<Vec<api::ConsumedCapacity>> {
-        let told = self.costs.iter().filter_map(|(table, cost)| consumed_by(Kind::Write, wanted, &table.name, cost));
-        let told: Vec<_> = told.collect();
-        (!told.is_empty()).then_some(told)
-    }
-}
-
-/// What came of a request with a token: it was carried out now, or had been before and cost its reading now.
-pub(super) enum Transacted {
-    Now(Box<Outcome>),
-    Before(Vec<(String, u64)>),
-}
-
-impl Transacted {
-    pub fn consumed(&self, wanted: &Wanted) -> Option<Vec<api::ConsumedCapacity>> {
-        match self {
-            Transacted::Now(outcome) => outcome.consumed(wanted),
-            Transacted::Before(reads) => {
-                let cost = |halves: u64| Cost { table: Units::of_halves(halves), ..Cost::default() };
-                let told =
-                    reads.iter().filter_map(|(name, halves)| consumed_by(Kind::Read, wanted, name, &cost(*halves)));
-                let told: Vec<_> = told.collect();
-                (!told.is_empty()).then_some(told)
-            }
-        }
-    }
-}
-
-/// Runs `work` as one transaction, once for each token.
-pub(super) async fn once(
-    dynamodb: &DynamoDb,
-    cx: &Context,
-    token: Option<(&str, Bytes)>,
-    work: impl Fn(&mut Transaction<'_>, &Scope, &mut Writer) -> Result<Outcome>,
-) -> Result<Transacted> {
-    dynamodb
-        .change(cx, |tx, scope, writer| {
-            let Some((token, request)) = &token else {
-                return Ok(Transacted::Now(Box::new(work(tx, scope, writer)?)));
-            };
-            match tx.get(&TOKENS, scope, &(*token,))? {
-                Some(known) if known.request == *request => return Ok(Transacted::Before(known.reads)),
-                Some(_) => return Err(Error::OtherRequest),
-                None => {}
-            }
-            let outcome = work(tx, scope, writer)?;
-            let reads = outcome.reads.iter().map(|(name, units)| (name.clone(), units.halves())).collect();
-            let until = tx.now(scope).plus(TOKEN_LIFE);
-            tx.put_until(&TOKENS, scope, &(*token,), &Token { request: request.clone(), reads }, until)?;
-            Ok(Transacted::Now(Box::new(outcome)))
-        })
-        .await
-}
-
 pub async fn write(
     dynamodb: &DynamoDb,
     cx: &Context,
-    input: api::TransactWriteItemsInput,
+    input: TransactWriteItemsInput,
 ) -> Result<api::TransactWriteItemsOutput> {
-    let token = input.client_request_token.as_deref().map(|token| (token, request_digest::of(&input.transact_items)));
-    let plan =
-        input.transact_items.into_iter().map(|item| planned(dynamodb, item)).collect::<Result<Vec<Planned>>>()?;
-    let transacted = once(dynamodb, cx, token, |tx, scope, writer| {
-        let mut outcome = Outcome { wants_metrics: input.return_item_collection_metrics.clone(), ..Outcome::default() };
+    let TransactWriteItemsInput { rest: input, transact_items } = input;
+    let token = input.client_request_token.as_deref().map(|token| (token, request_digest::of(&transact_items)));
+    let plan = transact_items.into_iter().map(|item| planned(dynamodb, item)).collect::<Result<Vec<Planned>>>()?;
+    let scope = common_scope(cx, plan.iter().map(|planned| planned.table.as_str()))?;
+    let items = |snapshot: &Snapshot<'_>, scope: &Scope| {
+        let item = |planned: &Planned| {
+            let table = active_table(snapshot, scope, &planned.table).ok()?;
+            Some((scope.clone(), table.id, planned.action.key(&table).ok()?))
+        };
+        plan.iter().map(item).collect()
+    };
+    let transacted = once(dynamodb, cx, Asked { scope, token, count: plan.len() }, items, |tx, scope, writer| {
+        let mut outcome = Outcome::telling(input.return_item_collection_metrics.clone());
         for planned in &plan {
             let table = active_table(tx, scope, &planned.table)?;
             let acted = act(tx, scope, writer, (&table, &planned.action), &mut outcome);
@@ -370,19 +242,25 @@ pub async fn get(
         let bound = forms.projection(item.get.projection_expression.as_deref())?;
         wanted.push((item.get.table_name, item_from_api(item.get.key)?, projection(forms, bound, None)?));
     }
-    let scope = scope(cx);
+    let scope = common_scope(cx, wanted.iter().map(|(name, ..)| name.as_str()))?;
     let found = dynamodb.store.read(|snapshot| {
         let (mut items, mut seen) = (Vec::with_capacity(wanted.len()), HashSet::new());
+        let mut reasons = Vec::with_capacity(wanted.len());
         for (name, key, _) in &wanted {
             let table = active_table(snapshot, &scope, name)?;
             let schema = table.schema();
             schema.check_key(key)?;
             let key = schema.table_bytes(key);
             let item = writes::read(snapshot, &scope, &table, &key)?;
+            let is_held = dynamodb.ongoing.holds(&scope, table.id, &key);
+            reasons.push(if is_held { Reason::Conflict } else { Reason::None });
             if !seen.insert((table.id, key)) {
                 return Err(Error::validation(TWICE));
             }
             items.push((table, item));
+        }
+        if reasons.iter().any(|reason| matches!(reason, Reason::Conflict)) {
+            return Err(Error::Cancelled(reasons));
         }
         Ok(items)
     });
@@ -391,6 +269,7 @@ pub async fn get(
         let used = units::read(item.as_ref().map_or(0, item_bytes), ReadMode::Transactional);
         let cost = Cost { table: used, ..Cost::default() };
         dynamodb.throttle.take(&table, &cost, Kind::Read, cx.now())?;
+        dynamodb.contributors.count_all(&table, None, &item, cx.now());
         match costs.iter_mut().find(|(own, _)| own.id == table.id) {
             Some((_, own)) => own.add(cost),
             None => costs.push((table, cost)),

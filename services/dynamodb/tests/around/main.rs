@@ -2,6 +2,7 @@
 //! policies. The clock is the tests' own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
+mod accounts;
 mod backups;
 mod bulk;
 mod exchange;

@@ -7,7 +7,7 @@ use fractus_testkit::Client;
 use super::*;
 
 const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/changes";
-const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/music";
+pub(super) const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/music";
 
 fn destination() -> api::KinesisStreamingDestinationInput {
     api::KinesisStreamingDestinationInput {
@@ -55,7 +55,7 @@ async fn a_destination_comes_and_goes_by_the_clock() {
     assert_eq!(destinations(&client).await, [api::DestinationStatus::Disabled]);
 }
 
-fn policy(action: &str) -> String {
+pub(super) fn policy(action: &str) -> String {
     serde_json::json!({
         "Version": "2012-10-17",
         "Statement": [{

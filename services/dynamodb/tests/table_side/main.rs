@@ -1,6 +1,7 @@
 //! Tables, their streams and what goes on in them by the clock, as a caller sees it in JSON.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
+mod conflicts;
 mod statements;
 mod streams;
 mod tables;
