@@ -18,6 +18,9 @@ use crate::store::{TABLES, Table};
 /// Settings by (table's name, region, what they scale), as JSON of the API's shape, in an account's own scope.
 const SETTINGS: Collection<(String, String, String), String> = Collection::new("auto-scaling");
 
+/// DynamoDB's own bounds of a target of utilisation.
+const TARGETS: std::ops::RangeInclusive<f64> = 20.0..=90.0;
+
 /// What is scaled: units of reading or of writing, of the table or of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Units<'a> {
@@ -60,8 +63,6 @@ fn merged(
         scaling_policy_update: update.scaling_policy_update.clone().or(before.scaling_policy_update),
     };
     let is_on = merged.auto_scaling_disabled != Some(true);
-    // DynamoDB's own bounds of a target of utilisation.
-    const TARGETS: std::ops::RangeInclusive<f64> = 20.0..=90.0;
     let target =
         update.scaling_policy_update.as_ref().map(|own| own.target_tracking_scaling_policy_configuration.target_value);
     if target.is_some_and(|target| !TARGETS.contains(&target)) {

@@ -67,7 +67,7 @@ async fn what_is_not_put_is_reported_with_its_line() {
     assert_eq!((done.processed_item_count, done.failed_item_count), (Some(6), Some(2)));
     assert_eq!(done.processed_input_bytes, done.total_input_bytes);
     let usage = &done.bulk_operation_usage.unwrap()[0];
-    // "pk" and "a", "n" and a number of one digit: seven bytes in three items; the index has the same.
+    // "pk" and "a", "n" and a number of one digit: six bytes in each of three items; the index has the same.
     let index = usage.global_secondary_indexes.as_ref().unwrap()["by-n"].bulk_put_bytes;
     assert_eq!((usage.table.as_ref().unwrap().bulk_put_bytes, index), (Some(18), Some(18)));
     for (pk, n) in [("a", Some("1")), ("b", Some("2")), ("c", Some("3")), ("taken", Some("1"))] {
