@@ -217,42 +217,36 @@ pub fn get_item(cx: &Context, input: &api::GetItemInput) -> Wanted {
     Ok(vec![gathered.onto(capacity(access, &input.return_consumed_capacity))])
 }
 
+/// A write of one item: what is gathered of its expressions and of the parameters from before them.
+macro_rules! write_of_item {
+    ($cx:expr, $input:expr, $item:expr, $update:expr) => {{
+        let mut gathered = Gathered::default();
+        gathered.item($item);
+        gathered.names($input.expected.iter().flat_map(IndexMap::keys).cloned());
+        gathered.expressions(expressions!($input,
+            values: $input.expression_attribute_values.as_ref(),
+            conditions: &[(ExpressionKind::Condition, $input.condition_expression.as_deref())],
+            update: $update,
+        ));
+        let access = returned(table($cx, &$input.table_name), &$input.return_values);
+        (gathered, capacity(access, &$input.return_consumed_capacity))
+    }};
+}
+
 pub fn put_item(cx: &Context, input: &api::PutItemInput) -> Wanted {
-    let mut gathered = Gathered::default();
-    gathered.item(&input.item);
-    gathered.names(input.expected.iter().flat_map(IndexMap::keys).cloned());
-    gathered.expressions(expressions!(input,
-        values: input.expression_attribute_values.as_ref(),
-        conditions: &[(ExpressionKind::Condition, input.condition_expression.as_deref())],
-    ));
-    let access = returned(table(cx, &input.table_name), &input.return_values);
-    Ok(vec![gathered.onto(capacity(access, &input.return_consumed_capacity))])
+    let (gathered, access) = write_of_item!(cx, input, &input.item, None);
+    Ok(vec![gathered.onto(access)])
 }
 
 pub fn delete_item(cx: &Context, input: &api::DeleteItemInput) -> Wanted {
-    let mut gathered = Gathered::default();
-    gathered.item(&input.key);
-    gathered.names(input.expected.iter().flat_map(IndexMap::keys).cloned());
-    gathered.expressions(expressions!(input,
-        values: input.expression_attribute_values.as_ref(),
-        conditions: &[(ExpressionKind::Condition, input.condition_expression.as_deref())],
-    ));
-    let access = returned(table(cx, &input.table_name), &input.return_values);
-    Ok(vec![gathered.onto(capacity(access, &input.return_consumed_capacity))])
+    let (gathered, access) = write_of_item!(cx, input, &input.key, None);
+    Ok(vec![gathered.onto(access)])
 }
 
 pub fn update_item(cx: &Context, input: &api::UpdateItemInput) -> Wanted {
-    let mut gathered = Gathered::default();
-    gathered.item(&input.key);
-    gathered.names(input.expected.iter().flat_map(IndexMap::keys).cloned());
+    let (mut gathered, access) = write_of_item!(cx, input, &input.key, input.update_expression.as_deref());
     gathered.names(input.attribute_updates.iter().flat_map(IndexMap::keys).cloned());
-    gathered.expressions(expressions!(input,
-        values: input.expression_attribute_values.as_ref(),
-        conditions: &[(ExpressionKind::Condition, input.condition_expression.as_deref())],
-        update: input.update_expression.as_deref(),
-    ));
-    let access = returned(table(cx, &input.table_name), &input.return_values);
-    Ok(vec![gathered.onto(capacity(access, &input.return_consumed_capacity))])
+    Ok(vec![gathered.onto(access)])
 }
 
 pub fn query(cx: &Context, input: &api::QueryInput) -> Wanted {

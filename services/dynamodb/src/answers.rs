@@ -16,6 +16,7 @@ use fractus_wire::{
     Member, Operation, OperationSchema, ReadError, Reader, Schema, ServiceSchema, Shape, WriteError, Writer,
 };
 
+use crate::stored_json::push_item;
 use crate::values::ApiItem;
 
 /// An item of an answer.
@@ -31,7 +32,11 @@ impl Told {
     /// `member` is the place of a map of attributes.
     fn write(&self, member: &'static Member, writer: &mut dyn Writer) -> Result<(), WriteError> {
         match self {
-            Told::Stored(item) => write_stored(item, member, writer),
+            Told::Stored(item) => {
+                // Nearly every answer is JSON, which needs no members looked up.
+                let is_written = writer.write_json(member, &mut |out| push_item(item, out).map_err(damaged))?;
+                if is_written { Ok(()) } else { write_stored(item, member, writer) }
+            }
             Told::Made(item) => put(item, member, writer),
         }
     }
@@ -239,6 +244,7 @@ answered_as! {
 #[cfg(test)]
 mod tests {
     use fractus_dynamodb_rules::{Item, Value, codec};
+    use fractus_wire::cbor::CborWriter;
     use fractus_wire::json::JsonWriter;
 
     use super::*;
@@ -303,6 +309,19 @@ mod tests {
             consumed_capacity: None,
         };
         assert_eq!(json(&page), json(&generated));
+    }
+
+    #[test]
+    fn other_protocols_get_the_same_values() {
+        let cbor = |shape: &dyn Shape| {
+            let mut out = Vec::new();
+            CborWriter::write_root(&mut out, shape).unwrap();
+            out
+        };
+        let item = all_kinds();
+        let answer = ItemAnswer { item: Some(Told::Stored(stored(&item))), consumed_capacity: None };
+        let generated = api::GetItemOutput { item: Some(item_to_api(item)), consumed_capacity: None };
+        assert_eq!(cbor(&answer), cbor(&generated));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! DynamoDB: tables, items, indexes.
 //!
 //! In reading order: [`store`] and [`table`] say what is kept, the rules crate (`rules/`) what everything means, [`values`] and
-//! [`inputs`] and [`forms`] bring requests to it, [`answers`] items to answers, [`writes`] changes an item with its indexes ([`vectors`]
+//! [`inputs`] and [`forms`] bring requests to it, [`answers`] and [`stored_json`] items to answers, [`writes`] changes an item with its indexes ([`vectors`]
 //! those of vectors), [`streams`] what a stream is told of it, [`operations`] are the API's handlers, [`throttle`], [`access`] and
 //! [`ongoing`] what may be refused before, [`scaling`] and [`contributors`] what follows what is consumed, [`fillings`], [`expiries`] and
 //! [`background`] what
@@ -40,6 +40,7 @@ pub mod scaling;
 pub mod service;
 pub mod shapes;
 pub mod store;
+pub mod stored_json;
 pub mod streams;
 pub mod table;
 pub mod throttle;

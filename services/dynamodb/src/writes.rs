@@ -26,7 +26,12 @@ pub struct Cost {
 }
 
 pub(crate) fn encoded(item: &Item) -> Bytes {
-    let mut bytes = Vec::with_capacity(64 + item_bytes(item));
+    encoded_of(item, item_bytes(item))
+}
+
+/// The same for an item whose size is known.
+fn encoded_of(item: &Item, item_bytes: usize) -> Bytes {
+    let mut bytes = Vec::with_capacity(64 + item_bytes);
     codec::encode(item, &mut bytes);
     bytes.into()
 }
@@ -162,7 +167,8 @@ impl Writer {
     ) -> Result<Cost> {
         let before = stored(tx, scope, table, key)?;
         let before_bytes = before.as_deref().map(codec::stored_item_bytes).transpose()?;
-        let (after_bytes, after) = (after.map(item_bytes), after.map(encoded));
+        let after_bytes = after.map(item_bytes);
+        let after = after.zip(after_bytes).map(|(item, bytes)| encoded_of(item, bytes));
         let cost = Cost { table: capacity::write(before_bytes, after_bytes, false), ..Cost::default() };
         // Equal items are the same bytes: attributes and sets are sorted, and numbers have one form.
         if before == after {

@@ -107,6 +107,17 @@ pub trait Writer {
     fn write_double(&mut self, member: &'static Member, value: f64) -> Result<(), WriteError>;
     fn write_timestamp(&mut self, member: &'static Member, value: Timestamp) -> Result<(), WriteError>;
     fn write_document(&mut self, member: &'static Member, value: &Document) -> Result<(), WriteError>;
+
+    /// Where JSON is written, lets `write` append the text of the member's value and says that it did. For values that are not
+    /// in the form of the model's shapes: what is written elsewhere goes by the other methods.
+    fn write_json(
+        &mut self,
+        member: &'static Member,
+        write: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), WriteError>,
+    ) -> Result<bool, WriteError> {
+        let _ = (member, write);
+        Ok(false)
+    }
 }
 
 /// What a reader could not take.

@@ -231,19 +231,23 @@ impl<'a> Cursor<'a> {
     }
 
     /// At a place of an item where another one was left, so many bytes before its end.
+    #[inline]
     pub fn with_left(item: &'a [u8], left: usize) -> Self {
         Cursor(item.get(item.len().saturating_sub(left)..).unwrap_or_default())
     }
 
     /// How many bytes are left.
+    #[inline]
     pub const fn left(&self) -> usize {
         self.0.len()
     }
 
+    #[inline]
     pub fn count(&mut self) -> Result<usize, CodecError> {
         take_length(&mut self.0)
     }
 
+    #[inline]
     pub fn tag(&mut self) -> Result<Tag, CodecError> {
         Ok(match take_byte(&mut self.0)? {
             b's' => Tag::S,
@@ -261,10 +265,12 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], CodecError> {
         take_bytes(&mut self.0)
     }
 
+    #[inline]
     pub fn text(&mut self) -> Result<&'a str, CodecError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| CodecError::Damaged)
     }

@@ -11,6 +11,7 @@ use fractus_dynamodb_rules::expression::{Attributes, Bound, Expression, Expressi
 use fractus_dynamodb_rules::key::{KeyBytes, encode_sort};
 use fractus_dynamodb_rules::key_condition::terms;
 use fractus_dynamodb_rules::partiql::Statement;
+use fractus_dynamodb_rules::size::item_bytes;
 use fractus_dynamodb_rules::{Item, Number, Value, codec, json};
 use proptest::prelude::*;
 use serde_json::json;
@@ -360,17 +361,18 @@ proptest! {
         let mut bytes = Vec::new();
         codec::encode(&item, &mut bytes);
         prop_assert_eq!(codec::decode(&bytes).unwrap(), item.clone());
+        prop_assert_eq!(codec::stored_item_bytes(&bytes).unwrap(), item_bytes(&item));
         prop_assert_eq!(json::item_from_json(json::item_to_json(&item)).unwrap(), item);
     }
 
     #[test]
     fn damaged_items_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), item in any_item(), at in any::<prop::sample::Index>(), by in any::<u8>()) {
-        let _ = codec::decode(&bytes);
+        let _ = (codec::decode(&bytes), codec::stored_item_bytes(&bytes));
         let mut stored = Vec::new();
         codec::encode(&item, &mut stored);
         let at = at.index(stored.len());
         stored[at] ^= by;
-        let _ = codec::decode(&stored);
+        let _ = (codec::decode(&stored), codec::stored_item_bytes(&stored));
     }
 
     #[test]

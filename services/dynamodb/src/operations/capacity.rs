@@ -6,6 +6,7 @@ use fractus_dynamodb_rules::capacity::Units;
 use indexmap::IndexMap;
 
 use super::search_vectors::LEAST_CHARGED_BYTES;
+use crate::service::table_name;
 use crate::store::Table;
 use crate::throttle::Kind;
 use crate::values::item_to_api;
@@ -32,6 +33,22 @@ pub fn consumed_by(kind: Kind, wanted: &Wanted, table: &str, cost: &Cost) -> Opt
     let indexes = consumed.global_secondary_indexes.iter_mut().chain(consumed.local_secondary_indexes.iter_mut());
     indexes.flat_map(IndexMap::values_mut).for_each(by_kind);
     Some(consumed)
+}
+
+/// Tables that were named by their ARNs are told by them.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ConsumedCapacity.html>
+pub fn as_named<'n>(
+    mut told: Vec<api::ConsumedCapacity>,
+    names: impl Iterator<Item = &'n str> + Clone,
+) -> Vec<api::ConsumedCapacity> {
+    for consumed in &mut told {
+        let is_same =
+            |name: &&str| name.starts_with("arn:") && consumed.table_name.as_deref() == Some(table_name(name));
+        if let Some(arn) = names.clone().find(is_same) {
+            consumed.table_name = Some(arn.to_owned());
+        }
+    }
+    told
 }
 
 /// Below which, and up to which, an item collection's size in GB is told.

@@ -14,7 +14,7 @@ use super::table_shape::status;
 use crate::error::{Error, Result};
 use crate::kinesis::Destination;
 use crate::replicas;
-use crate::service::{DynamoDb, place};
+use crate::service::{DynamoDb, place, table_name};
 use crate::store::{TABLES, Table};
 
 /// How many streams a table has at most.
@@ -40,55 +40,76 @@ fn precision(wanted: Option<&api::ApproximateCreationDateTimePrecision>) -> Opti
     wanted.map(|own| own.as_str().to_owned())
 }
 
+/// Changes a table's destinations; `change` is given the table, the time, and when the change is settled.
+async fn change(
+    dynamodb: &DynamoDb,
+    cx: &Context,
+    (table, stream): (&str, &str),
+    change: impl Fn(&mut Table, Timestamp, Timestamp) -> Result<()>,
+) -> Result<()> {
+    check_stream(stream)?;
+    let (scope, name) = place(cx, table);
+    let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
+    let written = dynamodb.store.write(|tx| {
+        let (mut table, now) = (existing(tx, &scope, name)?, tx.now(&scope));
+        change(&mut table, now, now.plus(transition))?;
+        // One that is open stays as it is.
+        if !table.features.destinations.is_empty() {
+            replicas::open_feed(tx, &scope, table.id)?;
+        }
+        Ok::<_, Error>(tx.put(&TABLES, &scope, &(name,), &table)?)
+    });
+    written.await
+}
+
 pub async fn enable(
     dynamodb: &DynamoDb,
     cx: &Context,
     input: api::KinesisStreamingDestinationInput,
 ) -> Result<api::KinesisStreamingDestinationOutput> {
-    check_stream(&input.stream_arn)?;
-    let (scope, name) = place(cx, &input.table_name);
-    let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
+    let stream = &input.stream_arn;
+    let name = table_name(&input.table_name);
     let configuration = input.enable_kinesis_streaming_configuration.as_ref();
     let precision = precision(configuration.and_then(|own| own.approximate_creation_date_time_precision.as_ref()));
-    let written = dynamodb.store.write(|tx| {
-        let (mut table, now) = (existing(tx, &scope, name)?, tx.now(&scope));
-        if status(&table, now) != Some(api::TableStatus::Active) {
-            return Err(in_use(format!(
-                "Table is not in a valid state to enable Kinesis Streaming Destination: {name}"
-            )));
+    let enabled = change(dynamodb, cx, (&input.table_name, stream), |table, now, active_at| {
+        let is_not_valid = "Table is not in a valid state to enable Kinesis Streaming Destination";
+        if status(table, now) != Some(api::TableStatus::Active) {
+            return Err(in_use(format!("{is_not_valid}: {name}")));
         }
         let destinations = &mut table.features.destinations;
-        if destinations.iter().any(|own| own.stream_arn == input.stream_arn && !own.is_over(now)) {
-            return Err(in_use(format!(
-                "Table is not in a valid state to enable Kinesis Streaming Destination: {name} streams to {} already",
-                input.stream_arn
-            )));
+        if destinations.iter().any(|own| own.stream_arn == *stream && !own.is_over(now)) {
+            return Err(in_use(format!("{is_not_valid}: {name} streams to {stream} already")));
         }
         if destinations.iter().filter(|own| !own.is_over(now)).count() >= MAX_DESTINATIONS {
             return Err(Error::answer(api::LimitExceededException::new(
                 "A table can have at most two active Kinesis streaming destinations",
             )));
         }
-        destinations.retain(|own| own.stream_arn != input.stream_arn);
+        destinations.retain(|own| own.stream_arn != *stream);
         destinations.push(Destination {
-            stream_arn: input.stream_arn.clone(),
+            stream_arn: stream.clone(),
             precision: precision.clone(),
-            active_at: now.plus(transition),
+            active_at,
             updated_at: None,
             disabled_at: None,
         });
-        replicas::open_feed(tx, &scope, table.id)?;
-        tx.put(&TABLES, &scope, &(name,), &table)?;
-        Ok::<_, Error>(())
+        Ok(())
     });
-    written.await?;
+    enabled.await?;
     dynamodb.feeds.wake();
-    Ok(api::KinesisStreamingDestinationOutput {
-        table_name: Some(name.to_owned()),
+    Ok(told(input, api::DestinationStatus::Enabling))
+}
+
+fn told(
+    input: api::KinesisStreamingDestinationInput,
+    status: api::DestinationStatus,
+) -> api::KinesisStreamingDestinationOutput {
+    api::KinesisStreamingDestinationOutput {
+        table_name: Some(table_name(&input.table_name).to_owned()),
         stream_arn: Some(input.stream_arn),
-        destination_status: Some(api::DestinationStatus::Enabling),
+        destination_status: Some(status),
         enable_kinesis_streaming_configuration: input.enable_kinesis_streaming_configuration,
-    })
+    }
 }
 
 /// The destination of a stream that has not been disabled.
@@ -113,21 +134,12 @@ pub async fn disable(
     cx: &Context,
     input: api::KinesisStreamingDestinationInput,
 ) -> Result<api::KinesisStreamingDestinationOutput> {
-    check_stream(&input.stream_arn)?;
-    let (scope, name) = place(cx, &input.table_name);
-    let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
-    let written = dynamodb.store.write(|tx| {
-        let (mut table, now) = (existing(tx, &scope, name)?, tx.now(&scope));
-        active(&mut table, &input.stream_arn, now)?.disabled_at = Some(now.plus(transition));
-        Ok::<_, Error>(tx.put(&TABLES, &scope, &(name,), &table)?)
+    let disabled = change(dynamodb, cx, (&input.table_name, &input.stream_arn), |table, now, disabled_at| {
+        active(table, &input.stream_arn, now)?.disabled_at = Some(disabled_at);
+        Ok(())
     });
-    written.await?;
-    Ok(api::KinesisStreamingDestinationOutput {
-        table_name: Some(name.to_owned()),
-        stream_arn: Some(input.stream_arn),
-        destination_status: Some(api::DestinationStatus::Disabling),
-        enable_kinesis_streaming_configuration: input.enable_kinesis_streaming_configuration,
-    })
+    disabled.await?;
+    Ok(told(input, api::DestinationStatus::Disabling))
 }
 
 pub async fn update(
@@ -136,16 +148,14 @@ pub async fn update(
     input: api::UpdateKinesisStreamingDestinationInput,
 ) -> Result<api::UpdateKinesisStreamingDestinationOutput> {
     check_stream(&input.stream_arn)?;
-    let (scope, name) = place(cx, &input.table_name);
-    let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
+    let name = table_name(&input.table_name);
     let configuration = input.update_kinesis_streaming_configuration.as_ref();
     let precision = precision(configuration.and_then(|own| own.approximate_creation_date_time_precision.as_ref()));
     let precision = precision.ok_or_else(|| {
         Error::validation("UpdateKinesisStreamingConfiguration must specify ApproximateCreationDateTimePrecision")
     })?;
-    let written = dynamodb.store.write(|tx| {
-        let (mut table, now) = (existing(tx, &scope, name)?, tx.now(&scope));
-        let own = active(&mut table, &input.stream_arn, now)?;
+    let updated = change(dynamodb, cx, (&input.table_name, &input.stream_arn), |table, now, updated_at| {
+        let own = active(table, &input.stream_arn, now)?;
         if own.precision.as_deref().unwrap_or("MILLISECOND") == precision {
             return Err(Error::validation(format!(
                 "Invalid Request: Precision is already set to the desired value of {precision} for tableId: {name}, kdsArn: {}",
@@ -153,10 +163,10 @@ pub async fn update(
             )));
         }
         own.precision = Some(precision.clone());
-        own.updated_at = Some(now.plus(transition));
-        Ok::<_, Error>(tx.put(&TABLES, &scope, &(name,), &table)?)
+        own.updated_at = Some(updated_at);
+        Ok(())
     });
-    written.await?;
+    updated.await?;
     Ok(api::UpdateKinesisStreamingDestinationOutput {
         table_name: Some(name.to_owned()),
         stream_arn: Some(input.stream_arn),

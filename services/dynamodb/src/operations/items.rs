@@ -104,6 +104,17 @@ struct Conditions {
     on_failure: Option<api::ReturnValuesOnConditionCheckFailure>,
 }
 
+/// Those of one of the three writes' requests.
+macro_rules! conditions {
+    ($input:ident) => {
+        Conditions {
+            expected: $input.expected,
+            operator: $input.conditional_operator,
+            on_failure: $input.return_values_on_condition_check_failure,
+        }
+    };
+}
+
 fn guarded(
     conditions: Conditions,
     forms: Forms<'_>,
@@ -221,11 +232,7 @@ pub(super) fn prepare_put(dynamodb: &DynamoDb, item: ReadItem, input: api::PutIt
     let item = item.into_item()?;
     check::item(&item)?;
     let forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
-    let conditions = Conditions {
-        expected: input.expected,
-        operator: input.conditional_operator,
-        on_failure: input.return_values_on_condition_check_failure,
-    };
+    let conditions = conditions!(input);
     let guarded = guarded_by(conditions, forms, input.condition_expression.as_deref())?;
     Ok((item, guarded))
 }
@@ -255,11 +262,7 @@ pub(super) fn prepare_delete(dynamodb: &DynamoDb, input: api::DeleteItemInput) -
     check_condition_mixing(&input.expected, &input.conditional_operator, &input.condition_expression)?;
     let key = item_from_api(input.key)?;
     let forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
-    let conditions = Conditions {
-        expected: input.expected,
-        operator: input.conditional_operator,
-        on_failure: input.return_values_on_condition_check_failure,
-    };
+    let conditions = conditions!(input);
     let guarded = guarded_by(conditions, forms, input.condition_expression.as_deref())?;
     Ok((key, guarded))
 }
@@ -311,11 +314,7 @@ pub(super) fn prepare_update(dynamodb: &DynamoDb, input: api::UpdateItemInput) -
     let mut forms = Forms::new(&dynamodb.cache, input.expression_attribute_names, input.expression_attribute_values)?;
     let update = forms.update(input.update_expression.as_deref())?;
     let bound = forms.condition(ExpressionKind::Condition, input.condition_expression.as_deref())?;
-    let conditions = Conditions {
-        expected: input.expected,
-        operator: input.conditional_operator,
-        on_failure: input.return_values_on_condition_check_failure,
-    };
+    let conditions = conditions!(input);
     let (guarded, attributes) = guarded(conditions, forms, bound)?;
     let is_legacy = input.attribute_updates.is_some();
     let update = match (update, input.attribute_updates) {

@@ -14,7 +14,7 @@ use fractus_host::Context;
 use fractus_store::{Scope, Snapshot, Transaction};
 use indexmap::IndexMap;
 
-use super::capacity::consumed_by;
+use super::capacity::{as_named, consumed_by};
 use super::items::{Guarded, PreparedUpdate, prepare_delete, prepare_put, prepare_update, projection, updated};
 use super::outcome::{Asked, Outcome, TWICE, Transacted, once};
 use super::request_digest;
@@ -211,8 +211,12 @@ pub async fn write(
     };
     let transacted = once(dynamodb, cx, Asked { scope, token, count: plan.len() }, items, |tx, scope, writer| {
         let mut outcome = Outcome::telling(input.return_item_collection_metrics.clone());
+        let mut latest: Option<(&str, Arc<Table>)> = None;
         for planned in &plan {
-            let table = active_table(tx, scope, &planned.table)?;
+            // Actions on one table mostly follow each other.
+            let known = latest.take().filter(|(name, _)| *name == planned.table).map(|(_, table)| table);
+            let table = known.map_or_else(|| active_table(tx, scope, &planned.table), Ok)?;
+            latest = Some((&planned.table, Arc::clone(&table)));
             let acted = act(tx, scope, writer, (&table, &planned.action), &mut outcome);
             outcome.settle(table, acted)?;
         }
@@ -220,7 +224,8 @@ pub async fn write(
         Ok(outcome)
     });
     let transacted = transacted.await?;
-    let consumed_capacity = transacted.consumed(&input.return_consumed_capacity);
+    let names = plan.iter().map(|planned| planned.table.as_str());
+    let consumed_capacity = transacted.consumed(&input.return_consumed_capacity).map(|told| as_named(told, names));
     let metrics = match transacted {
         Transacted::Now(outcome) => outcome.metrics,
         Transacted::Before(_) => IndexMap::new(),
@@ -280,9 +285,10 @@ pub async fn get(
         });
         responses.push(api::ItemResponse { item: item.map(item_to_api) });
     }
+    let names = wanted.iter().map(|(name, ..)| name.as_str());
     let wanted = &input.return_consumed_capacity;
     let told = costs.iter().filter_map(|(table, cost)| consumed_by(Kind::Read, wanted, &table.name, cost));
-    let capacities: Vec<_> = told.collect();
+    let capacities = as_named(told.collect(), names);
     Ok(api::TransactGetItemsOutput {
         consumed_capacity: (!capacities.is_empty()).then_some(capacities),
         responses: Some(responses),

@@ -40,7 +40,8 @@ async fn transact_put(client: &Client, tables: &[&str], pk: &str) -> Result<api:
         ..Default::default()
     };
     let transact_items = tables.iter().enumerate().map(put).collect();
-    let input = api::TransactWriteItemsInput { transact_items, ..Default::default() };
+    let return_consumed_capacity = Some(api::ReturnConsumedCapacity::Total);
+    let input = api::TransactWriteItemsInput { transact_items, return_consumed_capacity, ..Default::default() };
     client.call(api::TransactWriteItems, input).await
 }
 
@@ -79,7 +80,9 @@ async fn batches_and_transactions_reach_the_tables_of_others() {
     };
     assert_eq!((described(client.clone()).await, described(guest.clone()).await), (Some(2), Some(2)));
 
-    transact_put(&guest, &[TABLE, TABLE], "t").await.unwrap();
+    let done = transact_put(&guest, &[TABLE, TABLE], "t").await.unwrap();
+    let told: Vec<_> = done.consumed_capacity.unwrap().into_iter().filter_map(|one| one.table_name).collect();
+    assert_eq!(told, [TABLE]);
     assert_eq!(number(&client, "music", "t1").await.as_deref(), Some("9"));
     assert_eq!(number(&guest, "music", "t1").await, None);
     let got = transact_get(&guest, TABLE, "t0").await.unwrap();

@@ -10,4 +10,4 @@ mod writer;
 
 pub use reader::JsonReader;
 pub(crate) use reader::{date_time, epoch_seconds, http_date, out_of_range};
-pub use writer::JsonWriter;
+pub use writer::{JsonWriter, push_base64, push_string};

@@ -121,3 +121,19 @@ proptest! {
         let _ = JsonReader::new(&bytes).read_document(&ANY_MEMBER);
     }
 }
+
+#[test]
+fn what_is_escaped_is_found_wherever_it_stands() {
+    for length in [0, 1, 15, 16, 17, 40] {
+        for at in 0..length {
+            for character in ['\u{0}', '\u{1f}', '"', '\\', '\n', ' ', '\u{7f}', 'é'] {
+                let text: String = (0..length).map(|place| if place == at { character } else { 'x' }).collect();
+                let mut out = Vec::new();
+                super::push_string(&mut out, &text);
+                assert!(out.iter().all(|byte| *byte >= 0x20), "{text:?}");
+                let read = JsonReader::new(&out).read_document(&ANY_MEMBER).unwrap();
+                assert_eq!(read, crate::document::Document::String(text));
+            }
+        }
+    }
+}

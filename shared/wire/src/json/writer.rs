@@ -123,13 +123,7 @@ impl<'a> JsonWriter<'a> {
     }
 
     pub(super) fn push_base64(&mut self, bytes: &[u8]) {
-        self.out.push(b'"');
-        let start = self.out.len();
-        let encoded_length = bytes.len().div_ceil(3) * 4;
-        self.out.resize(start + encoded_length, 0);
-        let written = STANDARD.encode_slice(bytes, &mut self.out[start..]).unwrap_or(0);
-        self.out.truncate(start + written);
-        self.out.push(b'"');
+        push_base64(self.out, bytes);
     }
 
     pub(super) fn push_string(&mut self, text: &str) {
@@ -177,11 +171,33 @@ const ESCAPES: [u8; 256] = {
     table
 };
 
+/// Whether a text stands in JSON as it is. Looked at in pieces without branches, which processors take at once.
+fn is_plain(bytes: &[u8]) -> bool {
+    let escaped = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    bytes.chunks(16).all(|piece| !piece.iter().fold(false, |any, byte| any | escaped(byte)))
+}
+
+/// Appends `bytes` as base64 in quotes.
+pub fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    let start = out.len();
+    let encoded_length = bytes.len().div_ceil(3) * 4;
+    out.resize(start + encoded_length, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
+    out.truncate(start + written);
+    out.push(b'"');
+}
+
 /// Appends `text` in quotes.
-pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
+pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let bytes = text.as_bytes();
+    if is_plain(bytes) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut written = 0;
     for (index, byte) in bytes.iter().enumerate() {
         let escape = ESCAPES[usize::from(*byte)];
@@ -310,5 +326,15 @@ impl Writer for JsonWriter<'_> {
     fn write_document(&mut self, member: &'static Member, value: &Document) -> Result<(), WriteError> {
         self.begin(member);
         write_document(self, value)
+    }
+
+    fn write_json(
+        &mut self,
+        member: &'static Member,
+        write: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), WriteError>,
+    ) -> Result<bool, WriteError> {
+        self.begin(member);
+        write(self.out)?;
+        Ok(true)
     }
 }
