@@ -18,7 +18,7 @@ fn index(partition: bool) -> api::VectorIndex {
     };
     let schema = vec![
         element("genre", api::SearchSchemaElementType::Hash),
-        element("year", api::SearchSchemaElementType::InlineFilter),
+        element("made", api::SearchSchemaElementType::InlineFilter),
     ];
     api::VectorIndex {
         index_name: "sounds".into(),
@@ -34,7 +34,7 @@ fn table_with(index: api::VectorIndex) -> api::CreateTableInput {
     let mut definitions = vec![definition("pk", api::ScalarAttributeType::S)];
     if index.search_schema.is_some() {
         definitions.push(definition("genre", api::ScalarAttributeType::S));
-        definitions.push(definition("year", api::ScalarAttributeType::N));
+        definitions.push(definition("made", api::ScalarAttributeType::N));
     }
     api::CreateTableInput {
         attribute_definitions: Some(definitions),
@@ -44,11 +44,11 @@ fn table_with(index: api::VectorIndex) -> api::CreateTableInput {
     }
 }
 
-async fn put_sound(client: &Client, pk: &str, genre: Option<&str>, year: u64, sound: &[f32]) {
+async fn put_sound(client: &Client, pk: &str, genre: Option<&str>, made: u64, sound: &[f32]) {
     let mut item: ApiItem =
         [("pk".to_owned(), S(pk.into())), ("sound".to_owned(), L(vector(sound)))].into_iter().collect();
     item.extend(genre.map(|genre| ("genre".to_owned(), S(genre.into()))));
-    item.insert("year".into(), N(year.to_string()));
+    item.insert("made".into(), N(made.to_string()));
     let input = api::PutItemInput { table_name: "music".into(), item, ..Default::default() };
     client.call(api::PutItem, input).await.unwrap();
 }
@@ -88,8 +88,8 @@ async fn a_partition_is_searched_with_its_filters() {
     put_sound(&client, "e", None, 1970, &[0.0, 0.0]).await;
     let origin = [0.0, 0.0];
     assert_eq!(found(&client, search(&origin, Some("genre = :g"))).await, ["a", "c", "b"]);
-    assert_eq!(found(&client, search(&origin, Some("genre = :g AND year > :y"))).await, ["c", "b"]);
-    assert_eq!(found(&client, search(&origin, Some("genre = :g AND NOT year > :y"))).await, ["a"]);
+    assert_eq!(found(&client, search(&origin, Some("genre = :g AND made > :y"))).await, ["c", "b"]);
+    assert_eq!(found(&client, search(&origin, Some("genre = :g AND NOT made > :y"))).await, ["a"]);
     let without = client.call(api::SearchVectors, search(&origin, None)).await.unwrap_err();
     assert_eq!(without.message, "SearchConditionExpression must be provided when SearchSchema has a HASH key");
     let with_more = api::SearchVectorsInput { top_k: 101, ..search(&origin, Some("genre = :g")) };

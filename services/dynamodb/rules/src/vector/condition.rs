@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(read(None, None), Ok(None));
         assert_eq!(read(Some("brand IN (:b, :c) AND price BETWEEN :n AND :n AND NOT brand = :b"), None), Ok(None));
         assert!(read(Some("colour = :c"), None).unwrap_err().contains("colour is not defined in SearchSchema"));
-        assert!(read(Some("brand.name = :c"), None).is_err());
+        assert!(read(Some("brand.maker = :c"), None).is_err());
         assert!(read(Some("price = :c"), None).is_err());
     }
 }
