@@ -1,5 +1,6 @@
 //! A table as requests define it.
 
+use fractus_aws::Arn;
 use fractus_dynamodb_api as api;
 use fractus_host::Context;
 
@@ -293,9 +294,15 @@ pub(super) fn check_billing(on_demand: bool, has_throughput: bool) -> Result<()>
 
 /// What is asked for and cannot be given is refused, not forgotten.
 fn check_built(input: &api::CreateTableInput) -> Result<()> {
-    let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
     input.resource_policy.as_deref().map_or(Ok(()), super::policies::check)?;
-    asks(input.global_table_source_arn.is_some(), "GlobalTableSourceArn")
+    let Some(source) = &input.global_table_source_arn else { return Ok(()) };
+    let is_table =
+        source.parse::<Arn>().is_ok_and(|arn| arn.service == "dynamodb" && arn.resource.starts_with("table/"));
+    if !is_table {
+        // Unconfirmed words.
+        return Err(Error::validation(format!("Invalid GlobalTableSourceArn: {source}")));
+    }
+    Err(Error::NotBuilt("GlobalTableSourceArn"))
 }
 
 /// Names have letters, digits, `_`, `-` and `.`. AWS wants three characters at least; here one will do.

@@ -39,9 +39,17 @@ struct Times {
 
 fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
     let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
+    let creates = input.replica_updates.iter().flatten().any(|update| update.create.is_some());
     let is_strong = input.multi_region_consistency == Some(api::MultiRegionConsistency::Strong);
+    let has_witnesses = input.global_table_witness_updates.as_ref().is_some_and(|updates| !updates.is_empty());
+    // Unconfirmed words, both.
+    if input.multi_region_consistency.is_some() && !creates {
+        return Err(invalid("MultiRegionConsistency can only be specified with a Create action in ReplicaUpdates"));
+    }
+    if has_witnesses && !is_strong {
+        return Err(invalid("GlobalTableWitnessUpdates can only be specified with strong MultiRegionConsistency"));
+    }
     asks(is_strong, "strong consistency over regions")?;
-    asks(input.global_table_witness_updates.as_ref().is_some_and(|updates| !updates.is_empty()), "witnesses")?;
     let indexes = input.global_secondary_index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
     let is_asked = indexes
         || input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty())
