@@ -313,8 +313,11 @@ mod tests {
         Ok(shape)
     }
 
+    /// An item, or what is wrong with it; or why it could not be read.
+    type Found = Result<Result<Item, ValueError>, String>;
+
     /// What both ways of reading make of an item.
-    fn both(item: &str) -> (Result<Result<Item, ValueError>, String>, Result<Result<Item, ValueError>, String>) {
+    fn both(item: &str) -> (Found, Found) {
         let text = format!(r#"{{"TableName":"t","Item":{item}}}"#);
         let schema = api::PutItem::SCHEMA.input;
         let told = |error: ReadError| format!("{} at {}", error.message, error.path);
