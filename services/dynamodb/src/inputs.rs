@@ -39,7 +39,7 @@ impl ReadItem {
         }
         read_entries(member, reader, &mut |name, value| {
             let value = value.and_then(|value| check::depth(&value).map(|()| value));
-            self.has_long_name |= name.len() > MAX_NAME_CHARACTERS;
+            self.has_long_name |= is_long(&name) || value.as_ref().is_ok_and(has_long_name);
             match value {
                 Ok(value) => self.entries.push((name, value)),
                 Err(error) => self.error = self.error.take().or(Some(error)),
@@ -62,6 +62,19 @@ impl ReadItem {
     /// The item as the generated input has it, for those who want that: what could not be read is not in it.
     fn to_api(&self) -> ApiItem {
         item_to_api(self.entries.iter().cloned().collect())
+    }
+}
+
+/// Whether a name may be too long; in bytes, of which it has no fewer than characters.
+const fn is_long(name: &str) -> bool {
+    name.len() > MAX_NAME_CHARACTERS
+}
+
+fn has_long_name(value: &Value) -> bool {
+    match value {
+        Value::M(map) => map.iter().any(|(name, value)| is_long(name) || has_long_name(value)),
+        Value::L(list) => list.iter().any(has_long_name),
+        _ => false,
     }
 }
 
@@ -313,8 +326,11 @@ mod tests {
         Ok(shape)
     }
 
+    /// An item, or what is wrong with it; or why it could not be read.
+    type Found = Result<Result<Item, ValueError>, String>;
+
     /// What both ways of reading make of an item.
-    fn both(item: &str) -> (Result<Result<Item, ValueError>, String>, Result<Result<Item, ValueError>, String>) {
+    fn both(item: &str) -> (Found, Found) {
         let text = format!(r#"{{"TableName":"t","Item":{item}}}"#);
         let schema = api::PutItem::SCHEMA.input;
         let told = |error: ReadError| format!("{} at {}", error.message, error.path);
@@ -369,6 +385,7 @@ mod tests {
         let requests = [
             r#"{"TableName":"","Item":{"a":{"S":"1"}},"ReturnValues":"x"}"#.to_owned(),
             format!(r#"{{"TableName":"t","Item":{{"{name}":{{"S":"1"}}}}}}"#),
+            format!(r#"{{"TableName":"t","Item":{{"a":{{"L":[{{"M":{{"{name}":{{"S":"1"}}}}}}]}}}}}}"#),
         ];
         for text in requests {
             let schema = api::PutItem::SCHEMA.input;
