@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod cors;
 pub mod encoding;
 pub mod encryption;
+pub mod filter;
 pub mod lifecycle;
 pub mod list;
 pub mod lock;
