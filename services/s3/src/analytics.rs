@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!((megabytes(0), megabytes(1 << 20), megabytes(204_800)), ("0".into(), "1".into(), "0.195313".into()));
+        assert_eq!((megabytes(0), megabytes(1 << 20), megabytes(3 << 18)), ("0".into(), "1".into(), "0.75".into()));
         assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
     }
 }

@@ -78,6 +78,8 @@ impl Source {
     /// The next records; none at the end.
     pub async fn next(&mut self) -> Result<Option<Batch>, Failure> {
         let (mut scanned, mut unpacked) = (0, 0);
+        // Records of a group come without waiting for anything; others want to go on, too.
+        tokio::task::yield_now().await;
         loop {
             if let Some(records) = &mut self.records {
                 let mut rows = Vec::new();

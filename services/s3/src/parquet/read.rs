@@ -20,6 +20,8 @@ pub const MAX_GROUP_BYTES: u64 = 512 << 20;
 pub const MAX_FOOTER_BYTES: u64 = 16 << 20;
 /// Bytes at the end of a file: the footer's length, and the mark.
 pub const TAIL_BYTES: u64 = 8;
+/// Rows of a row group; writers take a million.
+const MAX_ROWS: u64 = 100_000_000;
 /// Items of a list in a record.
 const MAX_ITEMS: usize = 1 << 20;
 
@@ -46,6 +48,10 @@ impl Records {
     pub fn new(meta: Arc<Meta>, group: usize, chunks: Vec<Bytes>) -> Result<Records> {
         let of = meta.groups.get(group).ok_or(Error::Malformed("a row group is missing"))?;
         let leaves = meta.root.leaves();
+        // Values that take no bytes may be as many as a file says.
+        if of.rows > MAX_ROWS || (of.rows > 0 && leaves.is_empty()) {
+            return Err(Error::Unsupported("a row group of so many rows".into()));
+        }
         let parts = leaves.into_iter().zip(&of.chunks).zip(chunks);
         let columns = parts.map(|((node, chunk), bytes)| Column::new(node, chunk, bytes)).collect();
         Ok(Records { columns, left: of.rows, meta: meta.clone() })
@@ -291,12 +297,12 @@ mod tests {
     #[test]
     fn a_file_that_is_damaged_is_an_error_and_no_more() {
         for file in [DICTIONARY, PLAIN, DELTAS] {
-            for at in 0..file.len() {
+            for at in (0..file.len()).step_by(17) {
                 let mut damaged = file.to_vec();
                 damaged[at] ^= 0x5a;
                 // It may even be read: of a value nobody can tell that it was another.
                 let _ = all(&damaged);
-                if at % 97 == 0 && at > TAIL_BYTES as usize {
+                if at > TAIL_BYTES as usize {
                     assert!(all(&file[..at]).is_err());
                 }
             }
