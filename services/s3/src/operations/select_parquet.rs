@@ -84,7 +84,7 @@ impl Source {
             if let Some(records) = &mut self.records {
                 let mut rows = Vec::new();
                 while rows.len() < ROWS
-                    && let Some(record) = records.next().map_err(refused)?
+                    && let Some(record) = records.record().map_err(refused)?
                 {
                     rows.push(Row::Document(record));
                 }

@@ -104,20 +104,20 @@ impl Values {
                 *bit += 1;
                 Ok(Value::Bool(value))
             }
-            Values::Booleans(runs) => Ok(Value::Bool(runs.next()? == 1)),
+            Values::Booleans(runs) => Ok(Value::Bool(runs.number()? == 1)),
             Values::Dictionary { runs, entries } => {
-                let entry = entries.get(runs.next()? as usize);
+                let entry = entries.get(runs.number()? as usize);
                 entry.cloned().ok_or(Error::Malformed("a dictionary lacks an entry"))
             }
-            Values::Deltas(deltas) => deltas.next().map(|number| whole(number, kind)),
+            Values::Deltas(deltas) => deltas.number().map(|number| whole(number, kind)),
             Values::Texts { lengths, bytes } => {
-                let text = take(bytes, lengths.next()?)?;
+                let text = take(bytes, lengths.number()?)?;
                 blob(&text, kind)
             }
             Values::Fronts { fronts, lengths, bytes, last } => {
-                let kept = usize::try_from(fronts.next()?).ok().filter(|kept| *kept <= last.len()).ok_or(EARLY)?;
+                let kept = usize::try_from(fronts.number()?).ok().filter(|kept| *kept <= last.len()).ok_or(EARLY)?;
                 last.truncate(kept);
-                last.extend_from_slice(&take(bytes, lengths.next()?)?);
+                last.extend_from_slice(&take(bytes, lengths.number()?)?);
                 blob(last, kind)
             }
             Values::Split { bytes, at, count } => {
@@ -270,7 +270,7 @@ impl Deltas {
         };
         let (block, minis, left, first) = (number()?, number()?, number()?, number()?);
         let mini = block.checked_div(minis).unwrap_or(0);
-        if block > MAX_BLOCK || mini == 0 || block % minis != 0 || mini % 8 != 0 {
+        if block > MAX_BLOCK || mini == 0 || !block.is_multiple_of(minis) || !mini.is_multiple_of(8) {
             return malformed("a block of differences has no size");
         }
         let next = unzigzag(first);
@@ -306,7 +306,7 @@ impl Deltas {
         Ok(())
     }
 
-    pub fn next(&mut self) -> Result<i64> {
+    pub fn number(&mut self) -> Result<i64> {
         if self.left == 0 {
             return Err(EARLY);
         }
@@ -350,7 +350,7 @@ mod tests {
     fn deltas(bytes: &[u8]) -> Vec<i64> {
         let mut deltas = Deltas::new(Bytes::copy_from_slice(bytes)).unwrap();
         assert_eq!(deltas.end().unwrap(), bytes.len());
-        std::iter::from_fn(|| (deltas.left > 0).then(|| deltas.next().unwrap())).collect()
+        std::iter::from_fn(|| (deltas.left > 0).then(|| deltas.number().unwrap())).collect()
     }
 
     #[test]

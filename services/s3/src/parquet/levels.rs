@@ -28,7 +28,7 @@ impl Runs {
     }
 
     /// The next number; what is missing at the end of a page is an error.
-    pub fn next(&mut self) -> Result<u32> {
+    pub fn number(&mut self) -> Result<u32> {
         loop {
             if self.repeated.0 > 0 {
                 self.repeated.0 -= 1;
@@ -111,7 +111,7 @@ mod tests {
 
     fn all(bytes: &[u8], width: u32, count: usize) -> Vec<u32> {
         let mut runs = Runs::new(Bytes::copy_from_slice(bytes), width).unwrap();
-        (0..count).map(|_| runs.next().unwrap()).collect()
+        (0..count).map(|_| runs.number().unwrap()).collect()
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(all(&[0b11, 0b1000_1000, 0b1100_0110, 0b1111_1010], 3, 8), [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(all(&[], 0, 3), [0; 3]);
         assert_eq!((width_of(0), width_of(1), width_of(7), width_of(8)), (0, 1, 3, 4));
-        assert!(Runs::new(Bytes::from_static(&[0b1000]), 1).unwrap().next().is_err());
-        assert!(Runs::new(Bytes::from_static(&[0]), 1).unwrap().next().is_err(), "a run of nothing would never end");
+        assert!(Runs::new(Bytes::from_static(&[0b1000]), 1).unwrap().number().is_err());
+        assert!(Runs::new(Bytes::from_static(&[0]), 1).unwrap().number().is_err(), "a run of nothing would never end");
     }
 }

@@ -42,7 +42,7 @@ impl Pages {
     }
 
     /// The next page; none at the end.
-    pub fn next(&mut self) -> Result<Option<Page>> {
+    pub fn page(&mut self) -> Result<Option<Page>> {
         while !self.bytes.is_empty() {
             let held = self.bytes.clone();
             let (head, used) = thrift::read(&held)?;

@@ -57,7 +57,7 @@ impl Records {
         Ok(Records { columns, left: of.rows, meta: meta.clone() })
     }
 
-    pub fn next(&mut self) -> Result<Option<Value>> {
+    pub fn record(&mut self) -> Result<Option<Value>> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -184,21 +184,22 @@ impl Column {
         loop {
             if let Some(page) = self.page.as_mut().filter(|page| page.left > 0) {
                 page.left -= 1;
-                let repetition = page.repetition.as_mut().map_or(Ok(0), Runs::next)?;
-                let definition = page.definition.as_mut().map_or(Ok(self.max_definition), Runs::next)?;
+                let repetition = page.repetition.as_mut().map_or(Ok(0), Runs::number)?;
+                let definition = page.definition.as_mut().map_or(Ok(self.max_definition), Runs::number)?;
                 self.peeked = Some((repetition, definition));
                 return Ok(self.peeked);
             }
-            match self.pages.next()? {
+            match self.pages.page()? {
                 None => return Ok(None),
                 Some(Page::Dictionary { count, bytes }) => {
                     self.entries = Arc::new(encodings::dictionary(bytes, count, self.kind)?);
                 }
                 Some(Page::Data(data)) => {
                     // A page of nothing but what is not there may have no values at all.
-                    let values = match data.values.is_empty() {
-                        true => Values::Plain { bytes: data.values },
-                        false => Values::new(data.encoding, self.kind, data.values, &self.entries)?,
+                    let values = if data.values.is_empty() {
+                        Values::Plain { bytes: data.values }
+                    } else {
+                        Values::new(data.encoding, self.kind, data.values, &self.entries)?
                     };
                     let (repetition, definition) = (data.repetition, data.definition);
                     self.page = Some(Current { left: data.count, repetition, definition, values });
@@ -235,17 +236,17 @@ mod tests {
 
     fn all(file: &[u8]) -> Result<Vec<Value>> {
         let (rest, tail) = file.split_at(file.len() - TAIL_BYTES as usize);
-        let footer = rest.len() - footer_bytes(tail)? as usize;
+        let footer = rest.len().checked_sub(footer_bytes(tail)? as usize).ok_or(Error::Malformed("cut"))?;
         let meta = Arc::new(Meta::read(&rest[footer..])?);
         let mut found = Vec::new();
         for (place, group) in meta.groups.iter().enumerate() {
             let bytes = |chunk: &Chunk| {
-                let range = chunk.start as usize..(chunk.start + chunk.size) as usize;
+                let range = chunk.start as usize..chunk.start.saturating_add(chunk.size) as usize;
                 file.get(range).map(Bytes::copy_from_slice).ok_or(Error::Malformed("cut"))
             };
             let chunks: Result<Vec<Bytes>> = group.chunks.iter().map(bytes).collect();
             let mut records = Records::new(meta.clone(), place, chunks?)?;
-            while let Some(record) = records.next()? {
+            while let Some(record) = records.record()? {
                 found.push(record);
             }
         }

@@ -151,7 +151,7 @@ impl Column {
             }
             Cell::Long(number) => self.values.extend(number.to_le_bytes()),
             Cell::Boolean(value) => {
-                if self.bits % 8 == 0 {
+                if self.bits.is_multiple_of(8) {
                     self.values.push(0);
                 }
                 if let Some(last) = self.values.last_mut() {
