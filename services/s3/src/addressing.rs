@@ -10,7 +10,10 @@ use fractus_wire::Failure;
 use http::{Method, Uri};
 
 /// Base names that stand for S3 itself; what stands before them is a bucket. `*` stands for a region.
-const BASES: [&[&str]; 11] = [
+const BASES: [&[&str]; 14] = [
+    &["s3-object-lambda", "*", "amazonaws", "com"],
+    &["s3-object-lambda", "*", "localhost"],
+    &["s3-object-lambda", "localhost"],
     &["s3", "*", "localhost", "localstack", "cloud"],
     &["s3", "localhost", "localstack", "cloud"],
     &["s3", "dualstack", "*", "amazonaws", "com"],
@@ -50,8 +53,10 @@ pub fn bucket_of_host(host: &str) -> Option<&str> {
     BASES.iter().find_map(|base| {
         let rest = strip_base(host, base)?;
         // A path-style host is the base alone; a bare `s3.localhost` must not become bucket `s3` of `localhost`.
-        let is_base =
-            rest == "s3" || rest.starts_with("s3.") || rest == "s3-accelerate" || rest.starts_with("s3express-");
+        let is_base = matches!(rest, "s3" | "s3-accelerate" | "s3-object-lambda")
+            || rest.starts_with("s3.")
+            || rest.starts_with("s3-object-lambda.")
+            || rest.starts_with("s3express-");
         Some((!rest.is_empty() && !is_base).then_some(rest))
     })?
 }
@@ -156,6 +161,19 @@ pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
     })
 }
 
+/// An ARN of a point in the place of a bucket, whose slash belongs to it: `/arn:...:accesspoint/name/key`.
+pub fn arn_in_path(path_and_query: &str) -> Option<String> {
+    const POINTS: [&str; 2] = [":accesspoint/", "%3Aaccesspoint/"];
+    let rest = path_and_query.strip_prefix("/arn")?;
+    let (at, mark) = POINTS.iter().find_map(|mark| Some((rest.find(mark)?, mark)))?;
+    // Not in a key.
+    if rest[..at].contains('/') {
+        return None;
+    }
+    let (before, after) = rest.split_at(at + mark.len() - 1);
+    Some(format!("/arn{before}%2F{}", &after[1..]))
+}
+
 /// A path-style URI for a bucket that came in the host: `/key?query` becomes `/bucket/key?query`.
 pub fn into_path(bucket: &str, path_and_query: &str) -> String {
     format!("/{bucket}{path_and_query}")
@@ -210,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn the_slash_of_an_arn_is_no_end_of_a_bucket() {
+        let path = "/arn:aws:s3-object-lambda:us-east-1:000000000000:accesspoint/p/key/more?versionId=1";
+        let expected = "/arn:aws:s3-object-lambda:us-east-1:000000000000:accesspoint%2Fp/key/more?versionId=1";
+        assert_eq!(arn_in_path(path).as_deref(), Some(expected));
+        assert_eq!(arn_in_path("/arnold/x:accesspoint/p"), None);
+        assert_eq!(arn_in_path("/bucket/key"), None);
+    }
+
+    #[test]
     fn buckets_in_hosts() {
         for (host, bucket) in [
             ("b.s3.localhost", Some("b")),
@@ -224,6 +251,12 @@ mod tests {
             ("b.s3-accelerate.dualstack.amazonaws.com", Some("b")),
             ("b.s3-accelerate.localhost", Some("b")),
             ("s3-accelerate.localhost", None),
+            ("p-000000000000.s3-object-lambda.us-east-1.amazonaws.com", Some("p-000000000000")),
+            ("p-000000000000.s3-object-lambda.localhost", Some("p-000000000000")),
+            ("p-000000000000.s3-object-lambda.us-east-1.localhost", Some("p-000000000000")),
+            ("s3-object-lambda.us-east-1.amazonaws.com", None),
+            ("s3-object-lambda.us-east-1.localhost", None),
+            ("s3-object-lambda.localhost", None),
             ("b--z--x-s3.s3express-z.us-east-1.amazonaws.com", Some("b--z--x-s3")),
             ("s3express-control.us-east-1.amazonaws.com", None),
             ("localhost", None),

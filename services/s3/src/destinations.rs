@@ -98,7 +98,8 @@ fn judge(error: Option<CallError>, arn: &str, what: &str) -> Result<()> {
     }
 }
 
-fn resolve(directory: &Directory, router: Option<&str>, service: &'static ServiceSchema) -> Option<Uri> {
+/// A replica that has announced itself, else the router.
+pub fn resolve(directory: &Directory, router: Option<&str>, service: &'static ServiceSchema) -> Option<Uri> {
     let announced = directory.ready(service.api).into_iter().find_map(|replica| replica.url.parse().ok());
     announced.or_else(|| router?.parse().ok())
 }

@@ -120,6 +120,11 @@ impl Error {
         Error::InvalidArgument { name: name.into(), value: value.into(), message: message.into() }
     }
 
+    /// An error that only one place knows.
+    pub fn other(code: &'static str, status: u16, message: impl Into<String>) -> Self {
+        Error::Other(Box::new(Failure::new(code, status, message)))
+    }
+
     pub fn invalid_request(message: impl Into<String>) -> Self {
         Error::InvalidRequest { message: message.into() }
     }

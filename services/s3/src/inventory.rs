@@ -1,4 +1,4 @@
-//! Inventories: lists of what is in a bucket, put as CSV with a manifest into another one, daily or weekly.
+//! Inventories: lists of what is in a bucket, put as CSV or Parquet with a manifest into another one, daily or weekly.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html>
 
@@ -20,6 +20,7 @@ use crate::extras::Wanted;
 use crate::model::encoding::form_encode;
 use crate::model::encryption::{Asked, Encryption};
 use crate::model::lifecycle::midnight_after;
+use crate::parquet::write::{Cell, ColumnKind, ColumnSpec, File, spelled};
 use crate::permissions::canonical_user;
 use crate::schedule::{Parcel, put_parcel};
 use crate::service::S3;
@@ -29,6 +30,9 @@ use crate::versions::{NULL, VERSIONS, Version};
 /// How many records one look takes, and the most of one file.
 const AT_ONCE: usize = 500;
 const ROWS_OF_FILE: usize = 100_000;
+
+/// What a Parquet file's schema is called.
+const MESSAGE: &str = "s3.inventory";
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -74,7 +78,7 @@ struct Report<'a> {
 }
 
 /// A file of a report, as its manifest names it.
-struct File {
+struct Listed {
     key: String,
     size: usize,
     md5: String,
@@ -90,14 +94,17 @@ struct Row<'a> {
 }
 
 /// Rows on their way into a file.
-struct Rows {
-    encoder: GzEncoder<Vec<u8>>,
-    count: usize,
+enum Rows {
+    Csv { encoder: GzEncoder<Vec<u8>>, count: usize },
+    Parquet(Box<File>),
 }
 
 impl Rows {
-    fn new() -> Self {
-        Rows { encoder: GzEncoder::new(Vec::new(), Compression::default()), count: 0 }
+    fn count(&self) -> usize {
+        match self {
+            Rows::Csv { count, .. } => *count,
+            Rows::Parquet(file) => file.rows(),
+        }
     }
 }
 
@@ -122,7 +129,38 @@ impl Report<'_> {
         self.inventory.optional_fields.iter().flatten()
     }
 
+    fn is_parquet(&self) -> bool {
+        self.destination().format == api::InventoryFormat::Parquet
+    }
+
+    fn rows(&self) -> Rows {
+        if self.is_parquet() {
+            Rows::Parquet(Box::new(File::new(self.columns())))
+        } else {
+            Rows::Csv { encoder: GzEncoder::new(Vec::new(), Compression::default()), count: 0 }
+        }
+    }
+
+    /// The columns of a Parquet file.
+    fn columns(&self) -> Vec<ColumnSpec> {
+        let column = |name, kind, required| ColumnSpec { name, kind, required };
+        let mut columns = vec![column("bucket", ColumnKind::Text, true), column("key", ColumnKind::Text, true)];
+        if self.all_versions() {
+            columns.push(column("version_id", ColumnKind::Text, false));
+            columns.push(column("is_latest", ColumnKind::Boolean, false));
+            columns.push(column("is_delete_marker", ColumnKind::Boolean, false));
+        }
+        columns.extend(self.fields().map(|field| {
+            let (name, kind) = parquet_column(field);
+            column(name, kind, false)
+        }));
+        columns
+    }
+
     fn schema(&self) -> String {
+        if self.is_parquet() {
+            return spelled(MESSAGE, &self.columns());
+        }
         let versions: &[&str] = if self.all_versions() { &["VersionId", "IsLatest", "IsDeleteMarker"] } else { &[] };
         let fields = ["Bucket", "Key"].into_iter().chain(versions.iter().copied());
         fields.chain(self.fields().map(api::InventoryOptionalField::as_str)).collect::<Vec<_>>().join(", ")
@@ -142,7 +180,7 @@ impl Report<'_> {
 
     async fn make(&self) -> Result<()> {
         let mut files = Vec::new();
-        let mut rows = Rows::new();
+        let mut rows = self.rows();
         self.objects(&mut rows, &mut files).await?;
         if self.all_versions() {
             self.versions(&mut rows, &mut files).await?;
@@ -158,7 +196,7 @@ impl Report<'_> {
             "destinationBucket": self.destination().bucket,
             "version": "2016-11-30",
             "creationTimestamp": (self.now.secs() * 1_000).to_string(),
-            "fileFormat": "CSV",
+            "fileFormat": self.destination().format.as_str(),
             "fileSchema": self.schema(),
             "files": entries.collect::<Vec<_>>(),
         });
@@ -177,7 +215,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    async fn objects(&self, rows: &mut Rows, files: &mut Vec<File>) -> Result<()> {
+    async fn objects(&self, rows: &mut Rows, files: &mut Vec<Listed>) -> Result<()> {
         let prefix = self.inventory.filter.as_ref().map(|filter| filter.prefix.as_str()).unwrap_or_default();
         let mut after: Option<String> = None;
         loop {
@@ -202,13 +240,13 @@ impl Report<'_> {
                 };
                 self.write(rows, &row)?;
             }
-            if rows.count >= ROWS_OF_FILE {
-                self.close(std::mem::replace(rows, Rows::new()), files).await?;
+            if rows.count() >= ROWS_OF_FILE {
+                self.close(std::mem::replace(rows, self.rows()), files).await?;
             }
         }
     }
 
-    async fn versions(&self, rows: &mut Rows, files: &mut Vec<File>) -> Result<()> {
+    async fn versions(&self, rows: &mut Rows, files: &mut Vec<Listed>) -> Result<()> {
         let prefix = self.inventory.filter.as_ref().map(|filter| filter.prefix.as_str()).unwrap_or_default();
         let mut after: Option<(String, u64)> = None;
         loop {
@@ -236,25 +274,33 @@ impl Report<'_> {
                 };
                 self.write(rows, &row)?;
             }
-            if rows.count >= ROWS_OF_FILE {
-                self.close(std::mem::replace(rows, Rows::new()), files).await?;
+            if rows.count() >= ROWS_OF_FILE {
+                self.close(std::mem::replace(rows, self.rows()), files).await?;
             }
         }
     }
 
     fn write(&self, rows: &mut Rows, row: &Row<'_>) -> Result<()> {
-        let mut values = vec![self.bucket.name.clone(), form_encode(row.key)];
+        let key = if self.is_parquet() { row.key.to_owned() } else { form_encode(row.key) };
+        let mut values = vec![self.bucket.name.clone(), key];
         if self.all_versions() {
             values.push(row.version_id.unwrap_or(NULL).to_owned());
             values.push(row.is_latest.to_string());
             values.push(row.object.is_none().to_string());
         }
         values.extend(self.fields().map(|field| self.value(field, row)));
+        let (encoder, count) = match rows {
+            Rows::Csv { encoder, count } => (encoder, count),
+            Rows::Parquet(file) => {
+                file.row(self.columns().iter().zip(values).map(|(column, value)| cell(column.kind, value)));
+                return Ok(());
+            }
+        };
         let quoted: Vec<_> = values.iter().map(|value| format!("\"{}\"", value.replace('"', "\"\""))).collect();
         let line = quoted.join(",") + "\n";
-        rows.count += 1;
+        *count += 1;
         // Into memory, which does not fail.
-        rows.encoder.write_all(line.as_bytes()).map_err(|_| Error::IncompleteBody)
+        encoder.write_all(line.as_bytes()).map_err(|_| Error::IncompleteBody)
     }
 
     fn value(&self, field: &api::InventoryOptionalField, row: &Row<'_>) -> String {
@@ -302,15 +348,59 @@ impl Report<'_> {
         }
     }
 
-    async fn close(&self, rows: Rows, files: &mut Vec<File>) -> Result<()> {
-        if rows.count == 0 && !files.is_empty() {
+    async fn close(&self, rows: Rows, files: &mut Vec<Listed>) -> Result<()> {
+        if rows.count() == 0 && !files.is_empty() {
             return Ok(());
         }
-        let content = rows.encoder.finish().map_err(|_| Error::IncompleteBody)?;
-        let key = format!("{}/data/{}.csv.gz", self.folder(), self.s3.host.random().uuid());
-        files.push(File { key: key.clone(), size: content.len(), md5: hex::encode(Md5::digest(&content)) });
-        self.put(key, "application/gzip", content).await?;
+        let (content, end, content_type) = match rows {
+            Rows::Csv { encoder, .. } => {
+                (encoder.finish().map_err(|_| Error::IncompleteBody)?, "csv.gz", "application/gzip")
+            }
+            Rows::Parquet(file) => (file.finish(MESSAGE), "parquet", "application/octet-stream"),
+        };
+        let key = format!("{}/data/{}.{end}", self.folder(), self.s3.host.random().uuid());
+        files.push(Listed { key: key.clone(), size: content.len(), md5: hex::encode(Md5::digest(&content)) });
+        self.put(key, content_type, content).await?;
         Ok(())
+    }
+}
+
+/// What a Parquet file calls a field, and holds of it.
+fn parquet_column(field: &api::InventoryOptionalField) -> (&'static str, ColumnKind) {
+    use api::InventoryOptionalField as Field;
+    match field {
+        Field::Size => ("size", ColumnKind::Long),
+        Field::LastModifiedDate => ("last_modified_date", ColumnKind::Moment),
+        Field::StorageClass => ("storage_class", ColumnKind::Text),
+        Field::ETag => ("e_tag", ColumnKind::Text),
+        Field::IsMultipartUploaded => ("is_multipart_uploaded", ColumnKind::Boolean),
+        Field::ReplicationStatus => ("replication_status", ColumnKind::Text),
+        Field::EncryptionStatus => ("encryption_status", ColumnKind::Text),
+        Field::ObjectLockRetainUntilDate => ("object_lock_retain_until_date", ColumnKind::Moment),
+        Field::ObjectLockMode => ("object_lock_mode", ColumnKind::Text),
+        Field::ObjectLockLegalHoldStatus => ("object_lock_legal_hold_status", ColumnKind::Text),
+        Field::IntelligentTieringAccessTier => ("intelligent_tiering_access_tier", ColumnKind::Text),
+        Field::BucketKeyStatus => ("bucket_key_status", ColumnKind::Text),
+        Field::ChecksumAlgorithm => ("checksum_algorithm", ColumnKind::Text),
+        Field::ObjectAccessControlList => ("object_access_control_list", ColumnKind::Text),
+        Field::ObjectOwner => ("object_owner", ColumnKind::Text),
+        Field::ObjectLockEventHoldStatus => ("object_lock_event_hold_status", ColumnKind::Text),
+        Field::ObjectLockEventHoldDuration => ("object_lock_event_hold_duration", ColumnKind::Text),
+        Field::IntelligentTieringReferenceDate => ("intelligent_tiering_reference_date", ColumnKind::Moment),
+        Field::LifecycleExpirationDate => ("lifecycle_expiration_date", ColumnKind::Moment),
+        // Refused when it is configured.
+        Field::Unknown(_) => ("unknown", ColumnKind::Text),
+    }
+}
+
+/// A value of CSV as a cell; an empty one is none.
+fn cell(kind: ColumnKind, value: String) -> Cell {
+    match kind {
+        _ if value.is_empty() => Cell::Null,
+        ColumnKind::Text => Cell::Text(value),
+        ColumnKind::Boolean => Cell::Boolean(value == "true"),
+        ColumnKind::Long => value.parse().map_or(Cell::Null, Cell::Long),
+        ColumnKind::Moment => Timestamp::parse_date_time(&value).map_or(Cell::Null, |at| Cell::Long(at.millis())),
     }
 }
 

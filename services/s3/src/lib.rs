@@ -10,12 +10,14 @@
 //! [`lifecycle`], [`replication`], [`restores`], [`schedule`] with [`inventory`] and [`logging`] the work that no request
 //! waits for, [`web`] and [`website`] what browsers ask.
 //!
-//! [`control`] is S3 Control, the API beside S3's own: access points, jobs over many objects, access grants.
+//! [`object_lambda`] stands between objects and who reads them, [`watch`] with [`metrics`] and [`analytics`] looks at requests
+//! after they are answered, [`parquet`] is a format for queries and inventories.
 //!
-//! Left out so far: metadata tables, Object Lambda; see the README.
+//! [`control`] is S3 Control, the API beside S3's own: access points, jobs over many objects, access grants.
 
 pub mod access;
 pub mod addressing;
+pub mod analytics;
 pub mod background;
 pub mod checks;
 pub mod config;
@@ -30,10 +32,13 @@ pub mod ingest;
 pub mod inventory;
 pub mod lifecycle;
 pub mod logging;
+pub mod metrics;
 pub mod model;
 pub mod notify;
+pub mod object_lambda;
 pub mod objects;
 pub mod operations;
+pub mod parquet;
 pub mod permissions;
 pub mod readers;
 pub mod replication;
@@ -45,6 +50,7 @@ pub mod store;
 pub mod terms;
 pub mod tiering;
 pub mod versions;
+pub mod watch;
 pub mod web;
 pub mod website;
 
@@ -73,6 +79,8 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         freed,
         host_id: host_id(&host).into(),
         destinations: destinations::Destinations::new(&host),
+        waiting: object_lambda::waiting::Waiting::new(host.bus().instance()),
+        functions: object_lambda::lambda::Functions::new(&host),
         host,
     };
     background::start(&s3, receiver);

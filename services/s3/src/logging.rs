@@ -20,7 +20,7 @@ use crate::objects::scope;
 use crate::permissions::canonical_user;
 use crate::schedule::{self, Job, Parcel};
 use crate::service::S3;
-use crate::store::{BUCKETS, Bucket};
+use crate::store::Bucket;
 
 /// Buckets whose requests are logged, by id.
 pub const LOGGED: Collection<(u64,), ()> = Collection::new("logged-buckets");
@@ -33,24 +33,17 @@ const GATHERED_FOR: Duration = Duration::from_secs(300);
 const LINES_AT_ONCE: usize = 10_000;
 
 /// Writes down the line of a request, if its bucket is logged.
-pub async fn record(s3: &S3, cx: &Context, response: &mut Response<ByteStream>) {
-    let path = cx.uri().path().trim_start_matches('/');
-    let (name, key) = path.split_once('/').unwrap_or((path, ""));
+pub async fn record(s3: &S3, cx: &Context, bucket: &Bucket, key: &str, response: &mut Response<ByteStream>) {
     let scope = scope(cx);
-    let found = s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, &scope, &(name,))?)).await;
-    let Ok(Some(bucket)) = found else { return };
-    if !bucket.settings.has(Kind::Logging) {
-        return;
-    }
     let now = cx.now();
-    let line = line(cx, &bucket, key, response, now);
+    let line = line(cx, bucket, key, response, now);
     let at = u64::try_from(now.micros()).unwrap_or(0);
     let written = s3.store.write(|tx| {
         if !tx.contains(&LOGGED, &scope, &(bucket.id,))? {
             return Ok(false);
         }
         tx.put(&LINES, &scope, &(bucket.id, at, cx.request_id.as_str()), &line)?;
-        schedule::set(tx, &scope, &bucket, Job::Logging, "", now.plus(GATHERED_FOR))?;
+        schedule::set(tx, &scope, bucket, Job::Logging, "", now.plus(GATHERED_FOR))?;
         Ok::<_, Error>(true)
     });
     match written.await {

@@ -129,6 +129,7 @@ pub fn release(tx: &mut Transaction<'_>, scope: &Scope, content: &Content) -> Re
 }
 
 /// The bytes of an object as a body can carry them.
+#[derive(Clone)]
 pub enum Readable {
     Bytes(Bytes),
     Blob(BlobRef),

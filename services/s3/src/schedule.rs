@@ -1,5 +1,5 @@
-//! What buckets have done for them by the lane's clock: inventories, and the delivery of access logs. One record each says
-//! when it is due.
+//! What buckets have done for them by the lane's clock: inventories, storage class analysis, and the delivery of access
+//! logs. One record each says when it is due.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::model::lifecycle::midnight_after;
 use crate::operations::put::{self, Request};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, ObjectHeaders};
-use crate::{inventory, logging};
+use crate::{analytics, inventory, logging, watch};
 
 /// When something is due: (bucket id, job, configuration id).
 pub const SCHEDULES: Collection<(u64, String, String), Due> = Collection::new("schedules");
@@ -32,6 +32,7 @@ pub struct Due {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
+    Analytics,
     Inventory,
     Logging,
 }
@@ -39,6 +40,7 @@ pub enum Job {
 impl Job {
     const fn name(self) -> &'static str {
         match self {
+            Job::Analytics => "analytics",
             Job::Inventory => "inventory",
             Job::Logging => "logging",
         }
@@ -48,8 +50,8 @@ impl Job {
 #[derive(Clone, Default)]
 pub struct Schedule {
     waker: Arc<Mutex<Option<Waker>>>,
-    /// Not zero where some bucket's requests may be logged; changes with every change of that.
-    logs: Arc<AtomicU64>,
+    /// Not zero where some bucket's requests may be logged or measured; changes with every change of that.
+    watches: Arc<AtomicU64>,
 }
 
 impl Schedule {
@@ -60,12 +62,12 @@ impl Schedule {
     }
 
     /// Whether a request has to be looked at at all.
-    pub fn may_log(&self) -> bool {
-        self.logs.load(Ordering::Relaxed) != 0
+    pub fn may_watch(&self) -> bool {
+        self.watches.load(Ordering::Relaxed) != 0
     }
 
-    pub fn logs_now(&self) {
-        self.logs.fetch_add(1, Ordering::AcqRel);
+    pub fn watches_now(&self) {
+        self.watches.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -81,7 +83,7 @@ pub fn set(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket, job: Job, i
 
 pub fn start(s3: &S3) {
     // Nothing is known yet of what the store holds.
-    s3.schedule.logs_now();
+    s3.schedule.watches_now();
     let service = s3.clone();
     let waker = s3.host.background("schedule", move |lane| {
         let s3 = service.clone();
@@ -103,11 +105,12 @@ pub fn start(s3: &S3) {
 
 /// Does what is due in a lane; gives when the next is.
 async fn round(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
-    let known = s3.schedule.logs.load(Ordering::Acquire);
+    let known = s3.schedule.watches.load(Ordering::Acquire);
     let spaces = s3.store.collections(0).await?;
-    if known != 0 && !spaces.iter().any(|space| space.collection == logging::LOGGED.name()) {
+    let marks = [logging::LOGGED.name(), watch::WATCHED.name()];
+    if known != 0 && !spaces.iter().any(|space| marks.contains(&space.collection.as_str())) {
         // Where that has changed meanwhile, it stays.
-        let _ = s3.schedule.logs.compare_exchange(known, 0, Ordering::AcqRel, Ordering::Acquire);
+        let _ = s3.schedule.watches.compare_exchange(known, 0, Ordering::AcqRel, Ordering::Acquire);
     }
     let now = s3.host.clocks().lane(lane.as_str()).now();
     let here = spaces.into_iter().filter(|space| space.collection == SCHEDULES.name() && space.lane == lane.as_str());
@@ -150,14 +153,19 @@ impl Work<'_> {
         let bucket = self.s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, self.scope, &(name,))?));
         let bucket = bucket.await?.filter(|bucket| bucket.id == self.bucket_id);
         let next = match (bucket, self.job) {
-            (Some(bucket), "inventory") => {
-                match inventory::report(self.s3, self.world, self.scope, &bucket, self.id, self.now).await {
+            (Some(bucket), "inventory" | "analytics") => {
+                let made = if self.job == "inventory" {
+                    inventory::report(self.s3, self.world, self.scope, &bucket, self.id, self.now).await
+                } else {
+                    analytics::export(self.s3, self.world, self.scope, &bucket, self.id, self.now).await
+                };
+                match made {
                     Ok(next) => next,
                     Err(Error::Store(error)) => return Err(Error::Store(error)),
                     // What its destination refuses today is tried again tomorrow, and holds nobody else up.
                     Err(error) => {
-                        let cause = &error as &dyn std::error::Error;
-                        tracing::warn!(error = cause, bucket = name, id = self.id, "an inventory could not be made");
+                        let (cause, job) = (&error as &dyn std::error::Error, self.job);
+                        tracing::warn!(error = cause, bucket = name, id = self.id, job, "a report could not be made");
                         Some(midnight_after(self.now))
                     }
                 }

@@ -21,17 +21,20 @@ use crate::control::lens_export::Lens;
 use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
+use crate::object_lambda::lambda::Functions;
+use crate::object_lambda::waiting::Waiting;
 use crate::operations::{
     acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, form,
-    get, legacy, lifecycle, list, locks, multipart, notifications, parts, policy, public_access, put, select, series,
-    settings, tagging, uploads, versions, website as website_configuration,
+    get, legacy, lifecycle, list, locks, metadata_tables, multipart, notifications, object_lambda as through_points,
+    parts, policy, public_access, put, select, series, settings, tagging, uploads, versions,
+    website as website_configuration,
 };
 use crate::readers::Readers;
 use crate::replication::Replication;
 use crate::restores::Restores;
 use crate::schedule::Schedule;
 use crate::store::Object;
-use crate::{access, addressing, checks, directory, logging, permissions, terms, web, website};
+use crate::{access, addressing, checks, directory, metrics, permissions, terms, watch, web, website};
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -48,6 +51,8 @@ pub struct S3 {
     pub jobs: Jobs,
     pub lens: Lens,
     pub destinations: Destinations,
+    pub waiting: Waiting,
+    pub functions: Functions,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,
     /// `x-amz-id-2` of every answer.
@@ -96,7 +101,7 @@ macro_rules! on_version {
 /// Every operation of S3.
 pub fn operations() -> Operations<S3> {
     let apis = [&api::MODEL, &fractus_s3control_api::MODEL];
-    control::table::operations(newer(protections(configurations(objects(Operations::new(&apis))))))
+    control::table::operations(tables(newer(protections(configurations(objects(Operations::new(&apis)))))))
 }
 
 /// Buckets, objects, listings, uploads.
@@ -124,8 +129,8 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetBucketNotificationConfiguration, on_bucket!("s3:GetBucketNotification"))
         .on(api::PutObject, put::put)
         .access(api::PutObject, on_object!("s3:PutObject"))
-        .on(api::GetObject, get::get)
-        .access(api::GetObject, on_version!("s3:GetObject", "s3:GetObjectVersion"))
+        .on(api::GetObject, through_points::get)
+        .access(api::GetObject, |cx, input| Ok::<_, Error>(through_points::access(cx, input)))
         .on(api::HeadObject, get::head)
         .access(api::HeadObject, on_version!("s3:GetObject", "s3:GetObjectVersion"))
         .on(api::GetObjectAttributes, attributes::get)
@@ -226,6 +231,10 @@ fn newer(table: Operations<S3>) -> Operations<S3> {
         .access(api::CreateSession, on_bucket!("s3express:CreateSession"))
         .on(api::RenameObject, directories::rename)
         .access(api::RenameObject, on_object!("s3:PutObject"))
+        .on(api::WriteGetObjectResponse, through_points::write)
+        .access(api::WriteGetObjectResponse, |_, _| {
+            Ok::<_, Error>(vec![Access::to_all().by("s3-object-lambda:WriteGetObjectResponse")])
+        })
         .on(api::SelectObjectContent, select::select)
         .access(api::SelectObjectContent, on_object!("s3:GetObject"))
         .on(api::PutObjectAnnotation, annotations::put)
@@ -238,6 +247,38 @@ fn newer(table: Operations<S3>) -> Operations<S3> {
         .access(
             api::DeleteObjectAnnotation,
             on_version!("s3:DeleteObjectAnnotation", "s3:DeleteObjectVersionAnnotation"),
+        )
+}
+
+/// Tables of S3 Metadata. Nobody shows what is in them.
+fn tables(table: Operations<S3>) -> Operations<S3> {
+    table
+        .modelled(api::CreateBucketMetadataConfiguration, metadata_tables::create_managed)
+        .access(api::CreateBucketMetadataConfiguration, on_bucket!("s3:CreateBucketMetadataTableConfiguration"))
+        .modelled(api::GetBucketMetadataConfiguration, metadata_tables::get_managed)
+        .access(api::GetBucketMetadataConfiguration, on_bucket!("s3:GetBucketMetadataTableConfiguration"))
+        .modelled(api::DeleteBucketMetadataConfiguration, metadata_tables::delete_managed)
+        .access(api::DeleteBucketMetadataConfiguration, on_bucket!("s3:DeleteBucketMetadataTableConfiguration"))
+        .modelled(api::CreateBucketMetadataTableConfiguration, metadata_tables::create_own)
+        .access(api::CreateBucketMetadataTableConfiguration, on_bucket!("s3:CreateBucketMetadataTableConfiguration"))
+        .modelled(api::GetBucketMetadataTableConfiguration, metadata_tables::get_own)
+        .access(api::GetBucketMetadataTableConfiguration, on_bucket!("s3:GetBucketMetadataTableConfiguration"))
+        .modelled(api::DeleteBucketMetadataTableConfiguration, metadata_tables::delete_own)
+        .access(api::DeleteBucketMetadataTableConfiguration, on_bucket!("s3:DeleteBucketMetadataTableConfiguration"))
+        .modelled(api::UpdateBucketMetadataJournalTableConfiguration, metadata_tables::update_journal)
+        .access(
+            api::UpdateBucketMetadataJournalTableConfiguration,
+            on_bucket!("s3:UpdateBucketMetadataJournalTableConfiguration"),
+        )
+        .modelled(api::UpdateBucketMetadataInventoryTableConfiguration, metadata_tables::update_inventory)
+        .access(
+            api::UpdateBucketMetadataInventoryTableConfiguration,
+            on_bucket!("s3:UpdateBucketMetadataInventoryTableConfiguration"),
+        )
+        .modelled(api::UpdateBucketMetadataAnnotationTableConfiguration, metadata_tables::update_annotation)
+        .access(
+            api::UpdateBucketMetadataAnnotationTableConfiguration,
+            on_bucket!("s3:UpdateBucketMetadataAnnotationTableConfiguration"),
         )
 }
 
@@ -308,13 +349,13 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::PutBucketAbac, on_bucket!("s3:PutBucketAbac"))
         .on(api::GetBucketAbac, settings::get_abac)
         .access(api::GetBucketAbac, on_bucket!("s3:GetBucketAbac"))
-        .stored(api::PutBucketAnalyticsConfiguration, series::analytics::put)
+        .on(api::PutBucketAnalyticsConfiguration, series::analytics::put)
         .access(api::PutBucketAnalyticsConfiguration, on_bucket!("s3:PutAnalyticsConfiguration"))
-        .stored(api::GetBucketAnalyticsConfiguration, series::analytics::get)
+        .on(api::GetBucketAnalyticsConfiguration, series::analytics::get)
         .access(api::GetBucketAnalyticsConfiguration, on_bucket!("s3:GetAnalyticsConfiguration"))
-        .stored(api::DeleteBucketAnalyticsConfiguration, series::analytics::delete)
+        .on(api::DeleteBucketAnalyticsConfiguration, series::analytics::delete)
         .access(api::DeleteBucketAnalyticsConfiguration, on_bucket!("s3:PutAnalyticsConfiguration"))
-        .stored(api::ListBucketAnalyticsConfigurations, series::analytics::list)
+        .on(api::ListBucketAnalyticsConfigurations, series::analytics::list)
         .access(api::ListBucketAnalyticsConfigurations, on_bucket!("s3:GetAnalyticsConfiguration"))
         .on(api::PutBucketInventoryConfiguration, series::inventory::put)
         .access(api::PutBucketInventoryConfiguration, on_bucket!("s3:PutInventoryConfiguration"))
@@ -324,13 +365,13 @@ fn configurations(table: Operations<S3>) -> Operations<S3> {
         .access(api::DeleteBucketInventoryConfiguration, on_bucket!("s3:PutInventoryConfiguration"))
         .on(api::ListBucketInventoryConfigurations, series::inventory::list)
         .access(api::ListBucketInventoryConfigurations, on_bucket!("s3:GetInventoryConfiguration"))
-        .stored(api::PutBucketMetricsConfiguration, series::metrics::put)
+        .on(api::PutBucketMetricsConfiguration, series::metrics::put)
         .access(api::PutBucketMetricsConfiguration, on_bucket!("s3:PutMetricsConfiguration"))
-        .stored(api::GetBucketMetricsConfiguration, series::metrics::get)
+        .on(api::GetBucketMetricsConfiguration, series::metrics::get)
         .access(api::GetBucketMetricsConfiguration, on_bucket!("s3:GetMetricsConfiguration"))
-        .stored(api::DeleteBucketMetricsConfiguration, series::metrics::delete)
+        .on(api::DeleteBucketMetricsConfiguration, series::metrics::delete)
         .access(api::DeleteBucketMetricsConfiguration, on_bucket!("s3:PutMetricsConfiguration"))
-        .stored(api::ListBucketMetricsConfigurations, series::metrics::list)
+        .on(api::ListBucketMetricsConfigurations, series::metrics::list)
         .access(api::ListBucketMetricsConfigurations, on_bucket!("s3:GetMetricsConfiguration"))
         .on(api::PutBucketIntelligentTieringConfiguration, series::tiering::put)
         .access(api::PutBucketIntelligentTieringConfiguration, on_bucket!("s3:PutIntelligentTieringConfiguration"))
@@ -358,15 +399,22 @@ impl Service for S3 {
         if head.uri.path() == "/WriteGetObjectResponse" {
             return Prepared::Identify;
         }
+        if head.uri.path() == metrics::PAGE {
+            return Prepared::Raw;
+        }
         let website = addressing::website_bucket(host);
+        let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let point = control::routing::of_host(host);
-        if let Some(bucket) = website.or(point.as_deref()).or_else(|| addressing::bucket_of_host(host)) {
-            let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-            match addressing::into_path(bucket, path_and_query).parse() {
-                Ok(uri) => {
-                    head.uri = uri;
-                    head.extensions.insert(control::routing::InHost);
-                }
+        let rewritten = match website.or(point.as_deref()).or_else(|| addressing::bucket_of_host(host)) {
+            Some(bucket) => {
+                head.extensions.insert(control::routing::InHost);
+                Some(addressing::into_path(bucket, path_and_query))
+            }
+            None => addressing::arn_in_path(path_and_query),
+        };
+        if let Some(rewritten) = rewritten {
+            match rewritten.parse() {
+                Ok(uri) => head.uri = uri,
                 Err(_) => {
                     return Prepared::Refuse(Failure::new("InvalidURI", 400, "Couldn't parse the specified URI."));
                 }
@@ -416,6 +464,8 @@ impl Service for S3 {
         Box::pin(async move {
             if request.extensions().get::<website::WebsiteRequest>().is_some() {
                 website::answer(self, cx).await
+            } else if request.uri().path() == metrics::PAGE {
+                metrics::page(self, cx).await
             } else if web::is_preflight(request.method()) {
                 web::preflight(self, cx).await
             } else {
@@ -454,7 +504,7 @@ impl Service for S3 {
         checks::refuse(cx, violations)
     }
 
-    /// Sessions of directory buckets sign by their own name.
+    /// Sessions of directory buckets sign by their own name, and so does what goes through Object Lambda.
     fn other_signing_names(&self) -> &'static [&'static str] {
         &["s3express", "s3-object-lambda", "s3-outposts"]
     }
@@ -496,8 +546,8 @@ impl Service for S3 {
             *response.status_mut() = StatusCode::ACCEPTED;
         }
         let asks = cx.headers().contains_key(http::header::ORIGIN) && !web::is_preflight(cx.method());
-        let (pays, logs) = (terms::may_be_charged(cx), self.schedule.may_log());
-        (asks || pays || logs).then(|| {
+        let (pays, watched) = (terms::may_be_charged(cx), self.schedule.may_watch());
+        (asks || pays || watched).then(|| {
             Box::pin(async move {
                 if asks {
                     web::add_headers(self, cx, response).await;
@@ -505,15 +555,15 @@ impl Service for S3 {
                 if pays {
                     terms::add_charged(self, cx, response).await;
                 }
-                if logs {
-                    logging::record(self, cx, response).await;
+                if watched {
+                    watch::tell(self, cx, response).await;
                 }
             }) as BoxFuture<'a, ()>
         })
     }
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
-        self.schedule.logs_now();
+        self.schedule.watches_now();
         self.schedule.wake();
         Box::pin(std::future::ready(()))
     }

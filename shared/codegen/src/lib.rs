@@ -32,13 +32,31 @@ pub enum CodegenError {
 }
 
 /// For build scripts: writes `OUT_DIR/<api>.rs` from the model of the API in this tree.
-#[allow(clippy::print_stdout)] // Build scripts speak to cargo on standard output.
 pub fn build(api: &str) -> Result<(), CodegenError> {
+    write(api, |_| ())
+}
+
+/// For a service that calls a few operations of another one and reads no error of its but by code: the same without
+/// anything that these operations do not lead to.
+pub fn build_part(api: &str, operations: &[&str]) -> Result<(), CodegenError> {
+    write(api, |facts| keep(facts, operations))
+}
+
+/// Drops the other operations, and every error's shape.
+pub fn keep(api: &mut Api, operations: &[&str]) {
+    api.operations.retain(|name, _| operations.contains(&name.as_str()));
+    api.operations.values_mut().for_each(|operation| operation.errors.clear());
+    api.shapes.retain(|_, shape| !shape.is_error());
+}
+
+#[allow(clippy::print_stdout)] // Build scripts speak to cargo on standard output.
+fn write(api: &str, change: impl FnOnce(&mut Api)) -> Result<(), CodegenError> {
     let out = std::env::var_os("OUT_DIR").ok_or(CodegenError::NoVariable("OUT_DIR"))?;
     let folder = fractus_models::folder();
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", folder.join(format!("{api}.json")).display());
-    let facts = Api::read(&folder, api)?;
+    let mut facts = Api::read(&folder, api)?;
+    change(&mut facts);
     let files = [(format!("{api}.rs"), generate(&facts)), (format!("{api}_operations.rs"), operation_list(&facts))];
     for (name, text) in files {
         let path = Path::new(&out).join(name);

@@ -1,6 +1,7 @@
 //! Verifying who signed.
 
 use std::sync::LazyLock;
+use std::sync::atomic::AtomicU16;
 
 use bytes::Bytes;
 
@@ -160,6 +161,7 @@ impl Context {
             peer: self.peer,
             operation: self.operation,
             cause: self.cause.clone(),
+            status: AtomicU16::new(0),
         }
     }
 }

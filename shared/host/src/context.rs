@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 use fractus_aws::{AccountId, Region, World};
 use fractus_bus::contracts::{Cause, Credential, CredentialKind};
@@ -60,6 +61,8 @@ pub struct Context {
     pub(crate) operation: Option<CalledOperation>,
     /// The cause that came with the call, where it came from inside.
     pub(crate) cause: Option<Cause>,
+    /// The status of a good answer where it is another than the model's; 0: the model's.
+    pub(crate) status: AtomicU16,
 }
 
 /// Which operation is called, and how.
@@ -98,7 +101,13 @@ impl Context {
             peer: None,
             operation: None,
             cause: Some(cause),
+            status: AtomicU16::new(0),
         }
+    }
+
+    /// Answers with another status than the model's: what a handler passes on from somebody else.
+    pub fn answer_with(&self, status: StatusCode) {
+        self.status.store(status.as_u16(), Ordering::Relaxed);
     }
 
     /// The time of the caller's lane.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -83,6 +83,7 @@ impl Server {
             peer: connection.peer,
             operation: None,
             cause: None,
+            status: AtomicU16::new(0),
         };
         let answering = async {
             match refused {
@@ -99,7 +100,12 @@ impl Server {
             Err((cx.operation.map_or(self.first_protocol(), |operation| operation.protocol), failure))
         });
         let mut answered = match outcome {
-            Ok(response) => Answered { response, error: None },
+            Ok(mut response) => {
+                if let Ok(status) = http::StatusCode::from_u16(cx.status.load(Ordering::Relaxed)) {
+                    *response.status_mut() = status;
+                }
+                Answered { response, error: None }
+            }
             Err((protocol, failure)) => self.refuse(&cx, protocol, failure),
         };
         self.complete(&cx, &mut answered.response).await;

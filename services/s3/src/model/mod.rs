@@ -8,6 +8,7 @@ pub mod cors;
 pub mod crc;
 pub mod encoding;
 pub mod encryption;
+pub mod filter;
 pub mod lifecycle;
 pub mod list;
 pub mod lock;

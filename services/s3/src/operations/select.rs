@@ -7,11 +7,11 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_wire::{ByteStream, EventStream, Failure};
 use futures::stream;
-use http_body_util::BodyExt;
 
 use crate::error::{Error, Result};
+use crate::metrics::Tally;
 use crate::model::encryption::{check_read, given_key};
-use crate::operations::get;
+use crate::operations::{get, select_parquet as parquet};
 use crate::select::evaluate::Evaluator;
 use crate::select::inflate::{Compression, Inflater};
 use crate::select::records::{Csv, Format, Header, Records};
@@ -48,6 +48,11 @@ pub async fn select(
     }
     let compression = compression(&input.input_serialization)?;
     let format = format(&input.input_serialization)?;
+    if format.is_none() && compression != Compression::None {
+        let message =
+            "Parquet objects cannot be compressed as a whole. Columns compressed by GZIP or Snappy are supported.";
+        return Err(invalid("InvalidCompressionFormat", message));
+    }
     let output = output(&input.output_serialization)?;
     let query = parse::query(&input.expression).map_err(refused)?;
     let target = get::Target {
@@ -58,22 +63,35 @@ pub async fn select(
     };
     let (object, readable) = get::source(s3, cx, target).await?;
     check_read(object.encryption(), given_key!(input))?;
-    let range = scan_range(input.scan_range.as_ref(), object.size, compression, &format)?;
-    let selection = Selection::new(
-        Inflater::new(compression),
-        Records::new(format, range),
-        Evaluator::new(query, cx.now()),
-        output,
-    );
-    let body = readable.into_body(s3, 0, object.size);
+    let range = scan_range(input.scan_range.as_ref(), object.size, compression, format.as_ref())?;
+    let evaluator = Evaluator::new(query, cx.now());
+    let tally = Tally::of(s3, cx, &input.bucket, &input.key, &object.tags).await;
+    let (selection, source) = match format {
+        Some(format) => {
+            let records = Records::new(format, range);
+            let body = readable.into_body(s3, 0, object.size);
+            (Selection::new(Inflater::new(compression), records, evaluator, output), Source::Bytes(body))
+        }
+        None => {
+            let source = parquet::Source::open(s3, readable, object.size, range).await;
+            let source = source.map_err(|failure| Error::Other(Box::new(failure)))?;
+            (Selection::of_rows(evaluator, output), Source::Parquet(Box::new(source)))
+        }
+    };
     let tells_progress = input.request_progress.and_then(|progress| progress.enabled).unwrap_or(false);
-    Ok(api::SelectObjectContentOutput { payload: EventStream::new(answer(selection, body, tells_progress)) })
+    Ok(api::SelectObjectContentOutput { payload: EventStream::new(answer(selection, source, tells_progress, tally)) })
+}
+
+/// Where records come from.
+enum Source {
+    Bytes(ByteStream),
+    Parquet(Box<parquet::Source>),
 }
 
 /// A query under way.
 struct Running {
     selection: Selection,
-    body: ByteStream,
+    source: Source,
     tells_progress: bool,
     told: u64,
     /// Results that have not gone out.
@@ -81,15 +99,26 @@ struct Running {
     ended: bool,
     /// What is said when all results are out.
     last: Vec<Event>,
+    /// Who counts what was read.
+    tally: Option<Tally>,
 }
 
 fn answer(
     selection: Selection,
-    body: ByteStream,
+    source: Source,
     tells_progress: bool,
+    tally: Option<Tally>,
 ) -> impl futures::Stream<Item = std::result::Result<Event, Failure>> + Send {
-    let running =
-        Running { selection, body, tells_progress, told: 0, out: String::new(), ended: false, last: Vec::new() };
+    let running = Running {
+        selection,
+        source,
+        tells_progress,
+        told: 0,
+        out: String::new(),
+        ended: false,
+        last: Vec::new(),
+        tally,
+    };
     stream::unfold(Some(running), |running| async move {
         let mut running = running?;
         match running.next().await {
@@ -119,20 +148,22 @@ impl Running {
 
     /// Reads on; at the end says what comes last.
     async fn read(&mut self) -> std::result::Result<(), Failure> {
-        let chunk = match &mut self.body {
-            ByteStream::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
-            ByteStream::Streaming { body, .. } => match body.frame().await {
-                None => None,
-                Some(frame) => {
-                    let frame = frame.map_err(|_| Failure::internal("We encountered an internal error."))?;
-                    Some(frame.into_data().unwrap_or_default())
+        let (complete, wants_more) = match &mut self.source {
+            Source::Bytes(body) => match body.next().await {
+                None => (true, false),
+                Some(chunk) => {
+                    let chunk = chunk.map_err(|_| Failure::internal("We encountered an internal error."))?;
+                    (false, self.selection.feed(&chunk, &mut self.out)?)
                 }
             },
-        };
-        let complete = chunk.is_none();
-        let wants_more = match chunk {
-            Some(bytes) => self.selection.feed(&bytes, &mut self.out)?,
-            None => false,
+            // Records are taken whole: there is nothing left of one at the end.
+            Source::Parquet(source) => match source.next().await? {
+                None => (false, false),
+                Some(batch) => {
+                    let (scanned, unpacked) = (batch.scanned, batch.unpacked);
+                    (false, self.selection.take(batch.rows, scanned, unpacked, &mut self.out)?)
+                }
+            },
         };
         if !wants_more {
             self.selection.finish(complete, &mut self.out)?;
@@ -140,6 +171,11 @@ impl Running {
             self.last = vec![Event::End(api::EndEvent::default()), self.stats()];
             if self.tells_progress {
                 self.last.push(self.progress());
+            }
+            if let Some(tally) = self.tally.take() {
+                let counts = self.selection.counts();
+                let (scanned, returned) = (counts.scanned as f64, counts.returned as f64);
+                tally.add(&[("SelectBytesScanned", scanned), ("SelectBytesReturned", returned)]).await;
             }
         }
         Ok(())
@@ -190,15 +226,16 @@ fn compression(input: &api::InputSerialization) -> Result<Compression> {
     }
 }
 
-fn format(input: &api::InputSerialization) -> Result<Format> {
+/// None: Parquet, which is not read from its beginning to its end.
+fn format(input: &api::InputSerialization) -> Result<Option<Format>> {
     match (&input.csv, &input.json, &input.parquet) {
-        (Some(csv), None, None) => Ok(Format::Csv(csv_input(csv)?)),
+        (Some(csv), None, None) => Ok(Some(Format::Csv(csv_input(csv)?))),
         (None, Some(json), None) => match &json.r#type {
-            Some(api::JSONType::Lines) => Ok(Format::JsonLines),
-            Some(api::JSONType::Document) => Ok(Format::JsonDocument),
+            Some(api::JSONType::Lines) => Ok(Some(Format::JsonLines)),
+            Some(api::JSONType::Document) => Ok(Some(Format::JsonDocument)),
             _ => Err(invalid("InvalidJsonType", "The JsonType is invalid. Only DOCUMENT and LINES are supported.")),
         },
-        (None, None, Some(_)) => Err(Error::NotImplemented { header: "Parquet".into() }),
+        (None, None, Some(_)) => Ok(None),
         (None, None, None) => Err(invalid(
             "MissingRequiredParameter",
             "The SelectRequest entity is missing a required parameter. Check the service documentation and try again.",
@@ -285,11 +322,11 @@ fn scan_range(
     range: Option<&api::ScanRange>,
     size: u64,
     compression: Compression,
-    format: &Format,
+    format: Option<&Format>,
 ) -> Result<Option<std::ops::Range<u64>>> {
     let Some(range) = range else { return Ok(None) };
-    let quoted = matches!(format, Format::Csv(csv) if csv.quoted_delimiters);
-    if compression != Compression::None || quoted || matches!(format, Format::JsonDocument) {
+    let quoted = matches!(format, Some(Format::Csv(csv)) if csv.quoted_delimiters);
+    if compression != Compression::None || quoted || matches!(format, Some(Format::JsonDocument)) {
         let message = "Scan range queries are not supported on this type of object.";
         return Err(invalid("UnsupportedScanRangeInput", message));
     }

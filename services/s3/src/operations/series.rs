@@ -5,6 +5,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_wire::{Failure, Shape};
 
+use crate::analytics::first_due;
 use crate::configurations::{self, Kind, Of, of};
 use crate::error::{Error, Result};
 use crate::inventory::next_due;
@@ -12,6 +13,7 @@ use crate::operations::buckets::{decode_token, encode_token};
 use crate::schedule::{self, Job};
 use crate::service::S3;
 use crate::store::Bucket;
+use crate::watch;
 
 /// The most configurations of a kind on a bucket, and on a page.
 const MAX_CONFIGURATIONS: usize = 1_000;
@@ -34,7 +36,7 @@ async fn put(
     kind: Kind,
     id: &str,
     shape: &(dyn Shape + Sync),
-    due: Option<Timestamp>,
+    due: Option<(Job, Timestamp)>,
 ) -> Result<()> {
     configurations::change(s3, cx, of, |tx, scope, bucket: &mut Bucket| {
         let is_new = configurations::text(tx, scope, bucket, kind, id)?.is_none();
@@ -42,12 +44,16 @@ async fn put(
             let message = "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
             return Err(Error::Other(Box::new(Failure::new("TooManyConfigurations", 400, message))));
         }
-        if let Some(due) = due {
-            schedule::set(tx, scope, bucket, Job::Inventory, id, due)?;
+        if let Some((job, due)) = due {
+            schedule::set(tx, scope, bucket, job, id, due)?;
         }
-        configurations::set(tx, scope, bucket, kind, id, shape)
+        configurations::set(tx, scope, bucket, kind, id, shape)?;
+        if is_watched(kind) { watch::mark(tx, scope, bucket) } else { Ok(()) }
     })
     .await?;
+    if is_watched(kind) {
+        s3.schedule.watches_now();
+    }
     if due.is_some() {
         s3.schedule.wake();
     }
@@ -63,7 +69,18 @@ async fn get<T: Shape + Default>(s3: &S3, cx: &Context, of: Of<'_>, kind: Kind, 
 }
 
 async fn delete(s3: &S3, cx: &Context, of: Of<'_>, kind: Kind, id: &str) -> Result<()> {
-    if configurations::delete(s3, cx, of, kind, id).await? { Ok(()) } else { Err(not_there(of.bucket)) }
+    if !configurations::delete(s3, cx, of, kind, id).await? {
+        return Err(not_there(of.bucket));
+    }
+    if is_watched(kind) {
+        configurations::change(s3, cx, of, |tx, scope, bucket| watch::mark(tx, scope, bucket)).await?;
+    }
+    Ok(())
+}
+
+/// Whether requests are looked at for configurations of a kind.
+fn is_watched(kind: Kind) -> bool {
+    matches!(kind, Kind::Metrics | Kind::Analytics)
 }
 
 /// A page, and the token of the next.
@@ -105,7 +122,7 @@ macro_rules! operations_of {
                 check_id(&input.id, &input.$member.id)?;
                 let check: fn(&api::$configuration) -> Result<()> = $check;
                 check(&input.$member)?;
-                let due: fn(&api::$configuration, Timestamp) -> Option<Timestamp> = $due;
+                let due: fn(&api::$configuration, Timestamp) -> Option<(Job, Timestamp)> = $due;
                 let due = due(&input.$member, cx.now());
                 super::put(s3, cx, of!(input), KIND, &input.id, &input.$member, due).await?;
                 Ok(Default::default())
@@ -151,7 +168,7 @@ fn check_inventory(inventory: &api::InventoryConfiguration) -> Result<()> {
         return Err(Error::MalformedXml);
     }
     match destination.format {
-        api::InventoryFormat::Csv => Ok(()),
+        api::InventoryFormat::Csv | api::InventoryFormat::Parquet => Ok(()),
         _ => Err(Error::NotImplemented { header: "Format".into() }),
     }
 }
@@ -216,7 +233,7 @@ operations_of!(
     Kind::Analytics,
     AnalyticsConfiguration,
     check_analytics,
-    |_, _| None,
+    |analytics, now| first_due(analytics, now).map(|due| (Job::Analytics, due)),
     PutBucketAnalyticsConfiguration,
     GetBucketAnalyticsConfiguration,
     DeleteBucketAnalyticsConfiguration,
@@ -229,7 +246,7 @@ operations_of!(
     Kind::Inventory,
     InventoryConfiguration,
     check_inventory,
-    |inventory, now| Some(next_due(&inventory.schedule.frequency, now)),
+    |inventory, now| Some((Job::Inventory, next_due(&inventory.schedule.frequency, now))),
     PutBucketInventoryConfiguration,
     GetBucketInventoryConfiguration,
     DeleteBucketInventoryConfiguration,

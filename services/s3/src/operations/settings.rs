@@ -100,7 +100,7 @@ pub async fn put_logging(
         configurations::set(tx, scope, bucket, Kind::Logging, "", status)
     })
     .await?;
-    s3.schedule.logs_now();
+    s3.schedule.watches_now();
     s3.schedule.wake();
     Ok(api::PutBucketLoggingOutput::default())
 }

@@ -1,9 +1,9 @@
 //! A query over an object's bytes as they arrive.
 
 use super::Result;
-use super::evaluate::{Evaluator, Outcome};
-use super::inflate::Inflater;
-use super::records::Records;
+use super::evaluate::{Evaluator, Outcome, Row};
+use super::inflate::{Compression, Inflater};
+use super::records::{Format, Records};
 use super::write::Output;
 
 /// How much was read, was unpacked from it, and was answered.
@@ -29,6 +29,27 @@ struct Inner {
 impl Selection {
     pub fn new(inflater: Inflater, records: Records, evaluator: Evaluator, output: Output) -> Self {
         Selection { inflater, inner: Inner { records, evaluator, output }, counts: Counts::default() }
+    }
+
+    /// Over records that somebody else makes: nothing is fed to it.
+    pub fn of_rows(evaluator: Evaluator, output: Output) -> Self {
+        let nothing = Records::new(Format::JsonLines, None);
+        Selection::new(Inflater::new(Compression::None), nothing, evaluator, output)
+    }
+
+    /// Takes records, and what was read for them; says whether more are wanted.
+    pub fn take(&mut self, rows: Vec<Row>, scanned: u64, processed: u64, out: &mut String) -> Result<bool> {
+        self.counts.scanned += scanned;
+        self.counts.processed += processed;
+        let before = out.len();
+        for row in rows {
+            if self.inner.evaluator.is_done() {
+                break;
+            }
+            self.inner.take_row(row, out)?;
+        }
+        self.counts.returned += (out.len() - before) as u64;
+        Ok(!self.inner.evaluator.is_done())
     }
 
     pub fn counts(&self) -> Counts {
@@ -70,11 +91,16 @@ impl Inner {
     fn take(&mut self, at_end: bool, out: &mut String) -> Result<bool> {
         while !self.evaluator.is_done() {
             let Some(row) = self.records.next(at_end)? else { return Ok(true) };
-            let outcomes: Vec<Outcome> = self.evaluator.take(row)?;
-            for outcome in outcomes {
-                self.output.write(&outcome, out);
-            }
+            self.take_row(row, out)?;
         }
         Ok(false)
+    }
+
+    fn take_row(&mut self, row: Row, out: &mut String) -> Result<()> {
+        let outcomes: Vec<Outcome> = self.evaluator.take(row)?;
+        for outcome in outcomes {
+            self.output.write(&outcome, out);
+        }
+        Ok(())
     }
 }
