@@ -2,7 +2,8 @@
 //!
 //! An access point comes as part of the host (`NAME-ACCOUNT.s3-accesspoint.REGION.amazonaws.com`, or `NAME-ACCOUNT.` before
 //! an endpoint of one's own), by its alias, or by its ARN in the path. Before the operation is looked for, the
-//! bucket's name takes its place, and the head remembers the way ([`Through`]).
+//! bucket's name takes its place, and the head remembers the way ([`Through`]). An Object Lambda access point
+//! (`NAME-ACCOUNT.s3-object-lambda.REGION.amazonaws.com`, its alias, its ARN) leads through its supporting access point.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-service-api-support.html>
 
@@ -23,6 +24,7 @@ use crate::control::errors::{no_access_point, refused};
 use crate::control::mrap;
 use crate::control::store::{ACCOUNT_BLOCKS, ALIASES, Alias, Reach, is_directory_name};
 use crate::error::{Error, Result};
+use crate::object_lambda::points::{self, Point, SIGNING_NAME};
 use crate::operations::copy::{self, CopySource};
 use crate::permissions::{document, without_public};
 use crate::service::S3;
@@ -30,6 +32,8 @@ use crate::store::BUCKETS;
 
 /// Between account and name in a path that came from a host of access points; no bucket's name has a colon.
 const MARK: &str = "accesspoint:";
+/// The same of Object Lambda.
+const LAMBDA_MARK: &str = "object-lambda:";
 
 /// The way of a request to its bucket.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +43,10 @@ pub struct Through {
     pub account: String,
     pub bucket: String,
     pub is_multi_region: bool,
+    /// What stands for it in the place of a bucket.
+    pub label: String,
+    /// The Object Lambda access point before it.
+    pub lambda: Option<Arc<Point>>,
     network_origin: &'static str,
     policy: Option<String>,
     block: PublicAccessBlock,
@@ -64,7 +72,12 @@ enum Named {
     Alias(String),
     /// By its alias, and, of an ARN, its account.
     MultiRegion(String),
-    ObjectLambda,
+    ObjectLambda {
+        account: String,
+        /// None: the request's.
+        region: Option<String>,
+        name: String,
+    },
     /// A bucket may have this name; if none has, it is an access point's before an endpoint of one's own.
     BucketOr {
         account: String,
@@ -86,7 +99,9 @@ pub fn of_host(host: &str) -> Option<String> {
     }
     let region = rest.strip_prefix("dualstack.").unwrap_or(rest).split('.').next()?;
     let (name, account) = split_account(first)?;
-    Some(format!("{MARK}{account}:{region}:{name}"))
+    let mark = if family == SIGNING_NAME { LAMBDA_MARK } else { MARK };
+    let region = if region == "localhost" { "" } else { region };
+    Some(format!("{mark}{account}:{region}:{name}"))
 }
 
 /// `NAME-123456789012`.
@@ -103,28 +118,33 @@ fn of_arn(text: &str) -> Option<(Named, &str)> {
     let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
     let rest = resource.strip_prefix("accesspoint/").or_else(|| resource.strip_prefix("accesspoint:"))?;
     let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
-    if service == "s3-object-lambda" {
-        return Some((Named::ObjectLambda, rest));
-    }
     if name.ends_with(".mrap") {
         return Some((Named::MultiRegion(name.to_owned()), rest));
     }
-    let region = Some(region.to_owned());
-    Some((Named::Point { account: account.to_owned(), region, name: name.to_owned() }, rest))
+    let (account, region, name) = (account.to_owned(), Some(region.to_owned()), name.to_owned());
+    let named = match service {
+        SIGNING_NAME => Named::ObjectLambda { account, region, name },
+        _ => Named::Point { account, region, name },
+    };
+    Some((named, rest))
 }
 
 /// What a name in the place of a bucket's is, if it is not just a bucket's.
 fn named(bucket: &str) -> Option<Named> {
-    if let Some(rest) = bucket.strip_prefix(MARK) {
+    let marked = |rest: &str| {
         let mut parts = rest.splitn(3, ':');
         let (account, region, name) = (parts.next()?, parts.next()?, parts.next()?);
-        return Some(Named::Point { account: account.into(), region: Some(region.into()), name: name.into() });
+        let region = Some(region.to_owned()).filter(|region| !region.is_empty());
+        Some((account.to_owned(), region, name.to_owned()))
+    };
+    if let Some(rest) = bucket.strip_prefix(MARK) {
+        return marked(rest).map(|(account, region, name)| Named::Point { account, region, name });
     }
-    if bucket.ends_with("-s3alias") || is_directory_name(bucket) {
+    if let Some(rest) = bucket.strip_prefix(LAMBDA_MARK) {
+        return marked(rest).map(|(account, region, name)| Named::ObjectLambda { account, region, name });
+    }
+    if ["-s3alias", "--ol-s3"].iter().any(|end| bucket.ends_with(end)) || is_directory_name(bucket) {
         return Some(Named::Alias(bucket.to_owned()));
-    }
-    if bucket.ends_with("--ol-s3") {
-        return Some(Named::ObjectLambda);
     }
     if bucket.ends_with(".mrap") {
         return Some(Named::MultiRegion(bucket.to_owned()));
@@ -177,7 +197,14 @@ impl Names {
         let source = head.headers.get("x-amz-copy-source").and_then(|header| header.to_str().ok());
         let in_host = head.extensions.get::<InHost>().is_some();
         let is_whole = |named: &Named| in_host || !matches!(named, Named::BucketOr { .. });
-        let path = of_path(head.uri.path()).filter(|(named, _)| is_whole(named));
+        let of_lambda = |named| match named {
+            Named::BucketOr { account, name } if is_signed_for_lambda(head) => {
+                Named::ObjectLambda { account, region: None, name }
+            }
+            named => named,
+        };
+        let path = of_path(head.uri.path()).map(|(named, rest)| (of_lambda(named), rest));
+        let path = path.filter(|(named, _)| is_whole(named));
         let source = source.and_then(of_source).filter(|(named, _)| !matches!(named, Named::BucketOr { .. }));
         let names = Names { path, source };
         (names.path.is_some() || names.source.is_some()).then_some(names)
@@ -194,14 +221,14 @@ impl Names {
                 let path = format!("/{}{rest}{query}", through.bucket);
                 head.uri =
                     path.parse().map_err(|_| Failure::new("InvalidURI", 400, "Couldn't parse the specified URI."))?;
-                check_supported(head, through.is_multi_region)?;
+                check_supported(head, &through)?;
                 head.extensions.insert(Arc::new(through));
             }
         }
         if let Some((named, source)) = self.source {
             let found = s3.store.read(|snapshot| near.find(snapshot, &named)).await?;
             if let Some(through) = found {
-                if through.is_multi_region {
+                if through.is_multi_region || through.lambda.is_some() {
                     return Err(method_not_allowed("PUT").into());
                 }
                 let source = CopySource { bucket: through.bucket.clone(), ..source };
@@ -229,6 +256,9 @@ impl Near<'_> {
                 Some(Alias::AccessPoint { account, region, name }) => {
                     self.point(snapshot, &account, &region, &name).map(Some)
                 }
+                Some(Alias::ObjectLambda { account, region, name }) => {
+                    self.lambda(snapshot, &account, &region, &name).map(Some)
+                }
                 _ => Err(Error::NoSuchBucket { bucket: alias.clone() }),
             },
             Named::MultiRegion(alias) => match snapshot.get(&ALIASES, self.scope, &(alias.as_str(),))? {
@@ -240,6 +270,8 @@ impl Near<'_> {
                         account,
                         bucket,
                         is_multi_region: true,
+                        label: alias.clone(),
+                        lambda: None,
                         network_origin: "Internet",
                         policy: point.policy,
                         block: blocks,
@@ -252,11 +284,9 @@ impl Near<'_> {
                     "The specified multi-region access point does not exist",
                 )),
             },
-            Named::ObjectLambda => Err(refused(
-                "NotImplemented",
-                501,
-                "Reading through an Object Lambda access point is not implemented yet.",
-            )),
+            Named::ObjectLambda { account, region, name } => {
+                self.lambda(snapshot, account, region.as_deref().unwrap_or(self.region), name).map(Some)
+            }
             Named::BucketOr { account, name } => {
                 let bucket = format!("{name}-{account}");
                 if snapshot.contains(&BUCKETS, self.scope, &(bucket.as_str(),))? {
@@ -276,6 +306,14 @@ impl Near<'_> {
         Ok(snapshot.get(&ACCOUNT_BLOCKS, self.scope, &(account,))?.map_or(own, |account| own.and(account)))
     }
 
+    /// The way through an Object Lambda access point: that of the access point behind it.
+    fn lambda(&self, snapshot: &Snapshot<'_>, account: &str, region: &str, name: &str) -> Result<Through> {
+        let point = points::find(snapshot, self.scope, account, region, name)?;
+        let supporting = access_points::name_of(&point.configuration.supporting);
+        let through = self.point(snapshot, account, region, supporting)?;
+        Ok(Through { lambda: Some(Arc::new(point)), ..through })
+    }
+
     fn point(&self, snapshot: &Snapshot<'_>, account: &str, region: &str, name: &str) -> Result<Through> {
         let point = access_points::find(snapshot, self.scope, account, region, name)?;
         let bucket = snapshot.get(&BUCKETS, self.scope, &(point.bucket.as_str(),))?;
@@ -289,6 +327,8 @@ impl Near<'_> {
             account: point.account,
             bucket: point.bucket,
             is_multi_region: false,
+            label: point.alias.unwrap_or(point.name),
+            lambda: None,
             policy: point.policy,
             block: self.blocks(snapshot, account, point.block)?,
             reach: point.scope,
@@ -354,6 +394,22 @@ const NOT_MULTI_REGION: [&str; 12] = [
     "WriteGetObjectResponse",
 ];
 
+/// Those for which Object Lambda has no action.
+///
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3objectlambda.html>
+const NOT_OBJECT_LAMBDA: [&str; 10] = [
+    "CopyObject",
+    "CreateSession",
+    "GetBucketAcl",
+    "GetBucketCors",
+    "GetBucketLocation",
+    "GetBucketNotificationConfiguration",
+    "GetBucketPolicy",
+    "GetObjectAttributes",
+    "SelectObjectContent",
+    "UploadPartCopy",
+];
+
 pub fn is_supported(operation: &str, is_multi_region: bool) -> bool {
     SUPPORTED.contains(&operation) && !(is_multi_region && NOT_MULTI_REGION.contains(&operation))
 }
@@ -363,15 +419,38 @@ fn method_not_allowed(method: &str) -> Error {
 }
 
 /// Refuses what does not go through access points. What is no operation at all is told later.
-fn check_supported(head: &Parts, is_multi_region: bool) -> Result<(), Failure> {
-    match protocol::identify(&s3_api::MODEL, head, None) {
-        Ok(identified) if !is_supported(identified.operation.name, is_multi_region) => {
-            Err(method_not_allowed(head.method.as_str()).into())
+fn check_supported(head: &Parts, through: &Through) -> Result<(), Failure> {
+    let Ok(identified) = protocol::identify(&s3_api::MODEL, head, None) else { return Ok(()) };
+    let operation = identified.operation.name;
+    let through_lambda = through.lambda.is_none() || !NOT_OBJECT_LAMBDA.contains(&operation);
+    if !is_supported(operation, through.is_multi_region) || !through_lambda {
+        return Err(method_not_allowed(head.method.as_str()).into());
+    }
+    match &through.lambda {
+        Some(point) if operation != "GetObject" && point.configuration.transformation(operation).is_some() => {
+            let message = format!("Functions before {operation} are not called; only those before GetObject are.");
+            Err(Failure::new("NotImplemented", 501, message))
         }
         _ => Ok(()),
     }
 }
 
+/// Whether a request is signed for Object Lambda.
+fn is_signed_for_lambda(head: &Parts) -> bool {
+    let header = head.headers.get("authorization").and_then(|header| header.to_str().ok());
+    header.is_some_and(|header| header.contains("/s3-object-lambda/aws4_request"))
+        || head.uri.query().is_some_and(|query| query.contains("%2Fs3-object-lambda%2Faws4_request"))
+}
+
+/// The Object Lambda access point that a request came to.
+pub fn object_lambda(cx: &Context) -> Option<&Point> {
+    cx.extensions().get::<Arc<Through>>()?.lambda.as_deref()
+}
+
+/// Who reads the supporting access point, as policies on it and on its bucket say.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/olap-policies.html>
+const LAMBDA_PRINCIPAL: &str = "s3-object-lambda.amazonaws.com";
 const POINT_ARN: &str = "s3:DataAccessPointArn";
 
 /// The way that an access of this request takes; none for one that goes to its bucket itself.
@@ -407,7 +486,7 @@ impl Through {
             ("s3:DataAccessPointAccount", self.account.as_str()),
             ("s3:AccessPointNetworkOrigin", self.network_origin),
         ];
-        let said = said.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
+        let mut said: Vec<_> = said.map(|(key, value)| (key.to_owned(), vec![value.to_owned()])).into();
         let own = cx.caller.kind != fractus_host::CallerKind::Anonymous && cx.caller.account.as_str() == self.account;
         let mut policy = self.policy.clone();
         if !own && self.block.restrict_public_buckets {
@@ -416,14 +495,21 @@ impl Through {
         if !self.reaches(&access.action, key, access) {
             policy = Some(document(vec![deny_all()], policy.as_deref()));
         }
-        let mut also = access.clone();
-        also.conditions.extend(said.clone());
+        let mut also = Vec::new();
+        if let Some(point) = &self.lambda {
+            let action = access.action.rsplit(':').next().unwrap_or_default();
+            also.push(Access::to(&point.arn(cx.world.partition)).by(format!("{SIGNING_NAME}:{action}")));
+            said.push(("aws:CalledVia".to_owned(), vec![LAMBDA_PRINCIPAL.to_owned()]));
+        }
+        let mut bucket = access.clone();
+        bucket.conditions.extend(said.clone());
+        also.push(bucket);
         ResourceFacts {
             policy,
             owner: AccountId::new(&self.account).ok(),
             conditions: conditions.into_iter().chain(said).collect(),
             resource: Some(resource),
-            also: vec![also],
+            also,
         }
     }
 
@@ -463,6 +549,13 @@ mod tests {
         ] {
             assert_eq!(of_host(host), marked, "{host}");
         }
+        for (host, region) in [
+            ("ol-123456789012.s3-object-lambda.us-west-2.amazonaws.com", "us-west-2"),
+            ("ol-123456789012.s3-object-lambda.us-west-2.localhost", "us-west-2"),
+            ("ol-123456789012.s3-object-lambda.localhost", ""),
+        ] {
+            assert_eq!(of_host(host), Some(format!("object-lambda:123456789012:{region}:ol")), "{host}");
+        }
         assert_eq!(of_host("abc.mrap.accesspoint.s3-global.amazonaws.com").as_deref(), Some("abc.mrap"));
         for host in ["bucket.s3.us-west-2.amazonaws.com", "localhost", "my-ap.s3-accesspoint.us-west-2.amazonaws.com"] {
             assert_eq!(of_host(host), None, "{host}");
@@ -479,6 +572,19 @@ mod tests {
         ] {
             assert_eq!(of_path(path), Some((point(account, region, "ap"), "/a/b".into())), "{path}");
         }
+        let of_lambda = |region: Option<&str>| Named::ObjectLambda {
+            account: account.into(),
+            region: region.map(Into::into),
+            name: "ol".into(),
+        };
+        for (path, region) in [
+            ("/arn%3Aaws%3As3-object-lambda%3Aus-west-2%3A123456789012%3Aaccesspoint%2Fol/a/b", region),
+            ("/object-lambda:123456789012:us-west-2:ol/a/b", region),
+            ("/object-lambda:123456789012::ol/a/b", None),
+        ] {
+            assert_eq!(of_path(path), Some((of_lambda(region), "/a/b".into())), "{path}");
+        }
+        assert_eq!(of_path("/ol-x--ol-s3/k"), Some((Named::Alias("ol-x--ol-s3".into()), "/k".into())));
         let alias = Named::Alias("ap-x-s3alias".into());
         assert_eq!(of_path("/ap-x-s3alias"), Some((alias, "/".into())));
         let before = Named::BucketOr { account: account.into(), name: "ap".into() };
