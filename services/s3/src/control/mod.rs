@@ -16,11 +16,13 @@ pub mod lens;
 pub mod lens_export;
 pub mod mrap;
 pub mod mrap_requests;
+pub mod names;
 pub mod object_lambda;
 pub mod outposts;
 pub mod pages;
 pub mod routing;
 pub mod store;
+pub mod supported;
 pub mod table;
 pub mod tags;
 

@@ -19,6 +19,11 @@ use crate::object_lambda::points::{self, Configuration, POINTS, Point, SIGNING_N
 use crate::objects::scope;
 use crate::service::S3;
 
+/// Names are shorter than those of other access points.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateAccessPointForObjectLambda.html>
+const MAX_NAME_BYTES: usize = 45;
+
 fn arn(cx: &Context, name: &str) -> String {
     let (partition, account) = (cx.world.partition, &cx.world.account);
     format!("arn:{partition}:{SIGNING_NAME}:{}:{account}:accesspoint/{name}", cx.region)
@@ -68,6 +73,9 @@ pub async fn create(
     input: api::CreateAccessPointForObjectLambdaInput,
 ) -> Result<api::CreateAccessPointForObjectLambdaOutput> {
     access_points::check_name(&input.name, "")?;
+    if input.name.len() > MAX_NAME_BYTES {
+        return Err(access_points::invalid_name(&input.name));
+    }
     let scope = scope(cx);
     let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
     let point = Point {

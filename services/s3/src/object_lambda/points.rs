@@ -83,13 +83,13 @@ impl Configuration {
     }
 
     pub fn shown(self) -> api::ObjectLambdaConfiguration {
-        let transformations = self.transformations.into_iter().map(|one| api::ObjectLambdaTransformationConfiguration {
-            actions: one.actions.iter().map(|action| action.as_str().into()).collect(),
-            content_transformation: api::ObjectLambdaContentTransformation::AwsLambda(api::AwsLambdaTransformation {
-                function_arn: one.function,
-                function_payload: one.payload,
-            }),
-        });
+        let transformations =
+            self.transformations.into_iter().map(|one| api::ObjectLambdaTransformationConfiguration {
+                actions: one.actions.iter().map(|action| action.as_str().into()).collect(),
+                content_transformation: api::ObjectLambdaContentTransformation::AwsLambda(
+                    api::AwsLambdaTransformation { function_arn: one.function, function_payload: one.payload },
+                ),
+            });
         let features = |features: Vec<String>| features.iter().map(|feature| feature.as_str().into()).collect();
         api::ObjectLambdaConfiguration {
             supporting_access_point: self.supporting,

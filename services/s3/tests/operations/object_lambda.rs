@@ -114,11 +114,8 @@ fn configuration(actions: &[&str], function: &str, features: &[&str]) -> control
 
 /// Makes a point; gives its alias.
 async fn make_point(client: &Client, name: &str, configuration: control::ObjectLambdaConfiguration) -> String {
-    let input = control::CreateAccessPointForObjectLambdaInput {
-        account_id: ACCOUNT.into(),
-        name: name.into(),
-        configuration,
-    };
+    let input =
+        control::CreateAccessPointForObjectLambdaInput { account_id: ACCOUNT.into(), name: name.into(), configuration };
     let output = client.call(control::CreateAccessPointForObjectLambda, input).await.unwrap();
     output.alias.unwrap().value.unwrap()
 }
@@ -342,7 +339,8 @@ async fn each_policy_on_the_way_counts() {
     };
     client.call(api::PutBucketPolicy, input).await.unwrap();
     assert_eq!(through(&other, "heads").await.unwrap(), "quiet words");
-    let input = control::DeleteAccessPointPolicyForObjectLambdaInput { account_id: ACCOUNT.into(), name: "heads".into() };
+    let input =
+        control::DeleteAccessPointPolicyForObjectLambdaInput { account_id: ACCOUNT.into(), name: "heads".into() };
     client.call(control::DeleteAccessPointPolicyForObjectLambda, input).await.unwrap();
     assert_eq!(through(&other, "heads").await.unwrap_err().code, "AccessDenied", "the point says nothing");
 }
