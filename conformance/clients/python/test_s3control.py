@@ -151,3 +151,31 @@ def test_the_account_s_block(control):
     with pytest.raises(ClientError) as raised:
         control.get_public_access_block(AccountId=ACCOUNT)
     assert code_of(raised) == "NoSuchPublicAccessBlockConfiguration"
+
+
+def test_an_object_lambda_access_point_leads_to_its_bucket(control, bucket, point):
+    name, own = stack.unique("ol"), {"AccountId": ACCOUNT}
+    function = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f"
+
+    def configuration(action):
+        lambda_ = {"AwsLambda": {"FunctionArn": function}}
+        return {
+            "SupportingAccessPoint": point[1],
+            "TransformationConfigurations": [{"Actions": [action], "ContentTransformation": lambda_}],
+        }
+
+    made = control.create_access_point_for_object_lambda(**own, Name=name, Configuration=configuration("HeadObject"))
+    arn, alias = made["ObjectLambdaAccessPointArn"], made["Alias"]["Value"]
+    s3 = stack.client("s3")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"as it is")
+    # By its ARN boto3 asks the host `name-account.`, signed for Object Lambda.
+    for place in (arn, alias):
+        assert s3.get_object(Bucket=place, Key="k")["Body"].read() == b"as it is"
+    control.put_access_point_configuration_for_object_lambda(**own, Name=name, Configuration=configuration("GetObject"))
+    with pytest.raises(ClientError) as raised:
+        s3.get_object(Bucket=arn, Key="k")
+    assert code_of(raised) == "LambdaInvocationFailed"
+    control.delete_access_point_for_object_lambda(**own, Name=name)
+    with pytest.raises(ClientError) as raised:
+        s3.get_object(Bucket=arn, Key="k")
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404

@@ -28,6 +28,9 @@ pub fn canonical_user(account: &str) -> String {
 
 /// Facts of the resource that an access is about.
 pub async fn facts(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> ResourceFacts {
+    if let Some(point) = routing::object_lambda(cx).filter(|point| point.arn(cx.world.partition) == *resource) {
+        return ResourceFacts { policy: point.policy.clone(), ..ResourceFacts::default() };
+    }
     if !resource.account.is_empty() {
         // Something of S3 Control: its ARN says whose it is.
         return ResourceFacts { policy: data_access::policy(s3, cx, resource).await, ..ResourceFacts::default() };

@@ -404,7 +404,7 @@ impl Service for S3 {
         }
         let website = addressing::website_bucket(host);
         let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let point = control::routing::of_host(host);
+        let point = control::names::of_host(host);
         let rewritten = match website.or(point.as_deref()).or_else(|| addressing::bucket_of_host(host)) {
             Some(bucket) => {
                 head.extensions.insert(control::routing::InHost);

@@ -24,7 +24,7 @@ const MAX_ACCESS_POINTS: usize = 10_000;
 /// The most of one page.
 const MAX_LISTED: usize = 1_000;
 
-fn invalid_name(name: &str) -> Error {
+pub fn invalid_name(name: &str) -> Error {
     let message = "The specified accesspoint name or account is not valid";
     Error::Other(Box::new(
         fractus_wire::Failure::new("InvalidAccessPoint", 400, message).with_detail("AccessPointName", name),

@@ -1,44 +1,36 @@
-//! Object Lambda access points: which function changes what is read through them. They are kept; nothing is read through
-//! them yet, for the functions have nowhere to run.
+//! Object Lambda access points: which function changes what is read through them. Requests that name one are told apart in
+//! [`crate::control::routing`] and answered in [`crate::operations::object_lambda`].
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/olap-create.html>
 
 use fractus_host::Context;
 use fractus_policy::Policy;
 use fractus_s3control_api as api;
-use fractus_store::{Collection, Scope, Snapshot};
-use serde::{Deserialize, Serialize};
+use fractus_store::{Order, Range, Scope, Snapshot};
 
 use crate::configurations::PublicAccessBlock;
 use crate::control::access_point_policy::{blocked, checked};
 use crate::control::access_points::{self, new_alias};
-use crate::control::errors::{invalid, no_access_point, no_access_point_policy, refused};
+use crate::control::account_block;
+use crate::control::errors::{invalid, no_access_point_policy, refused};
 use crate::control::pages::Page;
-use crate::control::store::{ALIASES, Alias};
-use crate::control::{account_block, kept};
 use crate::error::{Error, Result};
+use crate::object_lambda::points::{self, Configuration, POINTS, Point, SIGNING_NAME};
 use crate::objects::scope;
 use crate::service::S3;
 
-/// (account, region, name).
-const POINTS: Collection<(String, String, String), Point> = Collection::new("control.object-lambda");
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Point {
-    created_at: fractus_clock::Timestamp,
-    alias: String,
-    configuration: String,
-    policy: Option<String>,
-}
+/// Names are shorter than those of other access points.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateAccessPointForObjectLambda.html>
+const MAX_NAME_BYTES: usize = 45;
 
 fn arn(cx: &Context, name: &str) -> String {
     let (partition, account) = (cx.world.partition, &cx.world.account);
-    format!("arn:{partition}:s3-object-lambda:{}:{account}:accesspoint/{name}", cx.region)
+    format!("arn:{partition}:{SIGNING_NAME}:{}:{account}:accesspoint/{name}", cx.region)
 }
 
 fn find(snapshot: &Snapshot<'_>, scope: &Scope, cx: &Context, name: &str) -> Result<Point> {
-    let at = (cx.world.account.as_str(), cx.region.as_str(), name);
-    snapshot.get(&POINTS, scope, &at)?.ok_or_else(|| no_access_point(name))
+    points::find(snapshot, scope, cx.world.account.as_str(), cx.region.as_str(), name)
 }
 
 async fn look(s3: &S3, cx: &Context, name: &str) -> Result<Point> {
@@ -52,28 +44,20 @@ async fn change(s3: &S3, cx: &Context, name: &str, work: impl Fn(&mut Point) + S
         .write(|tx| {
             let mut point = find(tx, &scope, cx, name)?;
             work(&mut point);
-            let at = (cx.world.account.as_str(), cx.region.as_str(), name);
-            Ok(tx.put(&POINTS, &scope, &at, &point)?)
+            points::put(tx, &scope, &point)
         })
         .await
 }
 
-/// Name rules, and a supporting access point that is there in this account.
-fn check(
-    snapshot: &Snapshot<'_>,
-    scope: &Scope,
-    cx: &Context,
-    configuration: &api::ObjectLambdaConfiguration,
-) -> Result<()> {
-    let supporting = &configuration.supporting_access_point;
-    let own = format!(":{}:accesspoint/", cx.world.account);
-    if !supporting.starts_with("arn:") || !supporting.contains(&own) {
-        return Err(invalid("The supporting access point must be the ARN of an access point of this account"));
-    }
-    if configuration.transformation_configurations.is_empty() {
-        return Err(Error::MalformedXml);
-    }
-    access_points::find(snapshot, scope, cx.world.account.as_str(), cx.region.as_str(), supporting).map(drop)
+/// A supporting access point that is there, in this account and region.
+fn check(snapshot: &Snapshot<'_>, scope: &Scope, cx: &Context, configuration: &Configuration) -> Result<()> {
+    let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
+    let own = format!("arn:{}:s3:{region}:{account}:accesspoint/", cx.world.partition);
+    let Some(name) = configuration.supporting.strip_prefix(&own) else {
+        let message = "The supporting access point must be the ARN of an access point of this account and Region";
+        return Err(invalid(message));
+    };
+    access_points::find(snapshot, scope, account, region, name).map(drop)
 }
 
 fn shown_alias(alias: String) -> api::ObjectLambdaAccessPointAlias {
@@ -89,29 +73,32 @@ pub async fn create(
     input: api::CreateAccessPointForObjectLambdaInput,
 ) -> Result<api::CreateAccessPointForObjectLambdaOutput> {
     access_points::check_name(&input.name, "")?;
+    if input.name.len() > MAX_NAME_BYTES {
+        return Err(access_points::invalid_name(&input.name));
+    }
     let scope = scope(cx);
     let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
     let point = Point {
         created_at: cx.now().to_millis_precision(),
         alias: new_alias(&input.name, "--ol-s3", cx.random()),
-        configuration: kept::to_json(&input.configuration)?,
+        configuration: Configuration::of(input.configuration)?,
         policy: None,
+        name: input.name,
+        account: account.to_owned(),
+        region: region.to_owned(),
     };
     s3.store
         .write(|tx| {
-            check(tx, &scope, cx, &input.configuration)?;
-            let at = (account, region, input.name.as_str());
-            if tx.contains(&POINTS, &scope, &at)? {
+            check(tx, &scope, cx, &point.configuration)?;
+            if tx.contains(&POINTS, &scope, &(account, region, point.name.as_str()))? {
                 let message = "Your previous request to create the named accesspoint succeeded and you already own it.";
                 return Err(refused("AccessPointAlreadyOwnedByYou", 409, message));
             }
-            let (account, region, name) = (account.to_owned(), region.to_owned(), input.name.clone());
-            tx.put(&ALIASES, &scope, &(point.alias.as_str(),), &Alias::ObjectLambda { account, region, name })?;
-            Ok(tx.put(&POINTS, &scope, &at, &point)?)
+            points::put(tx, &scope, &point)
         })
         .await?;
     Ok(api::CreateAccessPointForObjectLambdaOutput {
-        object_lambda_access_point_arn: Some(arn(cx, &input.name)),
+        object_lambda_access_point_arn: Some(arn(cx, &point.name)),
         alias: Some(shown_alias(point.alias)),
     })
 }
@@ -139,9 +126,7 @@ pub async fn delete(
     s3.store
         .write(|tx| {
             let point = find(tx, &scope, cx, &input.name)?;
-            tx.delete(&ALIASES, &scope, &(point.alias.as_str(),))?;
-            let at = (cx.world.account.as_str(), cx.region.as_str(), input.name.as_str());
-            Ok::<_, Error>(tx.delete(&POINTS, &scope, &at)?)
+            points::remove(tx, &scope, &point)
         })
         .await?;
     Ok(api::DeleteAccessPointForObjectLambdaOutput::default())
@@ -152,7 +137,6 @@ pub async fn list(
     cx: &Context,
     input: api::ListAccessPointsForObjectLambdaInput,
 ) -> Result<api::ListAccessPointsForObjectLambdaOutput> {
-    use fractus_store::{Order, Range};
     let page = Page::read(input.next_token.as_deref(), input.max_results, 1_000)?;
     let scope = scope(cx);
     let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
@@ -185,10 +169,16 @@ pub async fn put_configuration(
     cx: &Context,
     input: api::PutAccessPointConfigurationForObjectLambdaInput,
 ) -> Result<api::PutAccessPointConfigurationForObjectLambdaOutput> {
-    let text = kept::to_json(&input.configuration)?;
-    let at = scope(cx);
-    s3.store.read(|snapshot| check(snapshot, &at, cx, &input.configuration)).await?;
-    change(s3, cx, &input.name, |point| point.configuration.clone_from(&text)).await?;
+    let configuration = Configuration::of(input.configuration)?;
+    let scope = scope(cx);
+    s3.store
+        .write(|tx| {
+            let mut point = find(tx, &scope, cx, &input.name)?;
+            check(tx, &scope, cx, &configuration)?;
+            point.configuration.clone_from(&configuration);
+            points::put(tx, &scope, &point)
+        })
+        .await?;
     Ok(api::PutAccessPointConfigurationForObjectLambdaOutput::default())
 }
 
@@ -198,7 +188,7 @@ pub async fn get_configuration(
     input: api::GetAccessPointConfigurationForObjectLambdaInput,
 ) -> Result<api::GetAccessPointConfigurationForObjectLambdaOutput> {
     let point = look(s3, cx, &input.name).await?;
-    let configuration = Some(kept::from_json(&point.configuration)?);
+    let configuration = Some(point.configuration.shown());
     Ok(api::GetAccessPointConfigurationForObjectLambdaOutput { configuration })
 }
 

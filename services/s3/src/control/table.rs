@@ -172,19 +172,18 @@ fn grants(table: Operations<S3>) -> Operations<S3> {
         .stored(api::DissociateAccessGrantsIdentityCenter, grants::dissociate)
 }
 
-/// Nothing is read through these yet.
 fn lambda(table: Operations<S3>) -> Operations<S3> {
     table
-        .stored(api::CreateAccessPointForObjectLambda, object_lambda::create)
-        .stored(api::GetAccessPointForObjectLambda, object_lambda::get)
-        .stored(api::DeleteAccessPointForObjectLambda, object_lambda::delete)
-        .stored(api::ListAccessPointsForObjectLambda, object_lambda::list)
-        .stored(api::PutAccessPointConfigurationForObjectLambda, object_lambda::put_configuration)
-        .stored(api::GetAccessPointConfigurationForObjectLambda, object_lambda::get_configuration)
-        .stored(api::PutAccessPointPolicyForObjectLambda, object_lambda::put_policy)
-        .stored(api::GetAccessPointPolicyForObjectLambda, object_lambda::get_policy)
-        .stored(api::DeleteAccessPointPolicyForObjectLambda, object_lambda::delete_policy)
-        .stored(api::GetAccessPointPolicyStatusForObjectLambda, object_lambda::policy_status)
+        .on(api::CreateAccessPointForObjectLambda, object_lambda::create)
+        .on(api::GetAccessPointForObjectLambda, object_lambda::get)
+        .on(api::DeleteAccessPointForObjectLambda, object_lambda::delete)
+        .on(api::ListAccessPointsForObjectLambda, object_lambda::list)
+        .on(api::PutAccessPointConfigurationForObjectLambda, object_lambda::put_configuration)
+        .on(api::GetAccessPointConfigurationForObjectLambda, object_lambda::get_configuration)
+        .on(api::PutAccessPointPolicyForObjectLambda, object_lambda::put_policy)
+        .on(api::GetAccessPointPolicyForObjectLambda, object_lambda::get_policy)
+        .on(api::DeleteAccessPointPolicyForObjectLambda, object_lambda::delete_policy)
+        .on(api::GetAccessPointPolicyStatusForObjectLambda, object_lambda::policy_status)
 }
 
 /// An account without an Outpost is all that is modelled.

@@ -68,6 +68,9 @@ fn tagged(cx: &Context, text: &str) -> Result<Tagged> {
     if !arn.account.is_empty() && &*arn.account != account {
         return Err(Error::AccessDenied);
     }
+    if !matches!(&*arn.service, "s3" | "s3express") {
+        return Err(invalid("The specified resource cannot be tagged"));
+    }
     let resource = arn.resource.as_str();
     if let Some(name) = resource.strip_prefix("accesspoint/") {
         return Ok(Tagged::AccessPoint(name.to_owned()));

@@ -10,6 +10,7 @@ use fractus_sigv4::{KeyCache, Payload, Scheme, Signer, uri_encode};
 use fractus_wire::Failure;
 use serde_json::{Map, Value, json};
 
+use crate::control::routing::{InHost, Through};
 use crate::error::{Error, Result};
 use crate::object_lambda::points::{Point, Transformation};
 
@@ -25,6 +26,7 @@ pub struct Output<'a> {
 /// The event of a GetObject.
 pub fn get_object(
     cx: &Context,
+    through: &Through,
     point: &Point,
     transformation: &Transformation,
     input_url: &str,
@@ -38,8 +40,8 @@ pub fn get_object(
             "outputToken": output.token,
         },
         "configuration": {
-            "accessPointArn": point.arn(cx).to_string(),
-            "supportingAccessPointArn": point.supporting,
+            "accessPointArn": point.arn(cx.world.partition).to_string(),
+            "supportingAccessPointArn": through.arn,
             "payload": transformation.payload.as_deref().unwrap_or_default(),
         },
         "userRequest": { "url": asked_url(cx), "headers": asked_headers(cx) },
@@ -123,11 +125,11 @@ fn identity(caller: &Caller) -> Value {
     identity
 }
 
-/// A URL of the original, signed as the caller itself would: the caller's permissions hold for it.
-pub fn input_url(cx: &Context, point: &Point, key: &str, version_id: Option<&str>) -> Result<String> {
+/// A URL of the original by the supporting access point, signed as the caller itself would: the caller's permissions hold for it.
+pub fn input_url(cx: &Context, through: &Through, key: &str, version_id: Option<&str>) -> Result<String> {
     let path: Vec<String> = key.split('/').map(uri_encode).collect();
     let query = version_id.map(|id| format!("?versionId={}", uri_encode(id))).unwrap_or_default();
-    let uri = format!("{}://{}/{}/{}{query}", cx.scheme(), bare_authority(cx), point.bucket, path.join("/"));
+    let uri = format!("{}://{}/{}/{}{query}", cx.scheme(), bare_authority(cx), through.label, path.join("/"));
     let request = http::Request::get(uri).body(()).map_err(cannot_sign)?;
     let (mut parts, ()) = request.into_parts();
     let credential = cx.caller.credential.as_deref();
@@ -159,7 +161,7 @@ fn cannot_sign(error: impl std::error::Error) -> Error {
 /// The host without the point that it may begin with.
 fn bare_authority(cx: &Context) -> &str {
     let authority = cx.authority();
-    if cx.original_uri().path() == cx.uri().path() {
+    if cx.extensions().get::<InHost>().is_none() {
         return authority;
     }
     authority.split_once('.').map_or(authority, |(_, rest)| rest)

@@ -1,35 +1,46 @@
-//! Object Lambda access points: what requests through them must know. Whoever serves the operations that make and change
-//! them keeps their record here with [`put`] and [`remove`].
+//! Object Lambda access points: the record that S3 Control writes and requests through them read.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/olap-create.html>
 
-use fractus_aws::Arn;
-use fractus_host::Context;
+use fractus_aws::{Arn, Partition};
+use fractus_clock::Timestamp;
+use fractus_s3control_api as api;
 use fractus_store::{Collection, Scope, Snapshot, Transaction};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::control::errors::no_access_point;
+use crate::control::store::{ALIASES, Alias};
+use crate::error::{Error, Result};
 
 /// Points by account, region and name.
-pub const POINTS: Collection<(String, String, String), Point> = Collection::new("object-lambda-points");
-/// Whose an alias is, by alias.
-pub const ALIASES: Collection<(String,), (String, String, String)> = Collection::new("object-lambda-aliases");
+pub const POINTS: Collection<(String, String, String), Point> = Collection::new("control.object-lambda");
 
-/// What every alias ends with.
-const ALIAS_END: &str = "--ol-s3";
-const SIGNING_NAME: &str = "s3-object-lambda";
+/// By what name policies and signatures know Object Lambda.
+pub const SIGNING_NAME: &str = "s3-object-lambda";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     pub name: String,
     pub account: String,
     pub region: String,
+    pub created_at: Timestamp,
     /// `name-...--ol-s3`: takes the place of a bucket's name.
     pub alias: String,
-    /// The ARN of the access point behind it, and the bucket behind that.
+    pub configuration: Configuration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+}
+
+/// What stands behind a point, and which functions stand before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The ARN of the access point behind it.
     pub supporting: String,
-    pub bucket: String,
+    #[serde(default)]
+    pub metrics_enabled: Option<bool>,
     /// `GetObject-Range`, `GetObject-PartNumber` ...
     #[serde(default)]
-    pub allowed_features: Vec<String>,
+    pub allowed_features: Option<Vec<String>>,
     pub transformations: Vec<Transformation>,
 }
 
@@ -43,10 +54,49 @@ pub struct Transformation {
     pub payload: Option<String>,
 }
 
-impl Point {
-    pub fn arn(&self, cx: &Context) -> Arn {
-        let resource = format!("accesspoint/{}", self.name);
-        Arn::new(cx.world.partition, SIGNING_NAME, &self.region, &self.account, resource)
+impl Configuration {
+    /// From the API's shape, which names at least one transformation, each by a function.
+    ///
+    /// # Errors
+    /// `MalformedXML` where it names none.
+    pub fn of(given: api::ObjectLambdaConfiguration) -> Result<Configuration> {
+        let transformations = given.transformation_configurations.into_iter().map(|one| {
+            let api::ObjectLambdaContentTransformation::AwsLambda(lambda) = one.content_transformation else {
+                return Err(Error::MalformedXml);
+            };
+            let actions = one.actions.iter().map(|action| action.as_str().to_owned()).collect();
+            Ok(Transformation { actions, function: lambda.function_arn, payload: lambda.function_payload })
+        });
+        let transformations = transformations.collect::<Result<Vec<_>>>()?;
+        if transformations.is_empty() {
+            return Err(Error::MalformedXml);
+        }
+        let names = |features: Vec<api::ObjectLambdaAllowedFeature>| {
+            features.iter().map(|feature| feature.as_str().to_owned()).collect()
+        };
+        Ok(Configuration {
+            supporting: given.supporting_access_point,
+            metrics_enabled: given.cloud_watch_metrics_enabled,
+            allowed_features: given.allowed_features.map(names),
+            transformations,
+        })
+    }
+
+    pub fn shown(self) -> api::ObjectLambdaConfiguration {
+        let transformations =
+            self.transformations.into_iter().map(|one| api::ObjectLambdaTransformationConfiguration {
+                actions: one.actions.iter().map(|action| action.as_str().into()).collect(),
+                content_transformation: api::ObjectLambdaContentTransformation::AwsLambda(
+                    api::AwsLambdaTransformation { function_arn: one.function, function_payload: one.payload },
+                ),
+            });
+        let features = |features: Vec<String>| features.iter().map(|feature| feature.as_str().into()).collect();
+        api::ObjectLambdaConfiguration {
+            supporting_access_point: self.supporting,
+            cloud_watch_metrics_enabled: self.metrics_enabled,
+            allowed_features: self.allowed_features.map(features),
+            transformation_configurations: transformations.collect(),
+        }
     }
 
     pub fn transformation(&self, action: &str) -> Option<&Transformation> {
@@ -54,7 +104,13 @@ impl Point {
     }
 
     pub fn allows(&self, feature: &str) -> bool {
-        self.allowed_features.iter().any(|allowed| allowed == feature)
+        self.allowed_features.iter().flatten().any(|allowed| allowed == feature)
+    }
+}
+
+impl Point {
+    pub fn arn(&self, partition: Partition) -> Arn {
+        Arn::new(partition, SIGNING_NAME, &self.region, &self.account, format!("accesspoint/{}", self.name))
     }
 
     fn place(&self) -> (&str, &str, &str) {
@@ -62,11 +118,13 @@ impl Point {
     }
 }
 
+/// Keeps a point, and whose its alias is.
 pub fn put(tx: &mut Transaction<'_>, scope: &Scope, point: &Point) -> Result<()> {
     tx.put(&POINTS, scope, &point.place(), point)?;
     let (account, region, name) = point.place();
-    let place = (account.to_owned(), region.to_owned(), name.to_owned());
-    Ok(tx.put(&ALIASES, scope, &(point.alias.as_str(),), &place)?)
+    let stands_for =
+        Alias::ObjectLambda { account: account.to_owned(), region: region.to_owned(), name: name.to_owned() };
+    Ok(tx.put(&ALIASES, scope, &(point.alias.as_str(),), &stands_for)?)
 }
 
 pub fn remove(tx: &mut Transaction<'_>, scope: &Scope, point: &Point) -> Result<()> {
@@ -74,57 +132,10 @@ pub fn remove(tx: &mut Transaction<'_>, scope: &Scope, point: &Point) -> Result<
     Ok(tx.delete(&POINTS, scope, &point.place())?)
 }
 
-/// How a request names a point in the place of its bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Named<'a> {
-    Alias(&'a str),
-    Place { account: &'a str, region: &'a str, name: &'a str },
-}
-
-impl<'a> Named<'a> {
-    /// `bucket` is what stands in the place of one: an alias, an ARN, or `name-123456789012` in a request that is signed for
-    /// Object Lambda or has its host. Nothing for what can only be a bucket.
-    pub fn of(cx: &'a Context, bucket: &'a str) -> Option<Named<'a>> {
-        if bucket.ends_with(ALIAS_END) {
-            return Some(Named::Alias(bucket));
-        }
-        Named::of_arn(bucket).or_else(|| Named::of_label(bucket, cx.region.as_str()).filter(|_| is_meant(cx)))
-    }
-
-    /// `arn:aws:s3-object-lambda:us-east-1:123456789012:accesspoint/name`, with a colon for the slash, too.
-    fn of_arn(text: &'a str) -> Option<Named<'a>> {
-        let mut parts = text.strip_prefix("arn:")?.splitn(5, ':');
-        let (_partition, service) = (parts.next()?, parts.next()?);
-        let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-        let name = resource.strip_prefix("accesspoint")?.strip_prefix(['/', ':'])?;
-        (service == SIGNING_NAME).then_some(Named::Place { account, region, name })
-    }
-
-    /// `name-123456789012`, which hosts begin with.
-    fn of_label(label: &'a str, region: &'a str) -> Option<Named<'a>> {
-        let (name, account) = label.rsplit_once('-')?;
-        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-        is_account.then_some(Named::Place { account, region, name })
-    }
-}
-
-/// Whether a request is signed for Object Lambda, or its host says so.
-fn is_meant(cx: &Context) -> bool {
-    const SCOPE: &str = "/s3-object-lambda/aws4_request";
-    let header = cx.header("authorization").is_some_and(|header| header.contains(SCOPE));
-    let query = || cx.original_uri().query().unwrap_or_default();
-    header || cx.authority().contains(".s3-object-lambda.") || query().contains("%2Fs3-object-lambda%2Faws4_request")
-}
-
-/// The point that a request names.
-pub fn find(snapshot: &Snapshot<'_>, scope: &Scope, named: &Named<'_>) -> Result<Option<Point>> {
-    Ok(match named {
-        Named::Place { account, region, name } => snapshot.get(&POINTS, scope, &(*account, *region, *name))?,
-        Named::Alias(alias) => match snapshot.get(&ALIASES, scope, &(*alias,))? {
-            Some((account, region, name)) => snapshot.get(&POINTS, scope, &(&*account, &*region, &*name))?,
-            None => None,
-        },
-    })
+/// # Errors
+/// `NoSuchAccessPoint`.
+pub fn find(snapshot: &Snapshot<'_>, scope: &Scope, account: &str, region: &str, name: &str) -> Result<Point> {
+    snapshot.get(&POINTS, scope, &(account, region, name))?.ok_or_else(|| no_access_point(name))
 }
 
 #[cfg(test)]
@@ -132,16 +143,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn points_are_named_by_arns_and_labels() {
-        let place = Named::Place { account: "123456789012", region: "eu-west-1", name: "upper" };
-        for arn in ["accesspoint/upper", "accesspoint:upper"] {
-            let arn = format!("arn:aws:s3-object-lambda:eu-west-1:123456789012:{arn}");
-            assert_eq!(Named::of_arn(&arn), Some(place.clone()));
-        }
-        assert_eq!(Named::of_arn("arn:aws:s3:eu-west-1:123456789012:accesspoint/upper"), None);
-        assert_eq!(Named::of_label("upper-123456789012", "eu-west-1"), Some(place));
-        for label in ["upper", "upper-1234", "upper-12345678901x"] {
-            assert_eq!(Named::of_label(label, "eu-west-1"), None, "{label}");
-        }
+    fn configurations_are_shown_as_they_were_given() {
+        let lambda = api::AwsLambdaTransformation { function_arn: "f".into(), function_payload: Some("p".into()) };
+        let given = api::ObjectLambdaConfiguration {
+            supporting_access_point: "arn".into(),
+            cloud_watch_metrics_enabled: Some(false),
+            allowed_features: Some(vec![api::ObjectLambdaAllowedFeature::GetObjectRange]),
+            transformation_configurations: vec![api::ObjectLambdaTransformationConfiguration {
+                actions: vec![api::ObjectLambdaTransformationConfigurationAction::HeadObject],
+                content_transformation: api::ObjectLambdaContentTransformation::AwsLambda(lambda),
+            }],
+        };
+        let kept = Configuration::of(given.clone()).unwrap();
+        assert!(kept.allows("GetObject-Range") && !kept.allows("GetObject-PartNumber"));
+        assert!(kept.transformation("HeadObject").is_some() && kept.transformation("GetObject").is_none());
+        assert_eq!(kept.shown(), given);
+        assert!(Configuration::of(api::ObjectLambdaConfiguration::default()).is_err(), "no transformation");
     }
 }

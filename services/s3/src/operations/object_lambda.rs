@@ -2,10 +2,11 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html>
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fractus_host::{Access, CallerKind, Context};
+use fractus_host::{Access, Context};
 use fractus_s3_api as api;
 use fractus_wire::{BodyError, ByteStream};
 use futures::stream;
@@ -15,11 +16,11 @@ use http_body_util::StreamBody;
 use tokio::sync::mpsc;
 
 use crate::access;
+use crate::control::routing::Through;
 use crate::error::{Error, Result};
-use crate::object_lambda::points::{self, Named, Point, Transformation};
+use crate::object_lambda::points::{Point, SIGNING_NAME, Transformation};
 use crate::object_lambda::waiting::Answered;
 use crate::object_lambda::{event, lambda};
-use crate::objects::scope;
 use crate::operations::get;
 use crate::service::S3;
 
@@ -30,51 +31,32 @@ const PIECES: usize = 4;
 /// What a function may answer with.
 const STATUSES: [i32; 14] = [200, 206, 304, 400, 401, 403, 404, 405, 409, 411, 412, 416, 500, 503];
 
-/// What a GetObject reaches for. Of a point only its record says what it is, so that is asked later.
-pub fn access(cx: &Context, input: &api::GetObjectInput) -> Vec<Access> {
-    match Named::of(cx, &input.bucket) {
-        Some(_) => Vec::new(),
-        None => of_bucket(cx, input),
-    }
+/// The function that stands before GetObject where this request came, with its point and the way behind that.
+fn function(cx: &Context) -> Option<(&Through, &Point, &Transformation)> {
+    let through = cx.extensions().get::<Arc<Through>>()?;
+    let point = through.lambda.as_deref()?;
+    Some((through, point, point.configuration.transformation("GetObject")?))
 }
 
-fn of_bucket(cx: &Context, input: &api::GetObjectInput) -> Vec<Access> {
-    let action = if input.version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-    access::to_object(cx, &input.bucket, &input.key, action)
+/// What a GetObject reaches for. Where a function answers, that is the point alone: whether the original may be read is
+/// asked when the function reads it.
+pub fn access(cx: &Context, input: &api::GetObjectInput) -> Vec<Access> {
+    let action = if input.version_id.is_some() { "GetObjectVersion" } else { "GetObject" };
+    match function(cx) {
+        Some((_, point, _)) => {
+            vec![Access::to(&point.arn(cx.world.partition)).by(format!("{SIGNING_NAME}:{action}"))]
+        }
+        None => access::to_object(cx, &input.bucket, &input.key, &format!("s3:{action}")),
+    }
 }
 
 /// GetObject, of a bucket or through a point.
 pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
-    let named = Named::of(cx, &input.bucket);
-    match named {
+    match function(cx) {
         None => get::get(s3, cx, input).await,
         // In a box, so that the usual way stays short.
-        Some(_) => Box::pin(of_named(s3, cx, input)).await,
-    }
-}
-
-async fn of_named(s3: &S3, cx: &Context, mut input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
-    let (scope, named) = (scope(cx), Named::of(cx, &input.bucket));
-    let found = s3.store.read(|snapshot| named.map(|named| points::find(snapshot, &scope, &named)).transpose());
-    let Some(point) = found.await?.flatten() else {
-        if input.bucket.starts_with("arn:") {
-            return Err(Error::other("NoSuchAccessPoint", 404, "The specified accesspoint does not exist"));
-        }
-        cx.authorize(&of_bucket(cx, &input)).await.map_err(|failure| Error::Other(Box::new(failure)))?;
-        return get::get(s3, cx, input).await;
-    };
-    if cx.caller.kind == CallerKind::Anonymous {
-        return Err(Error::AccessDenied);
-    }
-    let action = if input.version_id.is_some() { "GetObjectVersion" } else { "GetObject" };
-    let wanted = Access::to(&point.arn(cx)).by(format!("s3-object-lambda:{action}"));
-    cx.authorize(&[wanted]).await.map_err(|failure| Error::Other(Box::new(failure)))?;
-    match point.transformation("GetObject") {
-        Some(transformation) => transformed(s3, cx, &point, transformation, input).await,
-        None => {
-            input.bucket.clone_from(&point.bucket);
-            cx.authorize(&of_bucket(cx, &input)).await.map_err(|failure| Error::Other(Box::new(failure)))?;
-            get::get(s3, cx, input).await
+        Some((through, point, transformation)) => {
+            Box::pin(transformed(s3, cx, through, point, transformation, input)).await
         }
     }
 }
@@ -84,10 +66,10 @@ fn check_features(cx: &Context, point: &Point, input: &api::GetObjectInput) -> R
     let asks =
         |name: &str| cx.uri().query().unwrap_or_default().split('&').any(|pair| pair.split('=').next() == Some(name));
     let range = input.range.is_some() || asks("Range");
-    if range && !point.allows("GetObject-Range") {
+    if range && !point.configuration.allows("GetObject-Range") {
         return Err(Error::NotImplemented { header: "Range".into() });
     }
-    if input.part_number.is_some() && !point.allows("GetObject-PartNumber") {
+    if input.part_number.is_some() && !point.configuration.allows("GetObject-PartNumber") {
         return Err(Error::NotImplemented { header: "partNumber".into() });
     }
     Ok(())
@@ -97,6 +79,7 @@ fn check_features(cx: &Context, point: &Point, input: &api::GetObjectInput) -> R
 async fn transformed(
     s3: &S3,
     cx: &Context,
+    through: &Through,
     point: &Point,
     transformation: &Transformation,
     input: api::GetObjectInput,
@@ -104,8 +87,8 @@ async fn transformed(
     check_features(cx, point, &input)?;
     let mut place = s3.waiting.enter(cx.random())?;
     let output = event::Output { route: s3.waiting.route(), token: &place.token };
-    let input_url = event::input_url(cx, point, &input.key, input.version_id.as_deref())?;
-    let event = event::get_object(cx, point, transformation, &input_url, &output);
+    let input_url = event::input_url(cx, through, &input.key, input.version_id.as_deref())?;
+    let event = event::get_object(cx, through, point, transformation, &input_url, &output);
     // A task of its own: who asked may go, and the function goes on after it has answered.
     let (ended, mut end) = tokio::sync::oneshot::channel();
     let invoked = s3.functions.invoke(cx, &transformation.function, &event);
@@ -215,7 +198,8 @@ fn check(input: &api::WriteGetObjectResponseInput) -> Result<()> {
     Ok(())
 }
 
-/// Gives a waiting request its answer, and its body as it comes.
+/// Gives a waiting request its answer, and its body as it comes. The token reaches a function alone, in its event: without a
+/// Lambda in the stack no call of this can succeed.
 pub async fn write(
     s3: &S3,
     cx: &Context,

@@ -8,8 +8,8 @@ use fractus_clock::Random;
 use fractus_host::config::AuthMode;
 use fractus_host::{App, Context, Host, HostParts, Operations, Running, Service, launch};
 use fractus_s3::object_lambda::lambda::invoke as lambda_api;
-use fractus_s3::object_lambda::points::{self, Point, Transformation};
-use fractus_store::{Scope, Store};
+use fractus_s3control_api as control;
+use fractus_store::Store;
 use fractus_testkit::wait_for;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -29,7 +29,7 @@ struct Functions {
 impl Service for Functions {}
 
 fn writer(url: &str) -> Client {
-    Client::new(url).api(&api::MODEL).with_keys("000000000000", SECRET, None)
+    Client::new(url).with_keys("000000000000", SECRET, None)
 }
 
 /// Does what the function's name says.
@@ -93,27 +93,48 @@ async fn invoke(
     Ok(lambda_api::InvokeOutput { status_code: Some(200), ..Default::default() })
 }
 
-fn point(name: &str, function: &str, features: &[&str]) -> Point {
-    Point {
-        name: name.into(),
-        account: "000000000000".into(),
-        region: "us-east-1".into(),
-        alias: format!("{name}-alias--ol-s3"),
-        supporting: "arn:aws:s3:us-east-1:000000000000:accesspoint/behind".into(),
-        bucket: "bucket".into(),
-        allowed_features: features.iter().map(|feature| (*feature).to_owned()).collect(),
-        transformations: vec![Transformation {
-            actions: vec!["GetObject".into()],
-            function: format!("arn:aws:lambda:us-east-1:000000000000:function:{function}"),
-            payload: Some("{\"loud\":true}".into()),
+const ACCOUNT: &str = "000000000000";
+const BEHIND: &str = "arn:aws:s3:us-east-1:000000000000:accesspoint/behind";
+
+fn configuration(actions: &[&str], function: &str, features: &[&str]) -> control::ObjectLambdaConfiguration {
+    let lambda = control::AwsLambdaTransformation {
+        function_arn: format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:{function}"),
+        function_payload: Some("{\"loud\":true}".into()),
+    };
+    control::ObjectLambdaConfiguration {
+        supporting_access_point: BEHIND.into(),
+        cloud_watch_metrics_enabled: None,
+        allowed_features: Some(features.iter().map(|feature| (*feature).into()).collect()),
+        transformation_configurations: vec![control::ObjectLambdaTransformationConfiguration {
+            actions: actions.iter().map(|action| (*action).into()).collect(),
+            content_transformation: control::ObjectLambdaContentTransformation::AwsLambda(lambda),
         }],
     }
 }
 
-async fn put_point(stack: &Stack, point: Point) {
-    let scope = Scope::partition(&fractus_aws::World::default_world());
-    let put = stack.host("s3").store().write(|tx| points::put(tx, &scope, &point));
-    put.await.unwrap();
+/// Makes a point; gives its alias.
+async fn make_point(client: &Client, name: &str, configuration: control::ObjectLambdaConfiguration) -> String {
+    let input =
+        control::CreateAccessPointForObjectLambdaInput { account_id: ACCOUNT.into(), name: name.into(), configuration };
+    let output = client.call(control::CreateAccessPointForObjectLambda, input).await.unwrap();
+    output.alias.unwrap().value.unwrap()
+}
+
+/// The access point that all of them are supported by.
+async fn make_supporting(client: &Client) {
+    let input = control::CreateAccessPointInput {
+        account_id: ACCOUNT.into(),
+        name: "behind".into(),
+        bucket: "bucket".into(),
+        ..Default::default()
+    };
+    client.call(control::CreateAccessPoint, input).await.unwrap();
+}
+
+async fn alias_of(client: &Client, name: &str) -> String {
+    let input = control::GetAccessPointForObjectLambdaInput { account_id: ACCOUNT.into(), name: name.into() };
+    let output = client.call(control::GetAccessPointForObjectLambda, input).await.unwrap();
+    output.alias.unwrap().value.unwrap()
 }
 
 async fn through(client: &Client, name: &str) -> Result<String, Failure> {
@@ -141,8 +162,9 @@ async fn stack_with(functions: &Arc<Functions>) -> (Stack, Client) {
     let client = writer(stack.url("s3"));
     bucket(&client, "bucket").await;
     put(&client, "a key", "quiet words").await;
+    make_supporting(&client).await;
     for name in ["upper", "forbid", "wrong", "silent", "broken", "stuck", "nobody"] {
-        put_point(&stack, point(name, name, &[])).await;
+        make_point(&client, name, configuration(&["GetObject"], name, &[])).await;
     }
     // As soon as S3 has heard of Lambda.
     wait_for("the function answers", || async { through(&client, "upper").await.ok() }).await;
@@ -153,7 +175,8 @@ async fn stack_with(functions: &Arc<Functions>) -> (Stack, Client) {
 async fn a_function_makes_what_is_read() {
     let functions = Arc::default();
     let (_stack, client) = stack_with(&functions).await;
-    let input = api::GetObjectInput { bucket: "upper-alias--ol-s3".into(), ..get_input("a key") };
+    let alias = alias_of(&client, "upper").await;
+    let input = api::GetObjectInput { bucket: alias.clone(), ..get_input("a key") };
     let (output, head) = client.call_with_head(api::GetObject, input).await.unwrap();
     assert_eq!(head.status, 206, "as the function says");
     assert_eq!((output.content_type.as_deref(), output.e_tag.as_deref()), (Some("text/shout"), Some("\"loud\"")));
@@ -166,7 +189,10 @@ async fn a_function_makes_what_is_read() {
     assert_eq!((&configuration["accessPointArn"], &configuration["payload"]), (&arn.into(), &"{\"loud\":true}".into()));
     assert_eq!((&event["userIdentity"]["type"], &event["protocolVersion"]), (&"Root".into(), &"1.00".into()));
     let asked = event["userRequest"]["url"].as_str().unwrap();
-    assert!(asked.ends_with("/upper-alias--ol-s3/a key"), "{asked}");
+    assert!(asked.ends_with(&format!("/{alias}/a key")), "{asked}");
+    assert_eq!(configuration["supportingAccessPointArn"], BEHIND);
+    let original = event["getObjectContext"]["inputS3Url"].as_str().unwrap();
+    assert!(original.contains("/behind-") && original.contains("-s3alias/a%20key?"), "{original}");
     assert!(
         event["userRequest"]["headers"]["Host"].is_string()
             && event["userRequest"]["headers"]["Authorization"].is_null()
@@ -215,17 +241,108 @@ async fn what_a_function_does_not_do_is_told() {
 #[tokio::test]
 async fn ranges_are_for_functions_that_can() {
     let functions = Arc::default();
-    let (stack, client) = stack_with(&functions).await;
-    let ranged = |name: &str| {
-        let bucket = format!("{name}-alias--ol-s3");
+    let (_stack, client) = stack_with(&functions).await;
+    let ranged = |bucket: String| {
         read(&client, api::GetObjectInput { bucket, range: Some("bytes=0-1".into()), ..get_input("a key") })
     };
-    let refused = ranged("upper").await.unwrap_err();
+    let refused = ranged(alias_of(&client, "upper").await).await.unwrap_err();
     assert_eq!((refused.code.as_ref(), refused.status), ("NotImplemented", 501));
-    put_point(&stack, point("ranges", "upper", &["GetObject-Range"])).await;
-    assert_eq!(ranged("ranges").await.unwrap(), "QUIET WORDS", "the function makes what it likes of it");
+    let ranges = make_point(&client, "ranges", configuration(&["GetObject"], "upper", &["GetObject-Range"])).await;
+    assert_eq!(ranged(ranges).await.unwrap(), "QUIET WORDS", "the function makes what it likes of it");
     let event = functions.events.lock().pop().unwrap();
     assert_eq!(event["userRequest"]["headers"]["Range"], "bytes=0-1");
+}
+
+#[tokio::test]
+async fn without_a_function_before_it_an_object_is_as_it_is() {
+    let functions = Arc::default();
+    let (stack, client) = stack_with(&functions).await;
+    let arn = "arn:aws:s3-object-lambda:us-east-1:000000000000:accesspoint/heads";
+    let alias = make_point(&client, "heads", configuration(&["HeadObject"], "upper", &[])).await;
+    assert_eq!(through(&client, "heads").await.unwrap(), "quiet words");
+    // What no function stands before goes to the bucket; what one does and cannot be called says so.
+    let write = api::PutObjectInput { bucket: arn.into(), ..put_input("new", "words") };
+    client.call(api::PutObject, write).await.unwrap();
+    assert_eq!(read(&client, get_input("new")).await.unwrap(), "words");
+    let head = api::HeadObjectInput { bucket: alias.clone(), key: "new".into(), ..Default::default() };
+    assert_eq!(client.call(api::HeadObject, head).await.unwrap_err().status, 501);
+    let location = api::GetBucketLocationInput { bucket: alias.clone(), ..Default::default() };
+    assert_eq!(client.call(api::GetBucketLocation, location).await.unwrap_err().status, 405);
+    // By its host, and by a host of one's own that is signed for Object Lambda.
+    let by_host = |host: &'static str| {
+        let stack = &stack;
+        async move {
+            let uri = format!("{}/a%20key", stack.url("s3").trim_end_matches('/'));
+            let request = Request::get(uri).header("host", host).body(Bytes::new()).unwrap();
+            fractus_testkit::http::send(request).await
+        }
+    };
+    // Nobody may read it without a signature: but it was found.
+    assert_eq!(by_host("heads-000000000000.s3-object-lambda.us-east-1.localhost").await.status(), 403);
+    assert_eq!(by_host("none-000000000000.s3-object-lambda.us-east-1.localhost").await.status(), 404);
+    // The configuration of now counts, and a point without what supports it leads nowhere.
+    let input = control::PutAccessPointConfigurationForObjectLambdaInput {
+        account_id: ACCOUNT.into(),
+        name: "heads".into(),
+        configuration: configuration(&["GetObject"], "forbid", &[]),
+    };
+    client.call(control::PutAccessPointConfigurationForObjectLambda, input).await.unwrap();
+    assert_eq!(through(&client, "heads").await.unwrap_err().code, "NotForYou");
+    let behind = control::DeleteAccessPointInput { account_id: ACCOUNT.into(), name: "behind".into() };
+    client.call(control::DeleteAccessPoint, behind).await.unwrap();
+    assert_eq!(through(&client, "heads").await.unwrap_err().code, "NoSuchAccessPoint");
+    let input = control::DeleteAccessPointForObjectLambdaInput { account_id: ACCOUNT.into(), name: "heads".into() };
+    client.call(control::DeleteAccessPointForObjectLambda, input).await.unwrap();
+    let gone = read(&client, api::GetObjectInput { bucket: alias, ..get_input("new") }).await.unwrap_err();
+    assert_eq!((gone.code.as_ref(), gone.status), ("NoSuchBucket", 404));
+}
+
+fn statement(account: &str, action: &str, resource: &str) -> String {
+    let statement = serde_json::json!({
+        "Effect": "Allow", "Principal": {"AWS": account}, "Action": action, "Resource": resource,
+    });
+    serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+}
+
+/// Another account needs the point, what supports it and the bucket to say yes; where a function answers, the point alone.
+#[tokio::test]
+async fn each_policy_on_the_way_counts() {
+    const OTHER: &str = "222222222222";
+    let functions = Arc::default();
+    let (stack, client) = stack_with(&functions).await;
+    make_point(&client, "heads", configuration(&["HeadObject"], "upper", &[])).await;
+    let other = Client::new(stack.url("s3")).with_keys(OTHER, SECRET, None);
+    assert_eq!(through(&other, "heads").await.unwrap_err().code, "AccessDenied");
+    let arn = |name: &str| format!("arn:aws:s3-object-lambda:us-east-1:{ACCOUNT}:accesspoint/{name}");
+    for name in ["heads", "forbid"] {
+        let input = control::PutAccessPointPolicyForObjectLambdaInput {
+            account_id: ACCOUNT.into(),
+            name: name.into(),
+            policy: statement(OTHER, "s3-object-lambda:GetObject", &arn(name)),
+        };
+        client.call(control::PutAccessPointPolicyForObjectLambda, input).await.unwrap();
+    }
+    assert_eq!(through(&other, "heads").await.unwrap_err().code, "AccessDenied", "the supporting one says nothing");
+    assert_eq!(through(&other, "upper").await.unwrap_err().code, "AccessDenied");
+    assert_eq!(through(&other, "forbid").await.unwrap_err().code, "NotForYou", "the function is asked");
+    let input = control::PutAccessPointPolicyInput {
+        account_id: ACCOUNT.into(),
+        name: "behind".into(),
+        policy: statement(OTHER, "s3:GetObject", &format!("{BEHIND}/object/*")),
+    };
+    client.call(control::PutAccessPointPolicy, input).await.unwrap();
+    assert_eq!(through(&other, "heads").await.unwrap_err().code, "AccessDenied", "the bucket says nothing");
+    let input = api::PutBucketPolicyInput {
+        bucket: "bucket".into(),
+        policy: statement(OTHER, "s3:GetObject", "arn:aws:s3:::bucket/*"),
+        ..Default::default()
+    };
+    client.call(api::PutBucketPolicy, input).await.unwrap();
+    assert_eq!(through(&other, "heads").await.unwrap(), "quiet words");
+    let input =
+        control::DeleteAccessPointPolicyForObjectLambdaInput { account_id: ACCOUNT.into(), name: "heads".into() };
+    client.call(control::DeleteAccessPointPolicyForObjectLambda, input).await.unwrap();
+    assert_eq!(through(&other, "heads").await.unwrap_err().code, "AccessDenied", "the point says nothing");
 }
 
 /// Another process of the same service, on a store of its own: what waits is in the first one.

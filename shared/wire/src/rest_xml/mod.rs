@@ -114,7 +114,8 @@ fn content_type(service: &ServiceSchema) -> &'static str {
 }
 
 fn append_ids(headers: &mut HeaderMap, service: &ServiceSchema, answer: &Answer<'_>) {
-    if !service.bare_errors {
+    // S3 Control has the ids of S3, in errors of the usual form.
+    if !service.bare_errors && answer.host_id.is_none() {
         append_request_id(headers, answer);
         return;
     }

@@ -192,7 +192,12 @@ fn read_answer(operation: &str, response: Response<ByteStream>) -> Result<Dynami
 #[test]
 fn errors_of_other_services_are_wrapped() {
     let failure = Failure::new("NoSuchHostedZone", 404, "none");
+    // S3 Control has the ids of S3 in errors of this form.
     let response = protocol::write_failure(Protocol::RestXml, &SERVICE, None, &failure, &answer());
+    assert_eq!(response.headers()["x-amz-request-id"], "R1");
+    assert_eq!(response.headers()["x-amz-id-2"], "H1");
+    let answer = Answer { host_id: None, ..answer() };
+    let response = protocol::write_failure(Protocol::RestXml, &SERVICE, None, &failure, &answer);
     assert_eq!(response.headers()["content-type"], "text/xml");
     assert_eq!(response.headers()["x-amzn-requestid"], "R1");
     assert_eq!(
