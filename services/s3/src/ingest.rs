@@ -17,6 +17,9 @@ use crate::store::{Checksum, ChecksumType};
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 const MAX_BODY_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
+/// A chunk that is smaller, of several, is copied: as it came it may keep a whole read buffer alive, which nobody counts.
+const SMALL_CHUNK_BYTES: usize = 8 * 1024;
+
 /// What the request says its body is.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
@@ -71,9 +74,11 @@ pub async fn ingest(store: &Store, body: ByteStream, expected: &Expected, inline
         return Err(Error::EntityTooLarge { size: length, max: MAX_BODY_BYTES });
     }
     let algorithm = expected.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |(algorithm, _)| *algorithm);
+    let has_trailer = matches!(expected.checksum, Some((_, None)));
     let mut intake = Intake {
         store,
         inline_bytes,
+        only_chunk_bytes: if has_trailer { None } else { expected.decoded_length.or(body.length_bytes()) },
         kept: Kept::default(),
         size: 0,
         md5: BodyMd5::new(Pool::shared()),
@@ -99,7 +104,7 @@ pub async fn ingest(store: &Store, body: ByteStream, expected: &Expected, inline
 enum Kept {
     #[default]
     Nothing,
-    /// One chunk that may stay in the reference: what most small bodies are.
+    /// The only chunk of a body, which may stay in the reference: what most small bodies are.
     One(Bytes),
     Written(Box<BlobWriter>),
 }
@@ -117,6 +122,8 @@ impl Kept {
 struct Intake<'s> {
     store: &'s Store,
     inline_bytes: usize,
+    /// The length of a chunk that is the whole body, behind which nothing is waited for.
+    only_chunk_bytes: Option<u64>,
     kept: Kept,
     size: u64,
     md5: BodyMd5,
@@ -152,6 +159,11 @@ impl Intake<'_> {
         if self.size > MAX_BODY_BYTES {
             return Err(Error::EntityTooLarge { size: self.size, max: MAX_BODY_BYTES });
         }
+        let data = match &self.kept {
+            Kept::Nothing if self.only_chunk_bytes == Some(data.len() as u64) => data,
+            _ if data.len() < SMALL_CHUNK_BYTES => Bytes::copy_from_slice(&data),
+            _ => data,
+        };
         self.hasher.update(&data);
         self.md5.update(data.clone()).await?;
         self.keep(data).await
@@ -159,7 +171,7 @@ impl Intake<'_> {
 
     async fn keep(&mut self, data: Bytes) -> Result<()> {
         let mut writer = match std::mem::take(&mut self.kept) {
-            Kept::Nothing if data.len() <= self.inline_bytes => {
+            Kept::Nothing if data.len() <= self.inline_bytes && self.only_chunk_bytes == Some(data.len() as u64) => {
                 self.kept = Kept::One(data);
                 return Ok(());
             }

@@ -58,12 +58,16 @@ use std::convert::Infallible;
 
 use fractus_bus::outbox::Outbox;
 use fractus_host::{App, Host};
+use fractus_md5::Pool;
 
 pub use config::Config;
 pub use service::{S3, operations};
 
 /// Starts S3 in a host: the process's own, or a test's.
 pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
+    let gathering_bytes = config.gathering_bytes / 2;
+    host.store().blobs().gather_at_most(gathering_bytes);
+    Pool::shared().hold_at_most(gathering_bytes);
     let (freed, receiver) = tokio::sync::mpsc::unbounded_channel();
     let s3 = S3 {
         store: host.store().clone(),

@@ -16,7 +16,7 @@ const AUTHORIZATION: &str = "Authorization: AWS4-HMAC-SHA256 Credential=test/202
 
 /// Bodies from 65 bytes on are files of the disk engine.
 async fn stack() -> Stack {
-    let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64 };
+    let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64, ..Default::default() };
     let stack = Stack::new()
         .with("s3", move |host| fractus_s3::start(config(), host))
         .on_disk()

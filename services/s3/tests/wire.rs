@@ -9,7 +9,7 @@ use fractus_wire::ByteStream;
 
 /// Small bounds, so that small bodies reach the large paths.
 fn config() -> fractus_s3::Config {
-    fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64 }
+    fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64, ..Default::default() }
 }
 
 async fn stack() -> Stack {

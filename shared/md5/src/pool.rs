@@ -5,6 +5,9 @@
 //! somebody waits: for the end of a body, or for room in a full lane. So a body that is alone is hashed as it comes, and
 //! bodies that come together are hashed together, and a client that has fallen silent holds up nobody for longer than it
 //! takes to fill a lane.
+//!
+//! All lanes together hold a bounded amount: beyond it, who puts a chunk down waits until it is hashed. What lies in the
+//! lanes is then no more than that amount and one chunk of each body, however many clients have fallen silent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
@@ -22,6 +25,9 @@ use crate::state::Md5State;
 const FULL_BYTES: usize = 1024 * 1024;
 /// Fewer bytes are not yet worth a worker's way, unless they are the last ones.
 const WORTH_BYTES: usize = 64 * 1024;
+
+/// What all lanes together may hold, until somebody says otherwise.
+const DEFAULT_HELD_BYTES: usize = 16 * 1024 * 1024;
 
 /// A worker without work ends after this long.
 const LINGER: Duration = Duration::from_secs(5);
@@ -44,10 +50,13 @@ struct Shared {
     due: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lanes {
     open: BTreeMap<u64, Lane>,
     next: u64,
+    /// All that is not hashed yet, and how much that should be at most.
+    held_bytes: usize,
+    most_bytes: usize,
     /// All workers, those of them that wait for work, and how many of these have been called.
     workers: usize,
     resting: usize,
@@ -62,6 +71,8 @@ struct Lane {
     /// All that is not hashed yet, what a worker has included.
     unhashed_bytes: usize,
     is_ending: bool,
+    /// The body waits for all that it has put down, because the lanes together hold too much.
+    is_pressed: bool,
     waker: Option<Waker>,
 }
 
@@ -72,16 +83,16 @@ fn group_size() -> usize {
 
 impl Lane {
     fn is_urgent(&self) -> bool {
-        self.is_ending || self.unhashed_bytes >= FULL_BYTES
+        self.is_ending || self.unhashed_bytes >= FULL_BYTES || (self.is_pressed && self.unhashed_bytes > 0)
     }
 
     fn is_worth_hashing(&self) -> bool {
-        self.unhashed_bytes >= WORTH_BYTES || (self.is_ending && self.unhashed_bytes > 0)
+        self.unhashed_bytes >= WORTH_BYTES || ((self.is_ending || self.is_pressed) && self.unhashed_bytes > 0)
     }
 
-    /// How much of it somebody waits for: all at the end, else half of a lane.
+    /// How much of it somebody waits for: all at the end and where room is short, else half of a lane.
     fn urgent_bytes(&self) -> usize {
-        if self.is_ending {
+        if self.is_ending || self.is_pressed {
             usize::MAX
         } else if self.unhashed_bytes >= FULL_BYTES {
             self.unhashed_bytes - FULL_BYTES / 2
@@ -91,14 +102,31 @@ impl Lane {
     }
 }
 
+impl Default for Lanes {
+    fn default() -> Self {
+        let open = BTreeMap::new();
+        Lanes { open, next: 0, held_bytes: 0, most_bytes: DEFAULT_HELD_BYTES, workers: 0, resting: 0, called: 0 }
+    }
+}
+
 impl Lanes {
+    fn is_pressed(&self) -> bool {
+        self.held_bytes > self.most_bytes
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Lane> {
+        let lane = self.open.remove(&id)?;
+        self.held_bytes -= lane.unhashed_bytes;
+        Some(lane)
+    }
+
     fn idle(&self) -> impl Iterator<Item = (&u64, &Lane)> {
         self.open.iter().filter(|(_, lane)| lane.state.is_some())
     }
 
     /// Whether there is work for one more worker.
     fn is_due(&self) -> bool {
-        let (mut idle, mut worth) = (0, 0);
+        let (mut idle, mut worth, is_pressed) = (0, 0, self.is_pressed());
         for (_, lane) in self.idle() {
             idle += 1;
             if lane.is_worth_hashing() {
@@ -106,6 +134,9 @@ impl Lanes {
                     return true;
                 }
                 worth += 1;
+            }
+            if is_pressed && lane.unhashed_bytes > 0 {
+                return true;
             }
         }
         worth > 0 && worth >= idle.min(LANES)
@@ -128,12 +159,12 @@ impl Lanes {
             .collect();
         chosen.sort_unstable_by(|one, other| other.cmp(one));
         chosen.truncate(group_size());
-        let possible = chosen.len();
+        let (possible, is_pressed) = (chosen.len(), self.is_pressed());
         let mut ids = Vec::with_capacity(possible);
         let mut members = Vec::with_capacity(possible);
         for (_, _, id) in chosen {
             let Some(lane) = self.open.get_mut(&id) else { continue };
-            let urgent_bytes = lane.urgent_bytes();
+            let urgent_bytes = if is_pressed { usize::MAX } else { lane.urgent_bytes() };
             let Some(state) = lane.state.take() else { continue };
             ids.push(id);
             members.push(Member { state, waiting: std::mem::take(&mut lane.waiting), urgent_bytes });
@@ -146,7 +177,10 @@ impl Lanes {
         for (id, mut member) in ids.into_iter().zip(members) {
             let Some(lane) = self.open.get_mut(&id) else { continue };
             member.waiting.append(&mut lane.waiting);
-            lane.unhashed_bytes = member.waiting_bytes();
+            let waiting_bytes = member.waiting_bytes();
+            self.held_bytes -= lane.unhashed_bytes - waiting_bytes;
+            lane.unhashed_bytes = waiting_bytes;
+            lane.is_pressed = false;
             lane.waiting = member.waiting;
             lane.state = Some(member.state);
             if let Some(waker) = lane.waker.take() {
@@ -163,13 +197,29 @@ impl Pool {
         &SHARED
     }
 
+    /// What the lanes of all bodies may hold together. 16 MiB until this is called.
+    pub fn hold_at_most(&self, bytes: usize) {
+        self.shared.lanes.lock().most_bytes = bytes;
+    }
+
+    /// What has been taken in and is not hashed yet.
+    pub fn held_bytes(&self) -> usize {
+        self.shared.lanes.lock().held_bytes
+    }
+
     /// A lane that goes on from `state`.
     pub(crate) fn open(&self, state: Md5State) -> LaneHandle {
         let mut lanes = self.shared.lanes.lock();
         let id = lanes.next;
         lanes.next += 1;
-        let lane =
-            Lane { state: Some(state), waiting: VecDeque::new(), unhashed_bytes: 0, is_ending: false, waker: None };
+        let lane = Lane {
+            state: Some(state),
+            waiting: VecDeque::new(),
+            unhashed_bytes: 0,
+            is_ending: false,
+            is_pressed: false,
+            waker: None,
+        };
         lanes.open.insert(id, lane);
         LaneHandle { pool: self.clone(), id }
     }
@@ -247,7 +297,7 @@ impl Drop for Worker {
         lanes.workers -= 1;
         // Nobody will give these back; who waits for them hears of it.
         for id in std::mem::take(&mut self.taken) {
-            if let Some(waker) = lanes.open.remove(&id).and_then(|lane| lane.waker) {
+            if let Some(waker) = lanes.remove(id).and_then(|lane| lane.waker) {
                 waker.wake();
             }
         }
@@ -266,21 +316,26 @@ impl LaneHandle {
     pub fn put(&self, chunk: Bytes) -> Result<(), Stopped> {
         let mut lanes = self.pool.shared.lanes.lock();
         let lane = lanes.open.get_mut(&self.id).ok_or(Stopped)?;
-        lane.unhashed_bytes += chunk.len();
+        let length = chunk.len();
+        lane.unhashed_bytes += length;
         lane.waiting.push_back(chunk);
-        if lane.is_worth_hashing() {
+        let is_worth_hashing = lane.is_worth_hashing();
+        lanes.held_bytes += length;
+        if is_worth_hashing {
             self.pool.call_worker(lanes);
         }
         Ok(())
     }
 
-    /// Ready when the lane has room.
+    /// Ready when the lane has room; where all lanes together have none, when nothing is left in this one.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
         let mut lanes = self.pool.shared.lanes.lock();
+        let is_pressed = lanes.is_pressed();
         let Some(lane) = lanes.open.get_mut(&self.id) else { return Poll::Ready(Err(Stopped)) };
-        if lane.unhashed_bytes < FULL_BYTES {
+        if lane.unhashed_bytes == 0 || (lane.unhashed_bytes < FULL_BYTES && !is_pressed) {
             return Poll::Ready(Ok(()));
         }
+        lane.is_pressed |= is_pressed;
         lane.waker = Some(cx.waker().clone());
         self.pool.call_worker(lanes);
         Poll::Pending
@@ -305,7 +360,7 @@ impl LaneHandle {
 impl Drop for LaneHandle {
     fn drop(&mut self) {
         let mut lanes = self.pool.shared.lanes.lock();
-        lanes.open.remove(&self.id);
+        lanes.remove(self.id);
         // The others may have waited for this one's chunks.
         self.pool.call_worker(lanes);
     }

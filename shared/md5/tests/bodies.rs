@@ -111,3 +111,41 @@ fn a_body_may_outlive_its_runtime() {
     let another = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(another.block_on(md5.finish()).unwrap(), reference(&bytes(3, 500_000)));
 }
+
+#[tokio::test]
+async fn bodies_that_fall_silent_hold_no_more_than_the_pool_may_and_go_on_when_they_come_back() {
+    let pool = Pool::default();
+    pool.hold_at_most(1_000_000);
+    let mut silent = Vec::new();
+    for seed in 0..200 {
+        // Above what is hashed at once, and of what is left then below what is worth a worker's way.
+        let mut md5 = BodyMd5::new(&pool);
+        md5.update(bytes(seed, 70_000)).await.unwrap();
+        md5.update(bytes(seed, 20_000)).await.unwrap();
+        assert!(pool.held_bytes() <= 1_000_000, "{}", pool.held_bytes());
+        silent.push(md5);
+    }
+    for (seed, md5) in (0..).zip(silent) {
+        let whole = [bytes(seed, 70_000), bytes(seed, 20_000)].concat();
+        assert_eq!(md5.finish().await.unwrap(), reference(&whole));
+    }
+    assert_eq!(pool.held_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_pool_that_may_hold_nothing_hashes_chunk_by_chunk() {
+    let pool = Pool::default();
+    pool.hold_at_most(0);
+    let whole = bytes(4, 1_000_000);
+    let mut md5 = BodyMd5::new(&pool);
+    for at in (0..whole.len()).step_by(1_000) {
+        md5.update(whole.slice(at..at + 1_000)).await.unwrap();
+        assert_eq!(pool.held_bytes(), 0);
+    }
+    assert_eq!(md5.finish().await.unwrap(), reference(&whole));
+    let mut given_up = BodyMd5::new(&pool);
+    pool.hold_at_most(1_000_000);
+    given_up.update(whole).await.unwrap();
+    drop(given_up);
+    assert_eq!(pool.held_bytes(), 0);
+}

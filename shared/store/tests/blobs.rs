@@ -119,3 +119,46 @@ async fn a_piece_stays_as_long_as_any_lane_refers_to_it() {
     assert_eq!(store.sweep_blobs("", 10, Duration::ZERO).await.unwrap(), None);
     assert!(store.blobs().read_all(&blob).await.is_err(), "nobody does");
 }
+
+#[tokio::test]
+async fn blobs_under_way_gather_a_bounded_amount_and_go_on_when_it_is_used() {
+    const MOST: usize = 4 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Blobs::files(folder.path(), Durability::Process).unwrap();
+    blobs.gather_at_most(MOST);
+    let chunks = |n: usize| (0..9).map(move |at| pattern(100_000, n + at));
+    let mut stopped = Vec::new();
+    for n in 0..100 {
+        let mut writer = blobs.writer();
+        for chunk in chunks(n) {
+            writer.write(chunk).await.unwrap();
+            assert!(blobs.gathered_bytes() <= MOST, "{} bytes", blobs.gathered_bytes());
+        }
+        stopped.push(writer);
+    }
+    // More than one of them may hold.
+    assert!(blobs.gathered_bytes() > MOST / 8, "what is free is used: {} bytes", blobs.gathered_bytes());
+    // Some go on to their end among those that stand still.
+    for (n, mut writer) in stopped.drain(..10).enumerate() {
+        writer.write(pattern(3_000_000, n)).await.unwrap();
+        let blob = writer.finish().await.unwrap();
+        let whole: Vec<u8> = chunks(n).chain([pattern(3_000_000, n)]).flatten().collect();
+        assert_eq!(read(&blobs, &blob, 0..blob.length()).await, whole);
+    }
+    drop(stopped);
+    assert_eq!(blobs.gathered_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_small_blob_without_room_goes_to_a_file_and_one_in_memory_needs_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for (blobs, is_inline) in
+        [(Blobs::files(folder.path(), Durability::Process).unwrap(), false), (Blobs::memory(), true)]
+    {
+        blobs.gather_at_most(0);
+        let blob = write(&blobs, &[pattern(10, 1), pattern(20, 2)]).await;
+        assert_eq!(blob.as_inline().is_some(), is_inline);
+        assert_eq!(read(&blobs, &blob, 0..30).await, [pattern(10, 1), pattern(20, 2)].concat());
+        assert_eq!(blobs.gathered_bytes(), 0);
+    }
+}

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 
 pub async fn with_s3() -> (Stack, Client, Client) {
-    let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64 };
+    let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64, ..Default::default() };
     let stack = Stack::new()
         .with("s3", move |host| fractus_s3::start(config(), host))
         .with("dynamodb", |host| fractus_dynamodb::start(Config::default(), host))

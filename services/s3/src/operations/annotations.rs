@@ -175,9 +175,18 @@ async fn take_in(s3: &S3, body: ByteStream, expected: &Expected) -> Result<(Byte
         return Err(too_large(size));
     }
     let ingested = ingest(&s3.store, body, expected, MAX_PAYLOAD_BYTES as usize).await?;
-    let Some(payload) = ingested.blob.as_inline().cloned() else {
-        s3.free([ingested.blob]);
-        return Err(too_large(ingested.size));
+    let payload = match ingested.blob.as_inline() {
+        Some(payload) => payload.clone(),
+        None if ingested.size > MAX_PAYLOAD_BYTES => {
+            s3.free([ingested.blob]);
+            return Err(too_large(ingested.size));
+        }
+        // Other uploads took the room to gather it in, so it went to a file.
+        None => {
+            let payload = s3.store.blobs().read_all(&ingested.blob).await;
+            s3.free([ingested.blob.clone()]);
+            payload?
+        }
     };
     if payload.is_empty() {
         return Err(Error::invalid_request("The annotation payload must not be empty."));

@@ -20,7 +20,7 @@ pub const OWNER: &str = "111111111111";
 pub const OTHER: &str = "222222222222";
 
 pub fn builder() -> StackBuilder {
-    let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64 };
+    let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64, ..Default::default() };
     Stack::new().with("s3", move |host| fractus_s3::start(config(), host))
 }
 

@@ -13,7 +13,7 @@ use http::{Request, Response};
 
 /// Small bounds, so that small bodies reach the large paths.
 pub fn s3() -> StackBuilder {
-    let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64 };
+    let config = || fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64, ..Default::default() };
     Stack::new().with("s3", move |host| fractus_s3::start(config(), host))
 }
 

@@ -25,7 +25,7 @@ pub async fn stack() -> Stack {
 
 /// Small bounds, so that small bodies reach the large paths.
 pub fn config() -> fractus_s3::Config {
-    fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64 }
+    fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64, ..Default::default() }
 }
 
 pub fn client_of(stack: &Stack) -> Client {

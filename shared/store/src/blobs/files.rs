@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::StoredPiece;
+use super::gathering::Share;
 use crate::config::Durability;
 use crate::error::StoreError;
 
@@ -115,15 +116,24 @@ pub(crate) struct FileSink {
 }
 
 impl FileSink {
-    pub(crate) async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
+    /// Adds a chunk. `share` holds what is gathered and is given back when that is written. A chunk that has no room there
+    /// is written with what came before it, and waited for.
+    pub(crate) async fn write(&mut self, chunk: Bytes, share: &mut Share, has_room: bool) -> Result<(), StoreError> {
         self.gathered_bytes += chunk.len();
         self.gathered.push(chunk);
-        if self.gathered_bytes >= WRITE_BYTES {
+        if self.gathered_bytes >= WRITE_BYTES || !has_room {
             self.settle().await?;
-            let (file, path) = (self.file.take(), self.temporary.clone());
+            let (file, path, held) = (self.file.take(), self.temporary.clone(), share.split());
             let chunks = std::mem::take(&mut self.gathered);
             self.gathered_bytes = 0;
-            self.writing = Some(tokio::task::spawn_blocking(move || write_chunks(file, path, &chunks)));
+            self.writing = Some(tokio::task::spawn_blocking(move || {
+                let written = write_chunks(file, path, &chunks);
+                drop((chunks, held));
+                written
+            }));
+        }
+        if !has_room {
+            self.settle().await?;
         }
         Ok(())
     }

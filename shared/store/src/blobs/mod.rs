@@ -11,6 +11,7 @@
 
 mod blob_ref;
 mod files;
+mod gathering;
 mod memory;
 #[cfg(feature = "s3")]
 mod remote;
@@ -44,6 +45,7 @@ pub(crate) enum Backend {
 #[derive(Clone)]
 pub struct Blobs {
     backend: Arc<Backend>,
+    gathering: gathering::Gathering,
     random: Random,
 }
 
@@ -76,7 +78,19 @@ impl Blobs {
     }
 
     fn new(backend: Backend) -> Self {
-        Blobs { backend: Arc::new(backend), random: Random::system() }
+        Blobs { backend: Arc::new(backend), gathering: gathering::Gathering::default(), random: Random::system() }
+    }
+
+    /// What all blobs that are being written may gather in memory before it goes to their files; a blob that finds
+    /// nothing free is written in smaller pieces. 16 MiB until this is called. In memory there is nothing to gather; what
+    /// goes to another store is gathered in parts as large as that store wants them.
+    pub fn gather_at_most(&self, bytes: usize) {
+        self.gathering.set_limit(bytes);
+    }
+
+    /// What blobs that are being written hold in memory just now.
+    pub fn gathered_bytes(&self) -> usize {
+        self.gathering.held_bytes()
     }
 
     /// Begins a blob whose size is known at its end. A writer that is dropped leaves nothing.
@@ -86,7 +100,7 @@ impl Blobs {
 
     /// The same, with contents up to `inline_bytes` kept in the reference itself.
     pub fn writer_inline(&self, inline_bytes: usize) -> BlobWriter {
-        BlobWriter::new(self.backend.clone(), self.random.clone(), inline_bytes)
+        BlobWriter::new(self.backend.clone(), self.gathering.share(), self.random.clone(), inline_bytes)
     }
 
     /// Writes all of a stream; the first error of the stream ends it and nothing stays.
@@ -146,7 +160,7 @@ impl Blobs {
     pub(crate) fn piece_writer(&self, id: String) -> Result<BlobWriter, StoreError> {
         // It becomes a file's name: only what this store makes itself is taken.
         if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            Ok(BlobWriter::new(self.backend.clone(), self.random.clone(), 0).with_id(id))
+            Ok(BlobWriter::new(self.backend.clone(), self.gathering.share(), self.random.clone(), 0).with_id(id))
         } else {
             Err(StoreError::Import("a piece with a strange id".to_owned()))
         }

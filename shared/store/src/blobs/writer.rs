@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use fractus_clock::Random;
 
+use super::gathering::Share;
 use super::{Backend, BlobRef, files};
 use crate::error::StoreError;
 
@@ -15,6 +16,8 @@ pub struct BlobWriter {
     random: Random,
     inline_bytes: usize,
     length: u64,
+    /// What this blob may hold in memory on its way to a file.
+    share: Share,
     /// What came before it was clear that the blob is not inline.
     head: Vec<Bytes>,
     sink: Option<Sink>,
@@ -28,8 +31,8 @@ enum Sink {
 }
 
 impl BlobWriter {
-    pub(crate) fn new(backend: Arc<Backend>, random: Random, inline_bytes: usize) -> Self {
-        BlobWriter { backend, id: None, random, inline_bytes, length: 0, head: Vec::new(), sink: None }
+    pub(crate) fn new(backend: Arc<Backend>, share: Share, random: Random, inline_bytes: usize) -> Self {
+        BlobWriter { backend, id: None, random, inline_bytes, length: 0, share, head: Vec::new(), sink: None }
     }
 
     pub(crate) fn with_id(mut self, id: String) -> Self {
@@ -48,23 +51,28 @@ impl BlobWriter {
             return Ok(());
         }
         self.length += chunk.len() as u64;
+        let has_room = !matches!(*self.backend, Backend::Files(_)) || self.share.try_hold(chunk.len());
         if self.sink.is_none() {
             self.head.push(chunk);
-            if self.length > self.inline_bytes as u64 {
+            // What finds no room to wait in goes to a file, small as it may be.
+            if self.length > self.inline_bytes as u64 || !has_room {
                 self.open();
-                for chunk in std::mem::take(&mut self.head) {
-                    self.pour(chunk).await?;
+                let head = std::mem::take(&mut self.head);
+                let last = head.len() - 1;
+                for (at, chunk) in head.into_iter().enumerate() {
+                    self.pour(chunk, has_room || at < last).await?;
                 }
             }
             return Ok(());
         }
-        self.pour(chunk).await
+        self.pour(chunk, has_room).await
     }
 
-    async fn pour(&mut self, chunk: Bytes) -> Result<(), StoreError> {
+    /// Adds a chunk to what is stored; one that `has_room` is held by the share, and may wait.
+    async fn pour(&mut self, chunk: Bytes, has_room: bool) -> Result<(), StoreError> {
         match &mut self.sink {
             Some(Sink::Memory(chunks)) => chunks.push(chunk),
-            Some(Sink::File(sink)) => sink.write(chunk).await?,
+            Some(Sink::File(sink)) => sink.write(chunk, &mut self.share, has_room).await?,
             #[cfg(feature = "s3")]
             Some(Sink::Remote(sink)) => sink.write(chunk).await?,
             None => {}
