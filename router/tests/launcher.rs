@@ -7,7 +7,7 @@ mod common;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{call, signed};
@@ -146,6 +146,7 @@ async fn no_client_is_told_of_a_death() {
     let stack = Stack::start(&["sqs"], &["--eager"]).await;
     let mut pid = stack.pid_of("sqs").await;
     let killed = AtomicBool::new(false);
+    let rounds = AtomicUsize::new(0);
     let load = async {
         let mut served = 0;
         while !killed.load(Ordering::Relaxed) {
@@ -154,6 +155,7 @@ async fn no_client_is_told_of_a_death() {
                 assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
                 served += 1;
             }
+            rounds.fetch_add(1, Ordering::Relaxed);
         }
         served
     };
@@ -166,6 +168,9 @@ async fn no_client_is_told_of_a_death() {
                 answer = stack.call("sqs", "/").await;
             }
             pid = answer.rsplit("\r\n\r\n").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+            // A call is sent anew once: none is to meet two deaths.
+            let before = rounds.load(Ordering::Relaxed);
+            wait_for("what met this death is answered", async || rounds.load(Ordering::Relaxed) > before + 1).await;
         }
         killed.store(true, Ordering::Relaxed);
     };
