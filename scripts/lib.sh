@@ -100,8 +100,9 @@ ensure_node() {
 
 # How a program is put together, beside what Cargo.toml's profile says of its crates. For speed, even where the crate that
 # has its name is for size: this decides how all of it is optimised as one. At fixed addresses: nothing of it is written to
-# before it runs, so what is not used stays out of memory. The linker's: relocations in their short form, equal functions once.
-PROGRAM_FLAGS=(-C opt-level=3 -C relocation-model=static -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all)
+# before it runs, so what is not used stays out of memory. Without symbols: the profile's `strip` does not reach programs whose crate has
+# an `opt-level` of its own. The linker's: relocations in their short form, equal functions once.
+PROGRAM_FLAGS=(-C opt-level=3 -C strip=symbols -C relocation-model=static -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all)
 # Builds released programs: the front door for `router`, else services' by their names; first what they are made of.
 build_programs() { # CARGO-ARGUMENT... -- NAME...
   local arguments=() libraries=() name program
