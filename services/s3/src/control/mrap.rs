@@ -149,12 +149,8 @@ pub async fn create(
     let request = mrap_requests::Request::new(cx, "create", &input.client_token, details)?;
     let alias = new_alias(cx.random());
     let block = details.public_access_block.as_ref().map_or(PublicAccessBlock::all(true), account_block::read);
-    let token = s3
-        .store
-        .write(|tx| {
-            if let Some(token) = request.repeated(tx, &scope)? {
-                return Ok(token);
-            }
+    let token = request
+        .once(s3, &scope, |tx| {
             if tx.contains(&MULTI_REGION, &scope, &(account, details.name.as_str()))? {
                 let message = "Your previous request to create the named multi-region access point succeeded and you already own it.";
                 return Err(refused("MultiRegionAccessPointAlreadyOwnedByYou", 409, message));
@@ -196,7 +192,7 @@ pub async fn create(
             let stands_for = Alias::MultiRegion { account: account.to_owned(), name: details.name.clone() };
             tx.put(&ALIASES, &scope, &(alias.as_str(),), &stands_for)?;
             tx.put(&MULTI_REGION, &scope, &(account, details.name.as_str()), &point)?;
-            request.keep(tx, &scope, point.routes.iter().map(|route| route.region.clone()).collect())
+            Ok(point.routes.iter().map(|route| route.region.clone()).collect())
         })
         .await?;
     Ok(api::CreateMultiRegionAccessPointOutput { request_token_arn: Some(token) })
@@ -211,19 +207,15 @@ pub async fn delete(
     let account = cx.world.account.as_str();
     let name = input.details.name.as_str();
     let request = mrap_requests::Request::new(cx, "delete", &input.client_token, &input.details)?;
-    let token = s3
-        .store
-        .write(|tx| {
-            if let Some(token) = request.repeated(tx, &scope)? {
-                return Ok(token);
-            }
+    let token = request
+        .once(s3, &scope, |tx| {
             let mut point = find(tx, &scope, account, name)?;
             point.deleting = true;
             let gone_at = now.plus(WORKS);
             tx.put_until(&MULTI_REGION, &scope, &(account, name), &point, gone_at)?;
             let alias = Alias::MultiRegion { account: account.to_owned(), name: name.to_owned() };
             tx.put_until(&ALIASES, &scope, &(point.alias.as_str(),), &alias, gone_at)?;
-            request.keep(tx, &scope, point.routes.into_iter().map(|route| route.region).collect())
+            Ok(point.routes.into_iter().map(|route| route.region).collect())
         })
         .await?;
     Ok(api::DeleteMultiRegionAccessPointOutput { request_token_arn: Some(token) })
@@ -238,12 +230,8 @@ pub async fn put_policy(
     let account = cx.world.account.as_str();
     let name = input.details.name.as_str();
     let request = mrap_requests::Request::new(cx, "put-policy", &input.client_token, &input.details)?;
-    let token = s3
-        .store
-        .write(|tx| {
-            if let Some(token) = request.repeated(tx, &scope)? {
-                return Ok(token);
-            }
+    let token = request
+        .once(s3, &scope, |tx| {
             let mut point = find(tx, &scope, account, name)?;
             if point.status(now) != api::MultiRegionAccessPointStatus::Ready {
                 return Err(refused("OperationAborted", 409, "The Multi-Region Access Point is not ready"));
@@ -258,7 +246,7 @@ pub async fn put_policy(
             point.policy = point.established(now).map(str::to_owned);
             point.proposed = Some((input.details.policy.clone(), now.plus(WORKS)));
             tx.put(&MULTI_REGION, &scope, &(account, name), &point)?;
-            request.keep(tx, &scope, point.routes.into_iter().map(|route| route.region).collect())
+            Ok(point.routes.into_iter().map(|route| route.region).collect())
         })
         .await?;
     Ok(api::PutMultiRegionAccessPointPolicyOutput { request_token_arn: Some(token) })

@@ -54,8 +54,27 @@ impl<'a> Request<'a> {
         Ok(Request { account, verb, client_token, details: to_json(details)?, id, arn, now })
     }
 
+    /// Does what it asks for in a transaction that keeps it, unless the same request came before; gives its token. `work` gives
+    /// the regions that are concerned.
+    pub async fn once(
+        &self,
+        s3: &S3,
+        scope: &Scope,
+        work: impl Fn(&mut Transaction<'_>) -> Result<Vec<String>> + Send + Sync,
+    ) -> Result<String> {
+        s3.store
+            .write(|tx| match self.repeated(tx, scope)? {
+                Some(token) => Ok(token),
+                None => {
+                    let regions = work(tx)?;
+                    self.keep(tx, scope, regions)
+                }
+            })
+            .await
+    }
+
     /// The token of the same request that came before; a token of the client's is for one request.
-    pub fn repeated(&self, tx: &Transaction<'_>, scope: &Scope) -> Result<Option<String>> {
+    fn repeated(&self, tx: &Transaction<'_>, scope: &Scope) -> Result<Option<String>> {
         let Some(arn) = tx.get(&CLIENT_TOKENS, scope, &(self.account, self.client_token))? else { return Ok(None) };
         let known = tx.get(&REQUESTS, scope, &(self.account, id_in(&arn)))?;
         if known.is_some_and(|known| known.verb == self.verb && known.details == self.details) {
@@ -65,8 +84,7 @@ impl<'a> Request<'a> {
         Err(refused("IdempotencyParameterMismatch", 400, message))
     }
 
-    /// Keeps it in the transaction that does what it asks for; gives its token.
-    pub fn keep(&self, tx: &mut Transaction<'_>, scope: &Scope, regions: Vec<String>) -> Result<String> {
+    fn keep(&self, tx: &mut Transaction<'_>, scope: &Scope, regions: Vec<String>) -> Result<String> {
         let kept = Kept { verb: self.verb.to_owned(), created_at: self.now, details: self.details.clone(), regions };
         tx.put(&REQUESTS, scope, &(self.account, self.id.as_str()), &kept)?;
         tx.put(&CLIENT_TOKENS, scope, &(self.account, self.client_token), &self.arn)?;
