@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fractus_aws::{AccountId, Lane, Partition, Region, World};
+use fractus_aws::Lane;
 use fractus_clock::{Clock, Timestamp};
 use fractus_store::{Collection, Key, Order, PrefixOf, Range, Scope, Transaction};
 
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::expiries;
 use crate::features;
 use crate::fillings::{self, Step};
+use crate::places::{self, Place};
 use crate::service::DynamoDb;
 use crate::store::{
     COUNTERS, DISCARDED, DISCARDED_INDEXES, EXPIRIES, EXPIRING_TABLES, FILLINGS, INDEX_ITEMS, ITEMS, Raw, TABLES,
@@ -68,7 +69,7 @@ async fn due_work(dynamodb: &DynamoDb, lane: &Lane) -> Option<Timestamp> {
 
 async fn fill(dynamodb: &DynamoDb, lane: &Lane) -> Result<Option<Timestamp>> {
     let mut next: Option<Timestamp> = None;
-    for scope in places_in(dynamodb, FILLINGS.name(), Some(lane)).await? {
+    for scope in places::places(dynamodb, lane, FILLINGS.name()).await?.iter().map(Place::scope) {
         for (name, number) in keys(dynamodb, &scope, &FILLINGS).await? {
             loop {
                 match dynamodb.store.write(|tx| fillings::step(tx, &scope, &name, number)).await? {
@@ -88,7 +89,7 @@ async fn fill(dynamodb: &DynamoDb, lane: &Lane) -> Result<Option<Timestamp>> {
 async fn expire(dynamodb: &DynamoDb, lane: &Lane) -> Result<Option<Timestamp>> {
     let clock = dynamodb.host.clocks().lane(lane.as_str());
     let mut next: Option<Timestamp> = None;
-    for scope in places_in(dynamodb, EXPIRING_TABLES.name(), Some(lane)).await? {
+    for scope in places::places(dynamodb, lane, EXPIRING_TABLES.name()).await?.iter().map(Place::scope) {
         for (name,) in keys(dynamodb, &scope, &EXPIRING_TABLES).await? {
             loop {
                 let step = |tx: &mut Transaction<'_>| match tx.get(&EXPIRING_TABLES, &scope, &(name.as_str(),))? {
@@ -123,24 +124,8 @@ async fn keys<K: Key + Send, V: Send>(
 
 /// The places in which a collection holds anything.
 async fn places(dynamodb: &DynamoDb, collection: &str) -> Result<Vec<Scope>> {
-    places_in(dynamodb, collection, None).await
-}
-
-/// The same, of one lane if one is given.
-async fn places_in(dynamodb: &DynamoDb, collection: &str, lane: Option<&Lane>) -> Result<Vec<Scope>> {
-    let spaces = dynamodb.store.collections(0).await?;
-    let is_wanted = |space: &fractus_store::CollectionInfo| {
-        space.collection == collection && lane.is_none_or(|lane| space.lane == lane.as_str())
-    };
-    let found = spaces.into_iter().filter(is_wanted).filter_map(|space| {
-        let world = World {
-            lane: Lane::new(&space.lane).ok()?,
-            partition: Partition::parse(&space.partition)?,
-            account: AccountId::new(&space.account).ok()?,
-        };
-        Some(Scope::regional(&world, &Region::new(&space.region).ok()?))
-    });
-    Ok(found.collect())
+    let found = dynamodb.host.places(collection).await?;
+    Ok(found.iter().map(|(world, region)| Scope::regional(world, region)).collect())
 }
 
 /// One round: tables whose deletion is over go, and what lies under discarded ids is cleared.
