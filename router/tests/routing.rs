@@ -91,7 +91,7 @@ fn the_scope_of_a_signature_decides_whatever_host_and_path_say() {
 fn a_scope_that_several_share_is_decided_by_host_or_path() {
     for (head, service) in [
         ("GET /foundation-models\nHost: localhost", "bedrock"),
-        ("POST /model/anthropic.claude/invoke\nHost: localhost", "bedrock-runtime"),
+        ("POST /model/amazon.nova/invoke\nHost: localhost", "bedrock-runtime"),
         ("POST /model/arn%3Aaws%3Abedrock/converse-stream\nHost: localhost", "bedrock-runtime"),
         ("PUT /agents/\nHost: localhost", "bedrock-agent"),
         ("POST /knowledgebases/KB/retrieve\nHost: localhost", "bedrock-agent-runtime"),
