@@ -53,6 +53,7 @@ pub mod versions;
 pub mod watch;
 pub mod web;
 pub mod website;
+pub mod worlds;
 
 use std::convert::Infallible;
 

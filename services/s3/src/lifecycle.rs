@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fractus_aws::{AccountId, Lane, Partition, Region, World};
+use fractus_aws::{AccountId, Lane, Region, World};
 use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
 use fractus_host::{Context, Waker};
@@ -27,6 +27,7 @@ use crate::operations::multipart;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, OBJECTS, Object, UPLOADS};
 use crate::versions::{self, Found, VERSIONS, Version};
+use crate::worlds;
 
 /// How many records one look takes.
 const AT_ONCE: usize = 500;
@@ -97,11 +98,7 @@ struct Work<'a> {
 }
 
 async fn round(s3: &S3, lane: &Lane, now: Timestamp) -> Result<()> {
-    let spaces = s3.store.collections(0).await?;
-    let here = spaces.into_iter().filter(|space| space.collection == BUCKETS.name() && space.lane == lane.as_str());
-    for space in here {
-        let Some(partition) = Partition::parse(&space.partition) else { continue };
-        let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
+    for world in worlds::holding(s3, lane, BUCKETS.name()).await? {
         let scope = Scope::partition(&world);
         let mut after = String::new();
         loop {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use fractus_aws::{AccountId, Lane, Partition, Region, World};
+use fractus_aws::{AccountId, Lane, Region, World};
 use fractus_bus::contracts::Cause;
 use fractus_bus::outbox::Handoff;
 use fractus_clock::Timestamp;
@@ -25,6 +25,7 @@ use crate::objects::{NewContent, readable};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, Object};
 use crate::versions::{self, Found, Version};
+use crate::worlds;
 
 /// Versions to be copied: (bucket id, key, sequencer).
 pub const REPLICATIONS: Collection<(u64, String, u64), Pending> = Collection::new("replications");
@@ -218,12 +219,7 @@ pub fn start(s3: &S3) {
 }
 
 async fn work_off(s3: &S3, lane: &Lane) -> Result<()> {
-    let spaces = s3.store.collections(0).await?;
-    let here =
-        spaces.into_iter().filter(|space| space.collection == REPLICATIONS.name() && space.lane == lane.as_str());
-    for space in here {
-        let Some(partition) = Partition::parse(&space.partition) else { continue };
-        let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
+    for world in worlds::holding(s3, lane, REPLICATIONS.name()).await? {
         let scope = Scope::partition(&world);
         loop {
             let page = s3.store.read(|snapshot| {

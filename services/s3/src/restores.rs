@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use fractus_aws::{AccountId, Lane, Partition, Region, World};
+use fractus_aws::{AccountId, Lane, Region, World};
 use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
 use fractus_host::{Context, Waker};
@@ -18,6 +18,7 @@ use crate::notify::{Happening, announce};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, Object};
 use crate::versions;
+use crate::worlds;
 
 /// What is to be told, by when: (microseconds, bucket id, key, sequencer of the version).
 pub const RESTORES: Collection<(u64, u64, String, u64), Pending> = Collection::new("restores");
@@ -85,12 +86,8 @@ pub fn start(s3: &S3) {
 /// Tells of what is due; gives when the next is.
 async fn tell_due(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
     let now = s3.host.clocks().lane(lane.as_str()).now();
-    let spaces = s3.store.collections(0).await?;
-    let here = spaces.into_iter().filter(|space| space.collection == RESTORES.name() && space.lane == lane.as_str());
     let mut next: Option<Timestamp> = None;
-    for space in here {
-        let Some(partition) = Partition::parse(&space.partition) else { continue };
-        let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
+    for world in worlds::holding(s3, lane, RESTORES.name()).await? {
         let scope = Scope::partition(&world);
         loop {
             let page = s3.store.read(|snapshot| {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fractus_aws::{AccountId, Lane, Partition, Region, World};
+use fractus_aws::{AccountId, Lane, Region, World};
 use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
 use fractus_host::{Context, Waker};
@@ -19,7 +19,7 @@ use crate::model::lifecycle::midnight_after;
 use crate::operations::put::{self, Request};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, ObjectHeaders};
-use crate::{analytics, inventory, logging, watch};
+use crate::{analytics, inventory, logging, watch, worlds};
 
 /// When something is due: (bucket id, job, configuration id).
 pub const SCHEDULES: Collection<(u64, String, String), Due> = Collection::new("schedules");
@@ -113,11 +113,8 @@ async fn round(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
         let _ = s3.schedule.watches.compare_exchange(known, 0, Ordering::AcqRel, Ordering::Acquire);
     }
     let now = s3.host.clocks().lane(lane.as_str()).now();
-    let here = spaces.into_iter().filter(|space| space.collection == SCHEDULES.name() && space.lane == lane.as_str());
     let mut next: Option<Timestamp> = None;
-    for space in here {
-        let Some(partition) = Partition::parse(&space.partition) else { continue };
-        let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
+    for world in worlds::among(spaces, lane, SCHEDULES.name()) {
         let scope = Scope::partition(&world);
         let all = s3.store.read(|snapshot| {
             let found = snapshot.range(&SCHEDULES, &scope, Range::all(), Order::Ascending)?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fractus_aws::{AccountId, Lane, Partition, World};
+use fractus_aws::{Lane, World};
 use fractus_clock::Timestamp;
 use fractus_host::Waker;
 use fractus_s3control_api as api;
@@ -24,6 +24,7 @@ use crate::schedule::{Parcel, put_parcel};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, OBJECTS, OWNED_BUCKETS, Object, PARTS, UPLOADS};
 use crate::versions::{VERSIONS, Version};
+use crate::worlds;
 
 const AT_ONCE: usize = 500;
 const SCHEMA: &str = "version_number,configuration_id,report_date,aws_account_number,aws_region,storage_class,record_type,record_value,bucket_name,metric_name,metric_value";
@@ -61,12 +62,8 @@ pub fn start(s3: &S3) {
 /// Exports what is due in a lane; gives when the next is.
 async fn round(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
     let now = s3.host.clocks().lane(lane.as_str()).now();
-    let spaces = s3.store.collections(0).await?;
-    let here = spaces.into_iter().filter(|space| space.collection == EXPORTS.name() && space.lane == lane.as_str());
     let mut next: Option<Timestamp> = None;
-    for space in here {
-        let Some(partition) = Partition::parse(&space.partition) else { continue };
-        let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
+    for world in worlds::holding(s3, lane, EXPORTS.name()).await? {
         let scope = Scope::partition(&world);
         let all = s3.store.read(|snapshot| {
             let found = snapshot.range(&EXPORTS, &scope, Range::all(), Order::Ascending)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fractus_aws::{AccountId, Lane, Partition, World};
+use fractus_aws::{Lane, World};
 use fractus_clock::Timestamp;
 use fractus_host::{Context, Waker};
 use fractus_s3control_api as api;
@@ -21,6 +21,7 @@ use crate::extras::Wanted;
 use crate::model::encoding::form_encode;
 use crate::schedule::{Parcel, put_parcel};
 use crate::service::S3;
+use crate::worlds;
 
 /// How many tasks are done between two looks at whether the job is still to go on, and at more important ones.
 const AT_ONCE: usize = 50;
@@ -63,12 +64,8 @@ pub fn start(s3: &S3) {
 /// Does all that can be done in a lane; gives when a job has waited too long for its confirmation.
 async fn work_off(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
     let mut next: Option<Timestamp> = None;
-    let spaces = s3.store.collections(0).await?;
     // Every partition that has jobs at all.
-    let here = spaces.into_iter().filter(|space| space.collection == JOBS.name() && space.lane == lane.as_str());
-    for space in here {
-        let Some(partition) = Partition::parse(&space.partition) else { continue };
-        let world = World { lane: lane.clone(), partition, account: AccountId::default_account() };
+    for world in worlds::holding(s3, lane, JOBS.name()).await? {
         let scope = Scope::partition(&world);
         let draining = s3.host.draining();
         while !draining.is_cancelled() {
@@ -82,7 +79,7 @@ async fn work_off(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
                 s3.store.write(|tx| Ok::<_, Error>(tx.delete(&WAITING, &scope, &place)?)).await?;
                 continue;
             };
-            let cx = job.context(s3, lane, partition);
+            let cx = job.context(s3, lane, world.partition);
             Step { s3, cx: &cx, world: &world, scope: &scope, at: &at }.take(job).await?;
         }
         next = next.into_iter().chain(give_up_unconfirmed(s3, lane, &scope).await?).min();
