@@ -48,6 +48,7 @@ struct Service<'a> {
     api: &'a Api,
     setup: Setup,
     names: Names,
+    caller: Caller,
     /// Whether the service has an operation, found out once for each.
     has: Mutex<HashMap<String, Arc<OnceCell<bool>>>>,
     /// Nobody is there at all.
@@ -86,7 +87,11 @@ impl Run {
 
     pub async fn api_with(&self, api: &Api, setup: Setup) -> ApiReport {
         let names = Names { captured: BTreeMap::new(), run: self.nonce.clone() };
-        let mut service = Service { run: self, api, setup, names, has: Mutex::default(), is_absent: false };
+        let mut caller = self.caller.clone();
+        if let Some(account) = &setup.account {
+            caller.access_key.clone_from(account);
+        }
+        let mut service = Service { run: self, api, setup, names, caller, has: Mutex::default(), is_absent: false };
         let mut report = ApiReport { api: api.api.clone(), ..ApiReport::default() };
         service.is_absent = service.finds_nobody().await;
         if !service.is_absent {
@@ -153,7 +158,7 @@ impl<'a> Service<'a> {
             Some(encode::request(self.api, &asks.operation, operation, protocol, &input.unwrap_or_else(Value::empty)))
         });
         let probe = minimal.unwrap_or_else(|| encode::unknown_operation(self.api, "FractusUnknownOperation", protocol));
-        match self.run.endpoint.send(&self.run.caller, probe).await {
+        match self.run.endpoint.send(&self.caller, probe).await {
             Ok(answer) => {
                 let body = String::from_utf8_lossy(&answer.body);
                 answer.status.as_u16() == 503
@@ -169,7 +174,7 @@ impl<'a> Service<'a> {
         let calls = self.setup.start.clone();
         for call in &calls {
             let mut names = self.names.clone();
-            match self.call(call, &self.run.caller, &mut names, "start").await {
+            match self.call(call, &self.caller, &mut names, "start").await {
                 Ok(()) => self.names = names,
                 Err(why) => failed.push(why),
             }
@@ -277,7 +282,7 @@ impl<'a> Service<'a> {
         let Some(request) = self.request(variant, &self.names, &self.id(variant)) else { return Sent::Unmade };
         let watch = Stopwatch::start();
         // Whatever comes back says no more than that nobody is there.
-        let _ = self.run.endpoint.send(&self.run.caller, request).await;
+        let _ = self.run.endpoint.send(&self.caller, request).await;
         Sent::Missing(Some(watch.elapsed()))
     }
 
@@ -314,7 +319,7 @@ impl<'a> Service<'a> {
 
     /// Who sends a variant and what is called before it.
     fn caller(&self, variant: &Variant, id: &str) -> Caller {
-        let caller = self.run.caller.clone();
+        let caller = self.caller.clone();
         match self.setup.operation(&variant.operation) {
             Some(operation) if operation.own_account => Caller { access_key: self.names.account(id), ..caller },
             _ => caller,

@@ -19,6 +19,8 @@ include!(concat!(env!("OUT_DIR"), "/setup.rs"));
 pub struct Setup {
     /// An API whose requests another one takes for its own as long as nobody serves it: what is asked to find out.
     pub probe: Option<Probe>,
+    /// Whose requests these are, where what they set for a whole account would reach other APIs' variants.
+    pub account: Option<String>,
     /// Calls made once before the API's variants.
     pub start: Vec<Call>,
     /// Calls made before single variants, by a name that operations give in `before`.
