@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use fractus_clock::Clock;
 use fractus_sigv4::{KeyCache, Payload, Scheme, SignError, Signer};
-use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde_json::json;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("fractus-conformance/", env!("CARGO_PKG_VERSION")));
 /// No answer that is judged is larger.
@@ -30,13 +31,21 @@ pub struct Caller {
     pub secret: String,
     pub session_token: Option<String>,
     pub region: String,
+    /// The world that the requests are of, where the endpoint has several; others pass over its header.
+    pub lane: Option<String>,
 }
 
 impl Default for Caller {
     /// The default account in the default region.
     fn default() -> Self {
         let text = |text: &str| text.to_owned();
-        Caller { access_key: text("test"), secret: text("test"), session_token: None, region: text("us-east-1") }
+        Caller {
+            access_key: text("test"),
+            secret: text("test"),
+            session_token: None,
+            region: text("us-east-1"),
+            lane: None,
+        }
     }
 }
 
@@ -140,6 +149,20 @@ impl Endpoint {
         in_time.unwrap_or_else(|_| Err(SendError::TimedOut(self.answer_within.as_secs())))
     }
 
+    /// Has a world forgotten. One that cannot be costs memory and nothing else, and elsewhere nobody knows of it.
+    pub async fn forget(&self, lane: &str) {
+        let outgoing = Outgoing {
+            method: Method::POST,
+            target: "/_fractus/reset".to_owned(),
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
+            body: Bytes::from(json!({ "lane": lane }).to_string()),
+            signing_name: None,
+            unsigned_payload: false,
+            host_prefix: None,
+        };
+        let _ = self.send(&Caller::default(), outgoing).await;
+    }
+
     fn request(&self, caller: &Caller, outgoing: Outgoing) -> Result<Request<Full<Bytes>>, SendError> {
         let bad = || SendError::BadTarget(outgoing.target.clone());
         let target: PathAndQuery = format!("{}{}", self.base_path, outgoing.target).parse().map_err(|_| bad())?;
@@ -152,6 +175,9 @@ impl Endpoint {
         let headers = request.headers_mut();
         headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| bad())?);
         headers.insert(USER_AGENT, AGENT);
+        if let Some(lane) = &caller.lane {
+            headers.insert("x-fractus-lane", HeaderValue::from_str(lane).map_err(|_| bad())?);
+        }
         if !outgoing.body.is_empty() || matches!(outgoing.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(outgoing.body.len()));
         }
@@ -206,6 +232,15 @@ mod tests {
         assert_eq!(request.headers()[HOST], "data-localhost:4566");
         let authorization = request.headers()["authorization"].to_str().unwrap();
         assert!(authorization.contains("/us-east-1/sqs/aws4_request"), "{authorization}");
+    }
+
+    #[test]
+    fn a_request_says_its_world() {
+        let endpoint = Endpoint::new("http://localhost:4566", Duration::from_secs(1)).unwrap();
+        let caller = Caller { lane: Some("a-lane".into()), ..Caller::default() };
+        assert_eq!(endpoint.request(&caller, outgoing("/")).unwrap().headers()["x-fractus-lane"], "a-lane");
+        let request = endpoint.request(&Caller::default(), outgoing("/")).unwrap();
+        assert!(!request.headers().contains_key("x-fractus-lane"));
     }
 
     #[test]

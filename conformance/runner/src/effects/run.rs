@@ -82,11 +82,8 @@ impl Runner {
             state.scope.variables.insert(name.clone(), made);
         }
         let ended = world.steps(&scenario.steps, &mut state).await;
-        if let Some(lane) = lane
-            && let Ok(request) = send::reset_request(&lane)
-        {
-            // A world that cannot be forgotten costs memory and nothing else.
-            let _ = self.endpoint.send(&Caller::default(), request).await;
+        if let Some(lane) = lane {
+            self.endpoint.forget(&lane).await;
         }
         ended
     }

@@ -359,15 +359,6 @@ pub fn clock_request(change: &Json) -> Result<Outgoing, CallError> {
     Ok(admin(request))
 }
 
-/// Forgets a world.
-pub fn reset_request(lane: &str) -> Result<Outgoing, CallError> {
-    let request = HttpRequest::post("/_fractus/reset")
-        .header(CONTENT_TYPE, "application/json")
-        .body(Bytes::from(json!({ "lane": lane }).to_string()))
-        .map_err(unmakeable)?;
-    Ok(admin(request))
-}
-
 fn admin(request: HttpRequest<Bytes>) -> Outgoing {
     let (head, body) = request.into_parts();
     Outgoing {

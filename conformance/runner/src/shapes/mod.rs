@@ -61,6 +61,9 @@ pub struct Arguments {
     /// Sends also the variants of operations and APIs that the endpoint does not have, and tells how quickly it refuses.
     #[arg(long)]
     pub send_missing: bool,
+    /// Every API in the default world, as on AWS, instead of one of its own.
+    #[arg(long)]
+    pub no_lanes: bool,
     /// Where generated texts begin; the same seed makes the same requests.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -164,9 +167,11 @@ fn prepare(arguments: &Arguments) -> Result<Run, Box<dyn std::error::Error>> {
         secret: arguments.secret_key.clone(),
         session_token: None,
         region: arguments.region.clone(),
+        lane: None,
     };
     (run.jobs, run.seed, run.only) = (arguments.jobs, arguments.seed, arguments.only.clone());
     run.sends_missing = arguments.send_missing;
+    run.uses_lanes = !arguments.no_lanes;
     Ok(run)
 }
 
@@ -203,7 +208,7 @@ fn write_json(arguments: &Arguments, reports: &[ApiReport], took: Duration) -> R
 }
 
 /// A busy machine makes answers come too late, and names differ from run to run: an API in which something has fallen is run
-/// again with nothing beside it. What has not fallen in that run is told as flaky.
+/// again with nothing beside it, in a fresh world. What has not fallen in that run is told as flaky.
 async fn again(
     arguments: &Arguments,
     run: &Arc<Run>,

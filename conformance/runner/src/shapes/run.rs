@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fractus_clock::Stopwatch;
+use fractus_clock::{Random, Stopwatch};
 use fractus_models::Api;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
@@ -36,8 +36,10 @@ pub struct Run {
     pub only: Option<String>,
     /// Sends also what the endpoint does not have, and waits for its refusal.
     pub sends_missing: bool,
-    /// Tells this run's names from those of others.
-    nonce: String,
+    /// Each API in a world of its own, a fresh one for each of its runs: what one's variants set for an account, a Region or
+    /// a bus that all share is not what others' are answered by. Not on AWS.
+    pub uses_lanes: bool,
+    random: Random,
     /// How a single variant is sent again, but for its id.
     command: String,
 }
@@ -74,7 +76,8 @@ impl Run {
             seed: 1,
             only: None,
             sends_missing: false,
-            nonce: fractus_clock::Random::system().text(8, "abcdefghijklmnopqrstuvwxyz"),
+            uses_lanes: true,
+            random: Random::system(),
             command,
         })
     }
@@ -86,8 +89,12 @@ impl Run {
     }
 
     pub async fn api_with(&self, api: &Api, setup: Setup) -> ApiReport {
-        let names = Names { captured: BTreeMap::new(), run: self.nonce.clone() };
+        // Tells this run's names from those of others, and of another run of the same API.
+        let nonce = self.random.text(8, "abcdefghijklmnopqrstuvwxyz");
         let mut caller = self.caller.clone();
+        caller.lane = self.uses_lanes.then(|| format!("shapes-{nonce}"));
+        let lane = caller.lane.clone();
+        let names = Names { captured: BTreeMap::new(), run: nonce };
         if let Some(account) = &setup.account {
             caller.access_key.clone_from(account);
         }
@@ -120,6 +127,9 @@ impl Run {
             }
         }
         report.failures.sort_by(|one, other| one.id.cmp(&other.id));
+        if let Some(lane) = lane {
+            self.endpoint.forget(&lane).await;
+        }
         report
     }
 }
@@ -161,7 +171,7 @@ impl<'a> Service<'a> {
         match self.run.endpoint.send(&self.caller, probe).await {
             Ok(answer) => {
                 let body = String::from_utf8_lossy(&answer.body);
-                answer.status.as_u16() == 503
+                judge::is_unanswered(&answer)
                     || asks.is_some_and(|asks| asks.absent.iter().any(|code| body.contains(code.as_str())))
             }
             Err(_) => true,
