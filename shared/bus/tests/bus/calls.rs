@@ -64,10 +64,9 @@ async fn a_call_is_answered_by_one_replica_with_its_cause_at_hand() {
 async fn a_call_to_nobody_says_at_once_that_the_service_is_not_running() {
     let server = NatsServer::start().await;
     let s3 = bus(&server, "s3").await;
-    let watch = fractus_clock::Stopwatch::start();
+    // One that waited would be told that it timed out.
     let result = soon(s3.call("sts", &question("k"), &Cause::default())).await;
     assert_eq!(result, Err(CallError::NotRunning { service: "sts".to_owned() }));
-    assert!(watch.elapsed() < Duration::from_secs(1));
     let off = Bus::off("s3").call("sts", &question("k"), &Cause::default()).await;
     assert_eq!(off, Err(CallError::Bus(BusError::Off)));
 }
