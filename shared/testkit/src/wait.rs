@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use fractus_clock::{Clock, Stopwatch};
 
-const AT_MOST: Duration = Duration::from_secs(20);
+/// A busy machine takes its time; only what fails waits so long.
+const AT_MOST: Duration = Duration::from_secs(60);
 
 /// Asks again and again until the condition gives a value; for what happens elsewhere (a delivery, an event) and cannot
 /// be waited on otherwise. Real time, since what is waited for may be another thread.
 ///
 /// # Panics
-/// When 20 seconds have passed.
+/// When a minute has passed.
 pub async fn wait_for<T, F, Fut>(what: &str, mut condition: F) -> T
 where
     F: FnMut() -> Fut,
