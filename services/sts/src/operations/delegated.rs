@@ -50,10 +50,12 @@ pub async fn exchange(
         context: Vec::new(),
         minimum_token_size: None,
     };
-    let Issued { credentials, packed_policy_size, .. } = sts.issue(cx, grant).await?;
+    let Issued { credentials, .. } = sts.issue(cx, grant).await?;
     Ok(GetDelegatedAccessTokenOutput {
         credentials: Some(credentials),
-        packed_policy_size,
+        // "This field is deprecated. It is not populated for GetDelegatedAccessToken."
+        // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetDelegatedAccessToken.html
+        packed_policy_size: None,
         assumed_principal: Some(principal.to_string()),
     })
 }
