@@ -24,6 +24,11 @@ impl Failure {
         Failure { status: StatusCode::SERVICE_UNAVAILABLE, code: "ServiceUnavailable", message }
     }
 
+    /// What is asked for is not part of this stack.
+    pub fn absent(message: String) -> Self {
+        Failure { status: StatusCode::NOT_IMPLEMENTED, code: "NotImplemented", message }
+    }
+
     pub fn malformed(message: &str) -> Self {
         Failure { status: StatusCode::BAD_REQUEST, code: "BadRequest", message: message.to_owned() }
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{call, signed};
-use fractus_clock::Clock;
+use fractus_clock::{Clock, Stopwatch};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -100,13 +100,11 @@ fn is_alive(pid: i32) -> bool {
 }
 
 async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    for _ in 0..1_000 {
-        if condition().await {
-            return;
-        }
+    let watch = Stopwatch::start();
+    while !condition().await {
+        assert!(watch.elapsed() < Duration::from_secs(60), "not within 60 s: {what}");
         Clock::real().sleep(Duration::from_millis(10)).await;
     }
-    panic!("not within 10 s: {what}");
 }
 
 #[tokio::test]
@@ -128,6 +126,16 @@ async fn a_service_starts_with_its_first_request_and_again_when_it_dies() {
         answer.contains("sqs ") && !answer.contains(&format!("sqs {first} "))
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_stack_is_said_at_once_and_for_good() {
+    let stack = Stack::start(&["sqs", "sts"], &["sqs"]).await;
+    for (service, why) in [("sts", "fractus up sts"), ("dynamodb", "fractus-dynamodb")] {
+        let answer = stack.call(service, "/").await;
+        assert!(answer.starts_with("HTTP/1.1 501") && answer.contains("NotImplemented"), "{answer}");
+        assert!(answer.contains(why), "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -242,6 +250,39 @@ async fn the_clock_is_told_to_services_before_their_first_request() {
     assert!(shown.starts_with("2030-01-01T00:15:00") && shown.contains("frozen"), "{shown}");
     assert_eq!(stack.admin("GET", "/_fractus/clock", "").await["frozen"], true);
     assert!(stack.admin("POST", "/_fractus/clock", "{\"action\":\"leap\"}").await["message"].is_string());
+}
+
+#[tokio::test]
+async fn what_services_say_of_themselves_is_told_for_all() {
+    let stack = Stack::start(&["sqs", "sts"], &[]).await;
+    stack.pid_of("sqs").await;
+    for path in ["/_fractus/config", "/_fractus/operations", "/_fractus/tasks", "/_fractus/state/collections"] {
+        let told = stack.admin("GET", path, "").await;
+        let services = told["services"].as_object().unwrap();
+        // An idle service is left alone.
+        assert_eq!(services.keys().collect::<Vec<_>>(), ["sqs"], "{told}");
+        assert!(services["sqs"].as_str().unwrap().ends_with(path), "{told}");
+    }
+    assert!(stack.admin("GET", "/_fractus/config?service=sqss", "").await["message"].is_string());
+    assert!(stack.admin("GET", "/_fractus/state/records", "").await["message"].is_string());
+    let told = stack.admin("GET", "/_fractus/state/records?service=sts&collection=c", "").await;
+    let services = told["services"].as_object().unwrap();
+    assert_eq!(services.keys().collect::<Vec<_>>(), ["sts"], "the one that is named is started for it: {told}");
+    let frozen = stack.admin("POST", "/_fractus/clock/freeze?lane=a", "").await;
+    assert_eq!((&frozen["lane"], &frozen["frozen"]), (&"a".into(), &true.into()), "{frozen}");
+    assert!(stack.admin("POST", "/_fractus/clock/leap", "").await["message"].is_string());
+}
+
+#[tokio::test]
+async fn a_snapshot_is_of_every_service() {
+    let stack = Stack::start(&["sqs", "sts"], &[]).await;
+    stack.pid_of("sqs").await;
+    let forked = stack.admin("POST", "/_fractus/state/fork", "{\"to\":\"b\"}").await;
+    assert_eq!(forked["services"], serde_json::json!(["sqs"]), "an idle one has nothing to fork: {forked}");
+    for what in ["snapshot", "rollback"] {
+        let done = stack.admin("POST", &format!("/_fractus/state/{what}"), "{\"name\":\"before\"}").await;
+        assert_eq!(done["services"], serde_json::json!(["sqs", "sts"]), "{what}: {done}");
+    }
 }
 
 #[tokio::test]

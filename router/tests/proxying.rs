@@ -44,6 +44,7 @@ async fn a_service_that_does_not_run_is_an_error_in_the_callers_protocol() {
 
     let unknown = format!("POST / HTTP/1.1\nHost: localhost\nAuthorization: {}", signed("ec2"));
     let answer = call(running.address, &unknown, "").await;
+    assert!(answer.starts_with("HTTP/1.1 501"), "SDKs would try 503 again and again: {answer}");
     assert!(answer.contains("ec2") && answer.contains("fractus.toml"), "{answer}");
 }
 

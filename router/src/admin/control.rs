@@ -48,7 +48,8 @@ impl Control {
 struct ClockChange {
     #[serde(default)]
     lane: Option<String>,
-    action: ClockAction,
+    #[serde(default)]
+    action: Option<ClockAction>,
     /// For `set`: an RFC 3339 time.
     #[serde(default)]
     to: Option<String>,
@@ -71,8 +72,13 @@ enum ClockAction {
     Reset,
 }
 
-/// `GET` shows a lane's clock, `POST` changes it.
-pub async fn clock(router: &Arc<Router>, parts: &Parts, body: &Bytes) -> Response<RouterBody> {
+/// `GET` shows a lane's clock, `POST` changes it; the action stands in the body or as the path's last part.
+pub async fn clock(
+    router: &Arc<Router>,
+    parts: &Parts,
+    action: Option<&str>,
+    body: &Bytes,
+) -> Response<RouterBody> {
     let asked_lane = query_value(parts, "lane");
     if parts.method == Method::GET {
         let lane = asked_lane.unwrap_or("main");
@@ -81,7 +87,7 @@ pub async fn clock(router: &Arc<Router>, parts: &Parts, body: &Bytes) -> Respons
             Err(why) => bad_request(&why),
         };
     }
-    let change: ClockChange = match serde_json::from_slice(body) {
+    let change = match read_change(action, body) {
         Ok(change) => change,
         Err(error) => return bad_request(&format!("no change of the clock: {error}")),
     };
@@ -103,6 +109,15 @@ pub async fn clock(router: &Arc<Router>, parts: &Parts, body: &Bytes) -> Respons
     }
 }
 
+fn read_change(action: Option<&str>, body: &Bytes) -> Result<ClockChange, serde_json::Error> {
+    let text: &[u8] = if body.is_empty() { b"{}" } else { body };
+    let mut change: ClockChange = serde_json::from_slice(text)?;
+    if let Some(action) = action {
+        change.action = Some(serde_json::from_value(action.into())?);
+    }
+    Ok(change)
+}
+
 fn refusals(answers: Vec<fan::Answered>) -> BTreeMap<String, Value> {
     let refused = answers.into_iter().filter(|answer| !answer.status.is_success());
     refused.map(|answer| (answer.service, answer.value)).collect()
@@ -110,7 +125,7 @@ fn refusals(answers: Vec<fan::Answered>) -> BTreeMap<String, Value> {
 
 fn apply(clock: &Clock, change: &ClockChange) -> Result<(), String> {
     let to = change.to.as_deref().map(Timestamp::parse_date_time).transpose().map_err(|error| error.to_string())?;
-    match change.action {
+    match change.action.ok_or("an `action` is missing: freeze, resume, set, advance, scale or reset")? {
         ClockAction::Freeze => {
             clock.freeze();
             if let Some(to) = to {
@@ -242,7 +257,7 @@ async fn tell(replica: &Arc<Endpoint>, method: Method, path: &str, body: Bytes) 
     }
 }
 
-fn query_value<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+pub(super) fn query_value<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     let pairs = parts.uri.query().unwrap_or("").split('&');
     pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }

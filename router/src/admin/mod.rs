@@ -7,6 +7,7 @@
 pub mod control;
 mod fan;
 mod localstack;
+mod services;
 mod state;
 
 use std::sync::Arc;
@@ -41,13 +42,35 @@ pub async fn answer(router: &Arc<Router>, parts: Parts, body: Incoming, _caller:
         ("/_fractus/requests", &Method::GET) => requests(router, &parts).await,
         ("/_fractus/state", &Method::GET) => state::export(router, &parts).await,
         ("/_fractus/state", &Method::POST | &Method::PUT) => state::import(router, body).await,
-        ("/_fractus/reset" | "/_fractus/clock" | "/_fractus/faults", _) => match collect(body).await {
-            Ok(body) if path == "/_fractus/reset" => reset(router, &parts, body).await,
-            Ok(body) if path == "/_fractus/clock" => control::clock(router, &parts, &body).await,
-            Ok(body) => control::faults(router, &parts, body).await,
+        (
+            "/_fractus/config" | "/_fractus/operations" | "/_fractus/tasks" | "/_fractus/state/collections",
+            &Method::GET,
+        ) => services::told(router, &parts).await,
+        ("/_fractus/state/records", &Method::GET) => services::records(router, &parts).await,
+        ("/_fractus/metrics", &Method::GET) => services::metrics(router, &parts).await,
+        (path, method) if is_change(path, method) => match collect(body).await {
+            Ok(body) => change(router, &parts, path, body).await,
             Err(why) => bad_request(&why),
         },
         (path, _) => answer::json(StatusCode::NOT_FOUND, &json!({ "message": format!("nothing is at {path}") })),
+    }
+}
+
+/// Paths whose requests have a body.
+fn is_change(path: &str, method: &Method) -> bool {
+    match path {
+        "/_fractus/reset" | "/_fractus/clock" | "/_fractus/faults" => true,
+        "/_fractus/state/fork" | "/_fractus/state/snapshot" | "/_fractus/state/rollback" => method == Method::POST,
+        path => path.starts_with("/_fractus/clock/") && method == Method::POST,
+    }
+}
+
+async fn change(router: &Arc<Router>, parts: &Parts, path: &str, body: Bytes) -> Response<RouterBody> {
+    match path {
+        "/_fractus/reset" => reset(router, parts, body).await,
+        "/_fractus/faults" => control::faults(router, parts, body).await,
+        path if path.starts_with("/_fractus/state/") => services::lanes(router, path, body).await,
+        path => control::clock(router, parts, path.strip_prefix("/_fractus/clock/"), &body).await,
     }
 }
 

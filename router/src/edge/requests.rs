@@ -16,7 +16,7 @@ use crate::answer::{self, Failure};
 use crate::proxy::body::RouterBody;
 use crate::proxy::forward::{self, ForwardError};
 use crate::proxy::hold::Hold;
-use crate::proxy::targets::{TargetKind, Unavailable};
+use crate::proxy::targets::{StartError, TargetKind, Unavailable};
 use crate::route::{self, Form, Routing, ServiceName};
 use crate::router::Router;
 
@@ -129,17 +129,23 @@ async fn wait(router: &Router, service: &str, hold: &mut Hold<'_>) -> bool {
     target.kind == TargetKind::Auto && target.is_expected() && hold.wait(&target).await
 }
 
+/// Who may be there soon is worth another try, which SDKs make by themselves at 503. At 501 they do not: what is not part of
+/// the stack will not come, and its caller is told at once and not after ten tries.
 fn unavailable(service: &str, why: &Unavailable) -> Failure {
-    let known = route::tables::known_service(service).is_some();
-    Failure::unavailable(if known {
-        format!(
+    let is_known = route::tables::known_service(service).is_some();
+    let elsewhere = format!("point it elsewhere in fractus.toml (`[targets]`, `{service} = \"aws\"` or a URL)");
+    match why {
+        _ if !is_known => Failure::absent(format!("The service {service} is none of Fractus's: {elsewhere}.")),
+        Unavailable::NotStarted(why @ StartError::NotAsked) => Failure::absent(format!(
+            "The service {service} is not in this stack: {why}. Name it too, `fractus up {service} ...`, or no service to have all."
+        )),
+        Unavailable::NotStarted(why @ StartError::NotInstalled) => Failure::absent(format!(
+            "The service {service} is not in this stack: {why} (fractus-{service}). Install it, or {elsewhere}."
+        )),
+        _ => Failure::unavailable(format!(
             "The service {service} has no answer: {why}. Start it with `fractus up {service}` or `docker compose --profile {service} up -d`."
-        )
-    } else {
-        format!(
-            "The service {service} is none of Fractus's. Point it elsewhere in fractus.toml: `[targets]`, `{service} = \"aws\"` or a URL."
-        )
-    })
+        )),
+    }
 }
 
 /// Reads the beginning of a form, as much as is needed to know its Action.

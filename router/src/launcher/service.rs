@@ -1,6 +1,6 @@
 //! The life of one service's process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -59,6 +59,7 @@ impl ServiceStatus {
 /// All services of this machine's stack.
 pub struct Launcher {
     services: BTreeMap<String, Arc<Managed>>,
+    left_out: BTreeSet<String>,
     data_dir: Option<PathBuf>,
     stop: watch::Sender<bool>,
     tasks: TaskTracker,
@@ -98,7 +99,8 @@ impl Launcher {
             services.insert(name.clone(), managed);
         }
         tasks.close();
-        Arc::new(Launcher { services, data_dir: settings.data_dir.clone(), stop, tasks })
+        let left_out = settings.left_out.clone();
+        Arc::new(Launcher { services, left_out, data_dir: settings.data_dir.clone(), stop, tasks })
     }
 
     /// Ends all processes and waits until they are gone.
@@ -111,8 +113,11 @@ impl Launcher {
 impl Starter for Launcher {
     fn start<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + 'a>> {
         Box::pin(async move {
-            let managed = self.services.get(service).ok_or(StartError::NotInstalled)?;
-            managed.start().await
+            match self.services.get(service) {
+                Some(managed) => managed.start().await,
+                None if self.left_out.contains(service) => Err(StartError::NotAsked),
+                None => Err(StartError::NotInstalled),
+            }
         })
     }
 

@@ -1,6 +1,6 @@
 //! What the launcher needs to know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What to launch, and where it keeps things.
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub struct LaunchSettings {
     /// Service name to its program.
     pub programs: BTreeMap<String, PathBuf>,
+    /// Services that are installed and were not asked for.
+    pub left_out: BTreeSet<String>,
     /// A folder for this run alone: sockets, and state that need not survive.
     pub run_dir: PathBuf,
     /// Each service's state goes to a folder of its name below; none: state is in memory.

@@ -53,7 +53,9 @@ pub struct Asked {
 /// Runs a stack until `stop` completes.
 pub async fn up(config: &Config, asked: Asked, stop: impl Future<Output = ()>) -> Result<(), UpError> {
     let folder = asked.programs.clone().or_else(own_folder).unwrap_or_default();
-    let mut programs = chosen(installed(&folder), &asked.services)?;
+    let installed = installed(&folder);
+    let mut programs = chosen(installed.clone(), &asked.services)?;
+    let left_out = installed.into_keys().filter(|name| !programs.contains_key(name)).collect();
     // One that points elsewhere has no process here, which would take its deliveries.
     programs.retain(|name, _| config.targets.get(name).is_none_or(|target| target == "auto"));
     let listener = TcpListener::bind(&config.listen)
@@ -66,6 +68,7 @@ pub async fn up(config: &Config, asked: Asked, stop: impl Future<Output = ()>) -
     let nats_url = config.nats_url.clone().or_else(|| nats.as_ref().map(|(nats, _)| nats.url.clone()));
     let settings = Arc::new(LaunchSettings {
         programs,
+        left_out,
         run_dir: run_dir.path().to_owned(),
         data_dir: config.data_dir.clone(),
         router_url: format!("http://127.0.0.1:{port}"),

@@ -35,8 +35,10 @@ pub enum TargetKind {
 /// Why a service cannot be started.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum StartError {
-    #[error("no program of that name is installed")]
+    #[error("no program of its name is installed")]
     NotInstalled,
+    #[error("the stack was started without it")]
+    NotAsked,
     #[error("{0}")]
     Failed(String),
 }
