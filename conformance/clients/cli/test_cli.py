@@ -73,3 +73,14 @@ def test_a_queue_from_beginning_to_end():
     assert json.loads(sh(f"{SQS} list-queue-tags --queue-url {url}"))["Tags"] == {"a": "1"}
     assert url in sh(f"{SQS} list-queues --queue-name-prefix {name}")
     sh(f"{SQS} delete-queue --queue-url {url}")
+
+
+def test_hosts_below_localhost_without_a_resolver(bucket):
+    """S3 Control's account and an access point's name stand in the host. Asked as a proxy, the stack needs no resolver for them."""
+    name, proxied = unique("ap"), "HTTP_PROXY=$AWS_ENDPOINT_URL NO_PROXY= no_proxy= aws"
+    made = json.loads(sh(f"{proxied} s3control create-access-point --account-id 000000000000 --name {name} --bucket {bucket}"))
+    sh(f"echo through | {proxied} s3 cp - s3://{made['AccessPointArn']}/k")
+    assert sh(f"aws s3 cp s3://{bucket}/k -") == "through\n"
+    listed = sh(f"{proxied} s3control list-access-points --account-id 000000000000 --bucket {bucket} --query AccessPointList[].Name --output text")
+    assert listed.strip() == name
+    sh(f"{proxied} s3control delete-access-point --account-id 000000000000 --name {name}")
