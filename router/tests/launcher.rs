@@ -28,6 +28,10 @@ struct Stack {
 
 impl Stack {
     async fn start(services: &[&str], more: &[&str]) -> Self {
+        Self::start_of(Path::new(FRACTUS), services, more).await
+    }
+
+    async fn start_of(fractus: &Path, services: &[&str], more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let programs = folder.path().join("bin");
         std::fs::create_dir(&programs).unwrap();
@@ -36,7 +40,7 @@ impl Stack {
         for service in services {
             std::fs::copy(&tiny, programs.join(format!("fractus-{service}"))).unwrap();
         }
-        let mut command = Command::new(FRACTUS);
+        let mut command = Command::new(fractus);
         command.args(["up", "--listen", "127.0.0.1:0", "--programs"]).arg(&programs).args(more);
         // A folder without fractus.toml, and none of the variables that this test's own environment may have.
         command.current_dir(&folder).env("FRACTUS_ROUTER_RUN_DIR", folder.path());
@@ -126,6 +130,17 @@ async fn a_service_starts_with_its_first_request_and_again_when_it_dies() {
         answer.contains("sqs ") && !answer.contains(&format!("sqs {first} "))
     })
     .await;
+}
+
+/// As an upgrade does it, or a build while a stack runs.
+#[tokio::test]
+async fn services_start_though_the_launchers_program_was_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let fractus = folder.path().join("fractus");
+    std::fs::copy(FRACTUS, &fractus).unwrap();
+    let stack = Stack::start_of(&fractus, &["sqs"], &[]).await;
+    std::fs::remove_file(&fractus).unwrap();
+    stack.pid_of("sqs").await;
 }
 
 #[tokio::test]

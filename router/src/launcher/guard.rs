@@ -13,9 +13,12 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 /// The hidden command's name.
 pub const COMMAND: &str = "guard";
 
+/// This process's program as it was started, also when another has been built or installed in its place since.
+const RUNNING: &str = "/proc/self/exe";
+
 /// A command that runs `program` and ends it (SIGTERM) when this process ends in whatever way.
 pub fn command(program: &Path) -> io::Result<tokio::process::Command> {
-    let own = std::env::current_exe()?;
+    let own = if Path::new(RUNNING).exists() { RUNNING.into() } else { std::env::current_exe()? };
     let mut command = tokio::process::Command::new(own);
     command.arg(COMMAND).arg(std::process::id().to_string()).arg(program);
     Ok(command)

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fractus_clock::{Random, Stopwatch};
+use fractus_clock::{Clock, Random, Stopwatch};
 use fractus_models::Api;
 use futures::{StreamExt, stream};
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
@@ -18,11 +19,11 @@ use super::names::Names;
 use super::pattern::Patterns;
 use super::protocol::Protocol;
 use super::report::{ApiReport, Failure, shown_answer, shown_request};
-use super::setup::{Call, Protocols, Setup, fits};
+use super::setup::{Call, Probe, Protocols, Setup, fits};
 use super::site::{Path, Step};
 use super::value::Value;
 use super::variant::{Sending, Variant, unknown_operation, variants};
-use crate::endpoint::{Answer, Caller, Endpoint, Outgoing};
+use crate::endpoint::{Answer, Caller, Endpoint, Outgoing, SendError};
 
 /// What all APIs of a run share.
 pub struct Run {
@@ -158,24 +159,37 @@ impl<'a> Service<'a> {
         format!("{}:{}", self.api.api, variant.local_id())
     }
 
-    /// Whether nobody serves this API: asked once, so that its variants need not be sent.
+    /// Whether nobody serves this API: asked once, so that its variants need not be sent; again where a service may still be
+    /// starting, which 503 says.
     async fn finds_nobody(&self) -> bool {
+        const PROBES: usize = 3;
         let Some(protocol) = Protocol::of(self.api).first().copied() else { return true };
-        let asks = self.setup.probe.as_ref();
-        let minimal = asks.and_then(|asks| {
+        for _ in 0..PROBES {
+            match self.probe(protocol).await {
+                Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
+                    Clock::real().sleep(Duration::from_secs(1)).await;
+                }
+                Ok(answer) => return self.is_of_nobody(&answer),
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+
+    async fn probe(&self, protocol: Protocol) -> Result<Answer, SendError> {
+        let minimal = self.setup.probe.as_ref().and_then(|asks| {
             let operation = self.api.operations.get(&asks.operation)?;
             let input = operation.input.as_ref().and_then(|input| self.builder(self.api, &asks.operation).input(input));
             Some(encode::request(self.api, &asks.operation, operation, protocol, &input.unwrap_or_else(Value::empty)))
         });
         let probe = minimal.unwrap_or_else(|| encode::unknown_operation(self.api, "FractusUnknownOperation", protocol));
-        match self.run.endpoint.send(&self.caller, probe).await {
-            Ok(answer) => {
-                let body = String::from_utf8_lossy(&answer.body);
-                judge::is_unanswered(&answer)
-                    || asks.is_some_and(|asks| asks.absent.iter().any(|code| body.contains(code.as_str())))
-            }
-            Err(_) => true,
-        }
+        self.run.endpoint.send(&self.caller, probe).await
+    }
+
+    fn is_of_nobody(&self, answer: &Answer) -> bool {
+        let body = String::from_utf8_lossy(&answer.body);
+        let of_another = |asks: &Probe| asks.absent.iter().any(|code| body.contains(code.as_str()));
+        judge::is_unanswered(answer) || self.setup.probe.as_ref().is_some_and(of_another)
     }
 
     /// Makes the calls that come before all variants; those that failed.
