@@ -73,12 +73,7 @@ enum ClockAction {
 }
 
 /// `GET` shows a lane's clock, `POST` changes it; the action stands in the body or as the path's last part.
-pub async fn clock(
-    router: &Arc<Router>,
-    parts: &Parts,
-    action: Option<&str>,
-    body: &Bytes,
-) -> Response<RouterBody> {
+pub async fn clock(router: &Arc<Router>, parts: &Parts, action: Option<&str>, body: &Bytes) -> Response<RouterBody> {
     let asked_lane = query_value(parts, "lane");
     if parts.method == Method::GET {
         let lane = asked_lane.unwrap_or("main");

@@ -129,9 +129,9 @@ fn one_page(pages: &[(String, String)]) -> String {
             }
         }
     }
-    let lines = families.iter().flat_map(|family| {
-        family.comments.iter().map(|line| (*line).to_owned()).chain(family.samples.iter().cloned())
-    });
+    let lines = families
+        .iter()
+        .flat_map(|family| family.comments.iter().map(|line| (*line).to_owned()).chain(family.samples.iter().cloned()));
     lines.map(|line| line + "\n").collect()
 }
 

@@ -54,7 +54,9 @@ async fn every_replica_hears_or_one() {
     }
     let [first, second] = shared.as_mut_slice() else { unreachable!("there are two") };
     for _ in 0..20 {
-        let either = async { tokio::select! { heard = first.next() => heard, heard = second.next() => heard } };
+        let either = async {
+            tokio::select! { heard = first.next() => heard, heard = second.next() => heard }
+        };
         assert!(matches!(soon(either).await, Some(Heard::Event { .. })));
     }
     nothing(first.next()).await;
