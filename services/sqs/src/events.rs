@@ -59,6 +59,7 @@ pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
         deduplication_id: delivery.deduplication_id,
     };
     let mut outgoing = Outgoing::checked(parts, sqs.host.random().uuid(), &delivery.source.principal)?;
+    sqs.host.caught_up(&target.world.lane, delivery.created_at).await;
     let now = sqs.host.clocks().lane(target.world.lane.as_str()).now();
     let wakes = sqs
         .store

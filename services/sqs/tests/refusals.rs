@@ -2,6 +2,8 @@
 //! queue's policy does not allow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fractus_aws::{AccountId, Lane};
 use fractus_bus::contracts::{Delivery, Source};
@@ -155,4 +157,30 @@ async fn a_delivery_that_the_policy_does_not_allow_is_refused() {
         let attributes = counted(name).await.unwrap().attributes.unwrap();
         assert_eq!(attributes["ApproximateNumberOfMessages"], expected, "{name}");
     }
+}
+
+/// What a clock's jump sets off elsewhere may be here before the jump is: it must not be a message of before the jump.
+#[tokio::test]
+async fn a_delivery_of_after_a_jump_outlives_the_jump() {
+    let stack = stack(Config::default()).await;
+    let client = stack.client("sqs").api(&api::MODEL);
+    let queue = api::CreateQueueInput { queue_name: "q".into(), ..Default::default() };
+    client.call(api::CreateQueue, queue).await.unwrap();
+    let sqs = Sqs::new(stack.host("sqs"), Config::default());
+    let year = Duration::from_secs(365 * 86_400);
+    let account = AccountId::default_account();
+    let source = Source { principal: "scheduler.amazonaws.com".into(), arn: None, account, role: None };
+    let target = "arn:aws:sqs:us-east-1:000000000000:q".parse().unwrap();
+    let ahead = stack.clock().now().plus(year);
+    let delivery = Delivery::new("1", Lane::main(), target, "after".into(), source, ahead);
+    let jump = async {
+        tokio::task::yield_now().await;
+        stack.clock().advance(year);
+    };
+    let (delivered, ()) = tokio::join!(events::deliver(&sqs, delivery), jump);
+    delivered.unwrap();
+    let url = "http://localhost/000000000000/q".to_owned();
+    let input = api::ReceiveMessageInput { queue_url: url, ..Default::default() };
+    let received = client.call(api::ReceiveMessage, input).await.unwrap();
+    assert_eq!(received.messages.unwrap()[0].body.as_deref(), Some("after"));
 }

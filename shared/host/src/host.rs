@@ -3,12 +3,14 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use fractus_aws::Lane;
 use fractus_bus::Bus;
-use fractus_clock::{Clocks, Random};
+use fractus_clock::{Clocks, Random, Timestamp};
 use fractus_store::Store;
 
 use crate::config::HostConfig;
@@ -18,6 +20,9 @@ use crate::permissions::Permissions;
 use crate::readiness::{Hold, Readiness};
 use crate::service::{RequestUuid, Service};
 use crate::tasks::Tasks;
+
+/// How long the news of a changed clock is waited for.
+const NEWS_OF_A_CLOCK: Duration = Duration::from_secs(3);
 
 /// The process that a service lives in: clocks, randomness, store, bus, settings, tasks. Clones are the same host.
 #[derive(Clone)]
@@ -104,6 +109,16 @@ impl Host {
 
     pub fn clocks(&self) -> &Clocks {
         &self.inner.clocks
+    }
+
+    /// Waits until a lane's clock here has come to a moment that another service's has. A change of a clock is told to all at
+    /// once, and what one of them does by it can be here before it is; taken by the clock of before, a message would be older by
+    /// the whole jump as soon as that is heard. Not for long: the clock may have been set back since.
+    pub async fn caught_up(&self, lane: &Lane, moment: Timestamp) {
+        let clock = self.inner.clocks.lane(lane.as_str());
+        if tokio::time::timeout(NEWS_OF_A_CLOCK, clock.sleep_until(moment)).await.is_err() {
+            tracing::debug!(%lane, "what is ahead of the lane's clock is taken by the clock as it is");
+        }
     }
 
     pub fn random(&self) -> &Random {
