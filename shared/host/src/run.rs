@@ -202,7 +202,8 @@ async fn host_of(program: &Program, config: HostConfig) -> Result<Host, ConfigEr
 
 /// Lines on standard error; standard output belongs to the `ready` line.
 fn begin_logs(config: &HostConfig) {
-    let (filter, wrong) = match config.log.parse::<Targets>() {
+    // The NATS client tells of every connection; the bus says what matters of it.
+    let (filter, wrong) = match format!("async_nats=warn,{}", config.log).parse::<Targets>() {
         Ok(filter) => (filter, None),
         Err(error) => (Targets::new().with_default(tracing::Level::INFO), Some(error)),
     };
