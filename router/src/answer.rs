@@ -9,6 +9,8 @@ use crate::route::tables::{self, ErrorForm};
 
 const X_AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const X_AMZN_ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+/// What services say of their operations, said of a whole service.
+const FIDELITY: HeaderName = HeaderName::from_static("x-fractus-fidelity");
 const SMITHY_PROTOCOL: HeaderName = HeaderName::from_static("smithy-protocol");
 
 /// An AWS error of the router's own making.
@@ -43,6 +45,9 @@ impl Failure {
         headers.insert(X_AMZN_ERROR_TYPE, HeaderValue::from_static(self.code));
         if let Ok(request_id) = HeaderValue::from_str(request_id) {
             headers.insert(X_AMZN_REQUEST_ID, request_id);
+        }
+        if self.status == StatusCode::NOT_IMPLEMENTED {
+            headers.insert(FIDELITY, HeaderValue::from_static("missing"));
         }
         if form == ErrorForm::Cbor {
             headers.insert(SMITHY_PROTOCOL, HeaderValue::from_static("rpc-v2-cbor"));

@@ -149,7 +149,7 @@ async fn what_is_not_in_the_stack_is_said_at_once_and_for_good() {
     for (service, why) in [("sts", "fractus up sts"), ("dynamodb", "fractus-dynamodb")] {
         let answer = stack.call(service, "/").await;
         assert!(answer.starts_with("HTTP/1.1 501") && answer.contains("NotImplemented"), "{answer}");
-        assert!(answer.contains(why), "{answer}");
+        assert!(answer.contains(why) && answer.contains("x-fractus-fidelity: missing"), "{answer}");
     }
 }
 

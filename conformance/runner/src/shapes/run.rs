@@ -189,7 +189,11 @@ impl<'a> Service<'a> {
     fn is_of_nobody(&self, answer: &Answer) -> bool {
         let body = String::from_utf8_lossy(&answer.body);
         let of_another = |asks: &Probe| asks.absent.iter().any(|code| body.contains(code.as_str()));
-        judge::is_unanswered(answer) || self.setup.probe.as_ref().is_some_and(of_another)
+        // A service that is there may have this status for what it does not know.
+        let is_missing = answer.headers.get("x-fractus-fidelity").is_some_and(|said| said == "missing");
+        answer.status == StatusCode::SERVICE_UNAVAILABLE
+            || is_missing
+            || self.setup.probe.as_ref().is_some_and(of_another)
     }
 
     /// Makes the calls that come before all variants; those that failed.
