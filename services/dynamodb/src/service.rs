@@ -31,7 +31,7 @@ use crate::operations::{
     time_to_live, transact, update_table,
 };
 use crate::pages;
-use crate::replicas::Feeds;
+use crate::replicas::{self, Feeds};
 use crate::s3::S3;
 use crate::store::{TABLES, Table};
 use crate::throttle::{Kind, Throttle};
@@ -110,7 +110,13 @@ impl DynamoDb {
         taken
     }
 
-    /// The same where the items are another account's.
+    /// Refuses a write of an item that something under way holds: a transaction, or a write of another region.
+    pub fn check_free(&self, snapshot: &Snapshot<'_>, scope: &Scope, table: &Table, key: &[u8]) -> Result<()> {
+        self.ongoing.check(scope, table.id, key)?;
+        replicas::strong::check_write(snapshot, scope, table, key, self.config.replicated_write())
+    }
+
+    /// Runs `work` as [`change`](Self::change) does, where the items may be another account's.
     pub async fn change_in<T>(
         &self,
         cx: &Context,

@@ -3,6 +3,7 @@
 pub mod auto_scaling;
 pub mod backups;
 pub mod batch;
+mod begun;
 pub mod bulk;
 pub mod capacity;
 pub mod described;
@@ -25,6 +26,7 @@ pub mod search_vectors;
 pub mod statement_batch;
 pub mod statements;
 pub mod streams;
+pub mod table_of_source;
 pub mod table_shape;
 pub mod tables;
 pub mod tags;

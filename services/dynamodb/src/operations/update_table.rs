@@ -37,23 +37,11 @@ struct Times {
     done_at: Timestamp,
 }
 
+/// Nothing is asked for with replicas; witnesses and consistency alone are nothing.
 fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
-    let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
-    let creates = input.replica_updates.iter().flatten().any(|update| update.create.is_some());
-    let is_strong = input.multi_region_consistency == Some(api::MultiRegionConsistency::Strong);
-    let has_witnesses = input.global_table_witness_updates.as_ref().is_some_and(|updates| !updates.is_empty());
-    // Unconfirmed words, both.
-    if input.multi_region_consistency.is_some() && !creates {
-        return Err(invalid("MultiRegionConsistency can only be specified with a Create action in ReplicaUpdates"));
-    }
-    if has_witnesses && !is_strong {
-        return Err(invalid("GlobalTableWitnessUpdates can only be specified with strong MultiRegionConsistency"));
-    }
-    asks(is_strong, "strong consistency over regions")?;
     let indexes = input.global_secondary_index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
-    let is_asked = indexes
+    let is_changed = indexes
         || input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty())
-        || input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty())
         || input.billing_mode.is_some()
         || input.provisioned_throughput.is_some()
         || input.stream_specification.is_some()
@@ -64,8 +52,19 @@ fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
         || input.global_table_settings_replication_mode.is_some()
         || input.disassociation_protection_enabled.is_some()
         || input.warm_throughput.is_some();
-    if !is_asked {
+    let has_replicas = input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty());
+    if !is_changed && !has_replicas {
         return Err(Error::validation(NOTHING));
+    }
+    let is_strong = input.multi_region_consistency.is_some() || input.global_table_witness_updates.is_some();
+    match (is_changed && has_replicas, is_strong) {
+        (true, true) => {
+            return Err(Error::validation(
+                "Requests that modify replicas or witnesses must not also modify other fields",
+            ));
+        }
+        (true, false) => return Err(invalid("Replica modification must be the only operation in the request")),
+        (false, _) => {}
     }
     if input.stream_specification.is_some() && input.provisioned_throughput.is_some() {
         return Err(invalid("You cannot modify stream status while updating table IOPS"));
@@ -299,6 +298,11 @@ fn set_stream(
         (Some(view), None) => streams::enable(tx, scope, table, new(view)),
         (None, Some(_)) => {
             let now = tx.now(scope);
+            // Changes reach the other replicas by it, unless they are strongly consistent.
+            let replicas = table.features.replicas.as_ref();
+            if replicas.is_some_and(|replicas| replicas.has_others(now) && replicas.strong(now).is_none()) {
+                return Err(invalid("Disabling Stream is not allowed for a Global Table replica."));
+            }
             streams::disable(tx, scope, table, now)
         }
     }
@@ -306,16 +310,57 @@ fn set_stream(
 
 /// What is said of the table as a replica.
 fn set_global(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp) -> Result<()> {
+    let is_replica = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has_others(now));
     if let Some(is_protected) = input.disassociation_protection_enabled {
-        let is_replica = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has_others(now));
         if !is_replica {
             // Unconfirmed words.
             return Err(Error::validation("Disassociation protection can only be set for a replica of a global table"));
         }
         table.features.disassociation_protection = Some(is_protected);
     }
-    if let Some(mode) = &input.global_table_settings_replication_mode {
-        table.features.settings_mode = Some(mode.as_str().to_owned());
+    match &input.global_table_settings_replication_mode {
+        None => {}
+        Some(api::GlobalTableSettingsReplicationMode::EnabledWithOverrides) => {
+            return Err(Error::validation(
+                "Value 'ENABLED_WITH_OVERRIDES' at 'GlobalTableSettingsReplicationMode' failed to satisfy constraint: Only ENABLED and DISABLED settings replication are allowed",
+            ));
+        }
+        // Unconfirmed words.
+        Some(_) if is_replica => {
+            return Err(Error::validation("GlobalTableSettingsReplicationMode can only be set on a regional table"));
+        }
+        Some(mode) => table.features.settings_mode = Some(mode.as_str().to_owned()),
+    }
+    Ok(())
+}
+
+/// What comes to every replica of a request: indexes that are made and taken away.
+fn of_all(input: &api::UpdateTableInput) -> api::UpdateTableInput {
+    let updates = input.global_secondary_index_updates.iter().flatten();
+    let online = updates.filter(|update| update.create.is_some() || update.delete.is_some()).cloned();
+    api::UpdateTableInput {
+        table_name: input.table_name.clone(),
+        attribute_definitions: input.attribute_definitions.clone(),
+        global_secondary_index_updates: Some(online.collect()),
+        vector_index_updates: input.vector_index_updates.clone(),
+        ..Default::default()
+    }
+}
+
+/// Puts a table whose indexes have been changed; one that is new begins to be filled.
+fn put_changed(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    table: &mut Table,
+    (number, times): (Option<u64>, Times),
+) -> Result<()> {
+    discard_indexes(tx, scope, table)?;
+    forget_attributes(table);
+    tx.put(&TABLES, scope, &(table.name.as_str(),), table)?;
+    if let Some(number) = number {
+        fillings::begin(tx, scope, table, Filled::Index(number), times.done_at)?;
+        // A small table is in its new index at once.
+        fillings::step(tx, scope, &table.name, number)?;
     }
     Ok(())
 }
@@ -348,6 +393,12 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
                 Some(_) => return Err(in_use(&table, now)),
             }
             discard_indexes(tx, &scope, &mut table)?;
+            let before = table.clone();
+            let copies = replicas::update::update(tx, (dynamodb, cx, &scope), &mut table, &input)?;
+            if input.replica_updates.is_none() {
+                let others = table.features.replicas.iter().flat_map(|replicas| replicas.present(now));
+                replicas::update::check_is_free(others, now)?;
+            }
             set_billing(&mut table, &input, now)?;
             let number = set_indexes(&mut table, &input, times)?;
             set_stream(tx, &scope, &mut table, input.stream_specification.as_ref(), |view| NewStream {
@@ -367,20 +418,16 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
             table.deletion_protection = input.deletion_protection_enabled.unwrap_or(table.deletion_protection);
             table.limits = on_demand_limits(table.limits, input.on_demand_throughput.as_ref())?;
             table.warm = warm_units(table.warm, input.warm_throughput.as_ref())?;
-            table.updated_at = Some(times.done_at);
+            table.updated_at = table.updated_at.max(Some(times.done_at));
             set_global(&mut table, &input, now)?;
-            let updates = input.replica_updates.as_deref().unwrap_or_default();
-            let copies = replicas::update(tx, (dynamodb, cx, &scope), &mut table, updates)?;
-            replicas::share_settings(tx, &scope, &table)?;
+            let indexes = of_all(&input);
+            replicas::share_settings(tx, (cx, &scope), (&before, &mut table), |tx, scope, member| {
+                discard_indexes(tx, scope, member)?;
+                let number = set_indexes(member, &indexes, times)?;
+                put_changed(tx, scope, member, (number, times))
+            })?;
             let described = table.clone();
-            discard_indexes(tx, &scope, &mut table)?;
-            forget_attributes(&mut table);
-            tx.put(&TABLES, &scope, &(name,), &table)?;
-            if let Some(number) = number {
-                fillings::begin(tx, &scope, &table, Filled::Index(number), times.done_at)?;
-                // A small table is in its new index at once.
-                fillings::step(tx, &scope, name, number)?;
-            }
+            put_changed(tx, &scope, &mut table, (number, times))?;
             Ok((described, Counters::of(tx, &scope, table.id)?, copies))
         })
         .await?;
