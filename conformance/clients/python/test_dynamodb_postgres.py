@@ -238,3 +238,40 @@ def test_an_index_of_vectors_is_one_for_both(replicas):
         for own in (one, other):
             found = own.search_vectors(TableName=table, IndexName="near", SearchVector=of(wanted), TopK=10)["SearchResults"]
             assert {result["Item"]["pk"]["S"] for result in found} == set(nearest)
+
+
+def test_strongly_consistent_regions_count_together(replicas):
+    """Counters added to in three regions at once, through both stacks: what was acknowledged is in every region, at once."""
+    table, regions, each = unique("strong"), (REGION, "us-east-2", "us-west-2"), 40
+    first = at("dynamodb", replicas[0])
+    first.create_table(
+        TableName=table, BillingMode="PAY_PER_REQUEST", AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    first.update_table(TableName=table, MultiRegionConsistency="STRONG", ReplicaUpdates=[{"Create": {"RegionName": region}} for region in regions[1:]])
+    errors = []
+
+    def add(stack, region):
+        # Without the SDK's own repetitions: one that was acknowledged unheard would count twice.
+        own = boto3.client("dynamodb", endpoint_url=stack.url, region_name=region, config=Config(retries={"total_max_attempts": 1}), **KEYS)
+        try:
+            for _ in range(each):
+                while True:
+                    try:
+                        own.update_item(TableName=table, Key={"pk": {"S": "a"}}, UpdateExpression="ADD n :one", ExpressionAttributeValues={":one": {"N": "1"}})
+                        break
+                    except own.exceptions.ReplicatedWriteConflictException:
+                        time.sleep(random.uniform(0, 0.05))
+        except Exception as error:  # noqa: BLE001: whatever a client sees is what this test is about
+            errors.append(error)
+
+    threads = [threading.Thread(target=add, args=(stack, region)) for stack in replicas for region in regions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not errors, errors
+    for stack in replicas:
+        for region in regions:
+            found = at("dynamodb", stack, region=region).get_item(TableName=table, Key={"pk": {"S": "a"}}, ConsistentRead=True)
+            assert found["Item"]["n"] == {"N": str(each * len(threads))}

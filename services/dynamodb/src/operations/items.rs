@@ -191,7 +191,11 @@ async fn write<'i>(
         };
         Ok(Written { table, old, new, cost })
     };
-    dynamodb.change_in(cx, owned_scope(cx, target.name), work).await.map_err(Error::of_write)
+    let scope = owned_scope(cx, target.name);
+    match dynamodb.change_in(cx, scope.clone(), work).await {
+        Ok(written) => Ok(written),
+        Err(error) => Err(dynamodb.conflict((&scope, target.name), error).await),
+    }
 }
 
 pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: PutItemInput) -> Result<api::PutItemOutput> {

@@ -32,5 +32,6 @@ pub mod tables;
 pub mod tags;
 pub mod time_to_live;
 pub mod transact;
+pub mod update_billing;
 pub mod update_table;
 pub mod vector_indexes;
