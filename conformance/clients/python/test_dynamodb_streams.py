@@ -3,7 +3,9 @@ for each shard, and nothing lost or told twice."""
 
 import pytest
 
-from stack import client, unique
+from botocore.exceptions import ClientError
+
+from stack import admin, client, unique
 
 
 @pytest.fixture()
@@ -22,8 +24,8 @@ def streamed():
 class Consumer:
     """Keeps a checkpoint for each shard, as a lease table would."""
 
-    def __init__(self, arn):
-        self.streams, self.arn, self.checkpoints, self.ended, self.seen = client("dynamodbstreams"), arn, {}, set(), []
+    def __init__(self, arn, **options):
+        self.streams, self.arn, self.checkpoints, self.ended, self.seen = client("dynamodbstreams", **options), arn, {}, set(), []
 
     def shards(self):
         found, start = [], {}
@@ -82,3 +84,40 @@ def test_a_change_is_told_with_both_images(streamed):
     assert [record["eventName"] for record in consumer.seen] == ["INSERT", "MODIFY", "REMOVE"]
     assert modify["dynamodb"]["OldImage"]["n"] == {"N": "1"} and modify["dynamodb"]["NewImage"]["n"] == {"N": "2"}
     assert "OldImage" not in insert["dynamodb"] and "NewImage" not in remove["dynamodb"]
+
+
+def test_shards_follow_each_other_by_the_clock():
+    """A shard closes after four hours: a consumer that comes and goes reads parents before children, and what is a day old is gone."""
+    lane, table = unique("lane"), unique("streamed")
+    ddb = client("dynamodb", lane=lane)
+    passes = lambda seconds: admin("/_fractus/clock", {"lane": lane, "action": "advance", "seconds": seconds})
+    assert admin("/_fractus/clock", {"lane": lane, "action": "freeze"})[0] == 200
+    arn = ddb.create_table(
+        TableName=table, AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}], KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )["TableDescription"]["LatestStreamArn"]
+    consumer, number = Consumer(arn, lane=lane), 0
+    for generation in range(4):
+        for _ in range(6):
+            ddb.put_item(TableName=table, Item={"pk": {"S": f"item-{number % 3}"}, "n": {"N": str(number)}})
+            number += 1
+        if generation % 2:
+            consumer.poll()
+        assert passes(4 * 3_600 + 60)[0] == 200
+    consumer.poll()
+    assert [int(record["dynamodb"]["NewImage"]["n"]["N"]) for record in consumer.seen] == list(range(24))
+    shards = consumer.shards()
+    assert [shard.get("ParentShardId") for shard in shards] == [None, *(shard["ShardId"] for shard in shards[:-1])] and len(shards) == 4
+    assert all("EndingSequenceNumber" in shard["SequenceNumberRange"] for shard in shards[:-1])
+    # A day later only what came since is there; one that had stopped at what is gone is told so.
+    first = consumer.seen[0]["dynamodb"]["SequenceNumber"]
+    assert passes(12 * 3_600)[0] == 200
+    ddb.put_item(TableName=table, Item={"pk": {"S": "late"}, "n": {"N": str(number)}})
+    with pytest.raises(ClientError) as trimmed:
+        consumer.streams.get_shard_iterator(StreamArn=arn, ShardId=shards[0]["ShardId"], ShardIteratorType="AT_SEQUENCE_NUMBER", SequenceNumber=first)
+    assert trimmed.value.response["Error"]["Code"] in ("TrimmedDataAccessException", "ResourceNotFoundException")
+    fresh = Consumer(arn, lane=lane)
+    fresh.poll()
+    assert [int(record["dynamodb"]["NewImage"]["n"]["N"]) for record in fresh.seen][-1] == 24
+    assert 0 not in [int(record["dynamodb"]["NewImage"]["n"]["N"]) for record in fresh.seen]
+    assert admin(f"/_fractus/clock?lane={lane}", {"action": "reset", "lane": lane})[0] == 200

@@ -14,12 +14,19 @@ fractus_host::settings! {
         /// How long a transaction is under way, in milliseconds of its lane's clock: meanwhile what meets it on one of its items
         /// conflicts with it, as on AWS. Zero by default: transactions take no time, and none conflicts.
         pub transaction_ms: u64 = 0,
+        /// How long a write of a strongly consistent global table is under way, in milliseconds of its lane's clock: meanwhile another
+        /// region's write of the item is refused, as on AWS. Zero by default: writes take no time, and none is refused.
+        pub replicated_write_ms: u64 = 0,
         /// How many shards a new stream has.
         pub stream_shards: u64 = 1,
     }
 }
 
 impl Config {
+    pub const fn replicated_write(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.replicated_write_ms)
+    }
+
     pub fn recovery_lag(&self) -> std::time::Duration {
         std::time::Duration::from_secs(self.recovery_lag_secs)
     }

@@ -55,13 +55,13 @@ pub enum Error {
     OtherRequest,
     #[error("{CONFLICT}")]
     TransactionConflict,
+    #[error("One or more items in this request are being modified by a request in another Region.")]
+    ReplicatedWriteConflict,
     #[error("The transaction with the given request token is already in progress")]
     TransactionInProgress,
     /// One of the API's own errors, as it is answered.
     #[error("{0}")]
     Answer(Box<Failure>),
-    #[error("{0} is not built")]
-    NotBuilt(&'static str),
     #[error("a stored item cannot be read")]
     Codec(#[from] CodecError),
     #[error("the store failed")]
@@ -205,10 +205,10 @@ impl From<Error> for Failure {
             Error::Trimmed => api::streams::TrimmedDataAccessException { message: Some(message) }.into(),
             Error::OtherRequest => api::IdempotentParameterMismatchException { message: Some(message) }.into(),
             Error::TransactionConflict => api::TransactionConflictException { message: Some(message) }.into(),
+            Error::ReplicatedWriteConflict => api::ReplicatedWriteConflictException { message: Some(message) }.into(),
             Error::TransactionInProgress => api::TransactionInProgressException { message: Some(message) }.into(),
             Error::TwiceInTransaction => Failure::new("ValidationException", 400, message),
             Error::Answer(failure) => *failure,
-            Error::NotBuilt(_) => Failure::new("UnknownOperationException", 501, message),
             Error::Codec(_) | Error::Store(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
                 Failure::new("InternalServerError", 500, "Internal server error")

@@ -140,20 +140,20 @@ pub fn forget_settings(table: &mut Table) {
     table.vectors.iter_mut().for_each(|index| index.filling = None);
 }
 
-/// A stream with both images, for a table of a region that is to be replicated and has none.
+/// A stream for a table of a region that is to be replicated and has none.
 pub fn give_stream(
     tx: &mut Transaction<'_>,
     scope: &Scope,
     table: &mut Table,
     id: u64,
-    shard_count: u64,
+    (view, shard_count): (View, u64),
 ) -> Result<()> {
     if table.stream.is_some() {
         return Ok(());
     }
     let now = tx.now(scope);
     let enabled_at = if table.active_at == Timestamp::MAX { now } else { table.active_at };
-    streams::enable(tx, scope, table, NewStream { id, view: View::NewAndOld, now, enabled_at, shard_count })
+    streams::enable(tx, scope, table, NewStream { id, view, now, enabled_at, shard_count })
 }
 
 /// How many items and bytes a table holds.

@@ -4,6 +4,7 @@
 //! goes on where it was when the process ends, and it does not matter which replica takes the next step. The request that begins
 //! a job takes the first step itself: a small table is copied before it is answered.
 
+use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::history::{self, Bounds, Piece};
 use crate::places::{Place, places};
+use crate::s3::S3Error;
 use crate::service::DynamoDb;
 use crate::store::{ITEMS, Raw, TABLES, Table};
 use crate::{backups, bulk, export, features, import, replicas};
@@ -61,13 +63,40 @@ pub enum Work {
     /// Into a new table.
     Restore { table: String, into: u64 },
     /// Into a table of the same name in another region.
-    Replica { table: String, region: String },
+    Replica {
+        table: String,
+        region: String,
+        /// Whose it is, where it is another account's.
+        #[serde(default)]
+        account: Option<String>,
+    },
     /// Into files in S3, by the export's id.
     Export { table: String, export: String },
     /// From files in S3 into a new table, by the import's id.
     Import { table: String, import: String },
     /// From files in S3 into a table that is there, by the bulk operation's id.
     Bulk { bulk: String },
+}
+
+/// Why a job with files in S3 does not go on; `Own` is what only jobs of a kind stop for.
+pub enum Stop<Own = Infallible> {
+    Service(Error),
+    S3(S3Error),
+    /// The process ends.
+    Draining,
+    Own(Own),
+}
+
+impl<Own> From<Error> for Stop<Own> {
+    fn from(error: Error) -> Self {
+        Stop::Service(error)
+    }
+}
+
+impl<Own> From<S3Error> for Stop<Own> {
+    fn from(error: S3Error) -> Self {
+        Stop::S3(error)
+    }
 }
 
 impl Work {
@@ -140,7 +169,9 @@ pub fn step(tx: &mut Transaction<'_>, scope: &Scope, id: &str) -> Result<bool> {
     let goes_on = match &job.work {
         Work::Backup { into, .. } => keep_copy(tx, scope, *into, &piece)?,
         Work::Restore { table, into } => fill(tx, scope, table, *into, &piece)?,
-        Work::Replica { table, region } => replicas::fill(tx, scope, (&source, table, region), &piece)?,
+        Work::Replica { table, region, account } => {
+            replicas::fill(tx, scope, &source, (table, region, account.as_deref()), &piece)?
+        }
         Work::Export { .. } | Work::Import { .. } | Work::Bulk { .. } => false,
     };
     job.from = piece.next;
@@ -176,7 +207,7 @@ fn finish(tx: &mut Transaction<'_>, scope: &Scope, work: &Work) -> Result<()> {
     match work {
         Work::Backup { table, backup, .. } => backups::copied(tx, scope, table, backup),
         Work::Restore { table, .. } => made(tx, scope, table),
-        Work::Replica { table, region } => replicas::filled(tx, scope, table, region),
+        Work::Replica { table, region, account } => replicas::filled(tx, scope, (table, region, account.as_deref())),
         Work::Export { .. } | Work::Import { .. } | Work::Bulk { .. } => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::operations::update_table::note_change;
+use crate::operations::update_billing::note_change;
 use crate::places::places;
 use crate::service::DynamoDb;
 use crate::store::{TABLES, Table};

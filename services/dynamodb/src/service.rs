@@ -31,7 +31,7 @@ use crate::operations::{
     time_to_live, transact, update_table,
 };
 use crate::pages;
-use crate::replicas::Feeds;
+use crate::replicas::{self, Feeds};
 use crate::s3::S3;
 use crate::store::{TABLES, Table};
 use crate::throttle::{Kind, Throttle};
@@ -110,7 +110,28 @@ impl DynamoDb {
         taken
     }
 
-    /// The same where the items are another account's.
+    /// Refuses a write of an item that something under way holds: a transaction, or a write of another region.
+    pub fn check_free(&self, snapshot: &Snapshot<'_>, scope: &Scope, table: &Table, key: &[u8]) -> Result<()> {
+        self.ongoing.check(scope, table.id, key)?;
+        replicas::strong::check_write(snapshot, scope, table, key, self.config.replicated_write())
+    }
+
+    /// Of a write of a table's item: what the store gave up on, since others kept changing the same records, is a conflict; of
+    /// transactions, or of regions where the table is strongly consistent over them.
+    pub async fn conflict(&self, (scope, name): (&Scope, &str), error: Error) -> Error {
+        let error = error.of_write();
+        if !matches!(error, Error::TransactionConflict) {
+            return error;
+        }
+        let found = self.store.read(|snapshot| {
+            let table = active_table(snapshot, scope, name)?;
+            let replicas = table.features.replicas.as_ref();
+            Ok::<_, Error>(replicas.is_some_and(|replicas| replicas.strong(snapshot.now(scope)).is_some()))
+        });
+        if found.await.unwrap_or(false) { Error::ReplicatedWriteConflict } else { error }
+    }
+
+    /// Runs `work` as [`change`](Self::change) does, where the items may be another account's.
     pub async fn change_in<T>(
         &self,
         cx: &Context,

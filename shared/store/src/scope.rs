@@ -51,6 +51,13 @@ impl Scope {
         Self::raw(self.lane(), partition, account, region.as_str())
     }
 
+    /// The same lane, partition and region of another account.
+    #[must_use]
+    pub fn in_account(&self, account: &AccountId) -> Self {
+        let [partition, _, region] = self.parts();
+        Self::raw(self.lane(), partition, account.as_str(), region)
+    }
+
     /// A scope of the store's own, outside every partition; `lane` may be a name that no caller can say.
     pub(crate) fn internal(lane: &str) -> Self {
         Self::raw(lane, "", "", "")

@@ -288,14 +288,16 @@ impl<'a> Builder<'a> {
                 self.target.is_some_and(|(target, _)| place.path.leads_to(target) && *target != place.path);
             return !aims_inside;
         }
-        let also = here.map(|here| &here.also).into_iter().chain(self.when.iter().map(|when| &when.also));
+        let is_left_out = |list: &[String]| list.iter().any(|known| *known == text || known == name);
+        // What variants leave out, they do without, though the operation has it otherwise.
+        let without_here = self.when.iter().any(|when| is_left_out(&when.without));
+        let of_operation = here.map(|here| &here.also).filter(|_| !without_here);
+        let also = of_operation.into_iter().chain(self.when.iter().map(|when| &when.also));
         if also.flatten().any(|also| *also == text) || self.is_companion(&text, name) {
             return true;
         }
-        let is_left_out = |list: &[String]| list.iter().any(|known| *known == text || known == name);
-        let without = is_left_out(&self.setup.without)
-            || here.is_some_and(|here| is_left_out(&here.without))
-            || self.when.iter().any(|when| is_left_out(&when.without));
+        let without =
+            is_left_out(&self.setup.without) || here.is_some_and(|here| is_left_out(&here.without)) || without_here;
         let is_top = matches!(path.0.as_slice(), [Step::Member(_)]);
         let is_token =
             is_top && facts::is_page_token(self.api, self.operation, name) && !self.setup.gives(self.operation, path);

@@ -192,29 +192,15 @@ pub fn is_under_way(snapshot: &Snapshot<'_>, scope: &Scope, table: u64) -> Resul
     Ok(found.next().transpose()?.is_some())
 }
 
-/// Why an operation does not go on.
-enum Stop {
-    Service(Error),
-    S3(S3Error),
-    /// The process ends; the operation goes on where it is.
-    Draining,
+type Stop = jobs::Stop<End>;
+
+/// Why an operation in particular does not go on.
+enum End {
     /// The rate allows the next line then.
     Until(Timestamp),
     Cancelled,
     /// It cannot go on: a code, and why.
     Failed(&'static str, String),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Service(error)
-    }
-}
-
-impl From<S3Error> for Stop {
-    fn from(error: S3Error) -> Self {
-        Stop::S3(error)
-    }
 }
 
 struct Running<'a> {
@@ -228,10 +214,10 @@ pub async fn run(dynamodb: &DynamoDb, place: &Place, job_id: &str, id: &str) -> 
     let running = Running { dynamodb, place, id };
     let (state, failure) = match running.all().await {
         Ok(()) => (State::Completed, None),
-        Err(Stop::Cancelled) => (State::Cancelled, None),
+        Err(Stop::Own(End::Cancelled)) => (State::Cancelled, None),
         Err(Stop::Draining) => return Ok(None),
-        Err(Stop::Until(due)) => return Ok(Some(due)),
-        Err(Stop::Failed(code, message)) => (State::Failed, Some((code.to_owned(), message))),
+        Err(Stop::Own(End::Until(due))) => return Ok(Some(due)),
+        Err(Stop::Own(End::Failed(code, message))) => (State::Failed, Some((code.to_owned(), message))),
         Err(Stop::Service(error)) => return Err(error),
         Err(Stop::S3(error)) => match error.failure() {
             Some(failure) => (State::Failed, Some(failure)),
@@ -268,7 +254,7 @@ impl Running<'_> {
     async fn all(&self) -> Result<(), Stop> {
         let bulk = self.bulk().await?;
         if bulk.state == State::Cancelling {
-            return Err(Stop::Cancelled);
+            return Err(Stop::Own(End::Cancelled));
         }
         let described: api::BulkOperationDescription = from_json(&bulk.description)?;
         let source = described.input_s3_configuration.unwrap_or_default();
@@ -276,7 +262,10 @@ impl Running<'_> {
         let objects = self.listed(&bucket, source.s3_key_prefix.as_deref()).await?;
         if objects.is_empty() {
             // Unconfirmed code and words.
-            return Err(Stop::Failed("NoInputObjects", "There are no objects under the S3 key prefix".to_owned()));
+            return Err(Stop::Own(End::Failed(
+                "NoInputObjects",
+                "There are no objects under the S3 key prefix".to_owned(),
+            )));
         }
         for key in objects {
             let progress = self.bulk().await?.progress;
@@ -303,7 +292,7 @@ impl Running<'_> {
             }
             if keys.len() > MAX_OBJECTS {
                 let message = format!("There are more than {MAX_OBJECTS} objects under the S3 key prefix");
-                return Err(Stop::Failed("TooManyInputObjects", message));
+                return Err(Stop::Own(End::Failed("TooManyInputObjects", message)));
             }
             token = next;
             if token.is_none() {
@@ -363,12 +352,12 @@ impl Running<'_> {
                 self.dynamodb.expiries.expect(self.place.world.lane.as_str(), expiry);
             }
             match outcome.next {
-                put::Next::GoOn(Some(due)) if due > clock.now() => return Err(Stop::Until(due)),
+                put::Next::GoOn(Some(due)) if due > clock.now() => return Err(Stop::Own(End::Until(due))),
                 put::Next::GoOn(_) => {}
-                put::Next::Cancelled => return Err(Stop::Cancelled),
+                put::Next::Cancelled => return Err(Stop::Own(End::Cancelled)),
                 put::Next::NoTable => {
                     // Unconfirmed code and words.
-                    return Err(Stop::Failed("TableNotFound", "The table was deleted".to_owned()));
+                    return Err(Stop::Own(End::Failed("TableNotFound", "The table was deleted".to_owned())));
                 }
             }
         }

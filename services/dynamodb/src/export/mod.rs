@@ -18,7 +18,7 @@ use self::format::{DataFile, Difference, Form, manifest_line, md5_base64, summar
 use crate::error::{Error, Result};
 use crate::forms::{Forms, With};
 use crate::history::{self, Bounds};
-use crate::jobs::{self, JOBS, Job};
+use crate::jobs::{self, JOBS, Job, Stop};
 use crate::places::Place;
 use crate::s3::{Bucket, Encryption, S3Error};
 use crate::service::DynamoDb;
@@ -224,7 +224,7 @@ pub async fn run(dynamodb: &DynamoDb, place: &Place, job_id: &str, (table, id): 
         },
     };
     match running.all().await {
-        Ok(()) => Ok(()),
+        Ok(()) | Err(Stop::Draining) => Ok(()),
         Err(Stop::Service(error)) => Err(error),
         Err(Stop::S3(error)) => match error.failure() {
             Some(failure) => running.fail(failure).await,
@@ -236,24 +236,6 @@ pub async fn run(dynamodb: &DynamoDb, place: &Place, job_id: &str, (table, id): 
     }
 }
 
-/// Why a step did not go through.
-enum Stop {
-    Service(Error),
-    S3(S3Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Service(error)
-    }
-}
-
-impl From<S3Error> for Stop {
-    fn from(error: S3Error) -> Self {
-        Stop::S3(error)
-    }
-}
-
 impl Running<'_> {
     async fn put(&self, key: &str, body: Bytes) -> Result<String, S3Error> {
         self.dynamodb.s3.put(self.place, &self.bucket, key, body, &self.encryption).await
@@ -261,9 +243,9 @@ impl Running<'_> {
 
     async fn all(&self) -> Result<(), Stop> {
         let draining = self.dynamodb.host.draining();
-        while !draining.is_cancelled() {
-            if !self.step().await? {
-                return Ok(());
+        while self.step().await? {
+            if draining.is_cancelled() {
+                return Err(Stop::Draining);
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use self::read::{Batch, Compression, Format, read_object};
 use crate::error::{Error, Result};
 use crate::features;
-use crate::jobs::{self, JOBS};
+use crate::jobs::{self, JOBS, Stop};
 use crate::places::Place;
 use crate::s3::{Bucket, S3Error};
 use crate::service::DynamoDb;
@@ -64,26 +64,6 @@ struct Counts {
     errors: u64,
 }
 
-/// Why an import does not go on.
-enum Stop {
-    Service(Error),
-    S3(S3Error),
-    /// The process ends; the import begins anew.
-    Draining,
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Service(error)
-    }
-}
-
-impl From<S3Error> for Stop {
-    fn from(error: S3Error) -> Self {
-        Stop::S3(error)
-    }
-}
-
 struct Running<'a> {
     dynamodb: &'a DynamoDb,
     place: &'a Place,
@@ -101,6 +81,7 @@ pub async fn run(dynamodb: &DynamoDb, place: &Place, job_id: &str, key: (&str, &
     let mut counts = Counts::default();
     let failure = match running.all(&mut counts).await {
         Ok(()) => None,
+        // It begins anew.
         Err(Stop::Draining) => return Ok(()),
         Err(Stop::Service(error)) => return Err(error),
         Err(Stop::S3(error)) => match error.failure() {

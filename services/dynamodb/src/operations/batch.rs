@@ -12,6 +12,7 @@ use super::capacity::{collection_metrics, consumed};
 use super::reads::batch_projection;
 use crate::error::{Error, Result};
 use crate::forms::Forms;
+use crate::replicas::strong;
 use crate::service::{DynamoDb, active_table, owned_scope};
 use crate::store::Table;
 use crate::throttle::Kind;
@@ -185,6 +186,7 @@ pub async fn write(
                     seen.push(key);
                     continue;
                 }
+                strong::check_write(tx, scope, &table, &key, dynamodb.config.replicated_write())?;
                 let old = writes::read(tx, scope, &table, &key)?;
                 let least = Cost {
                     table: units::write(old.as_ref().map(item_bytes), new.map(item_bytes), false),

@@ -6,9 +6,9 @@ use fractus_clock::Timestamp;
 use fractus_dynamodb_api as api;
 use fractus_host::Context;
 use fractus_store::{Collection, Order, Range, Scope, Snapshot, Transaction};
-use serde::{Deserialize, Serialize};
 
 use super::backups::own_place;
+use super::begun::{self, Begun, Tokens};
 use crate::backups::timed_id;
 use crate::bulk::{self, BULKS, Bulk, Format, Progress, State, UNDER_WAY};
 use crate::error::{Error, Result};
@@ -18,23 +18,15 @@ use crate::shapes::to_json;
 use crate::store::{TABLES, Table};
 use crate::table;
 
-/// What a client's token began: it is remembered for eight hours.
+/// What clients' tokens have begun.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_StartBulkPutItems.html>
-const TOKENS: Collection<(String,), Begun> = Collection::new("bulk-tokens");
-const TOKEN_KEPT: Duration = Duration::from_secs(8 * 3_600);
+const TOKENS: Tokens = Collection::new("bulk-tokens");
 
 const MAX_LISTED: usize = 25;
 /// How many may be under way in an account's part of a region: as many as imports. Unconfirmed.
 const MAX_UNDER_WAY: usize = 50;
 /// A page's token is hex, in groups of sixteen.
 const TOKEN_GROUP: usize = 16;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Begun {
-    id: String,
-    /// The whole request, as JSON.
-    request: String,
-}
 
 fn compression_of(input: &api::InputS3Configuration) -> Compression {
     match input.input_compression_type {
@@ -75,13 +67,12 @@ fn fit_table(tx: &Transaction<'_>, scope: &Scope, name: &str) -> Result<Table> {
 }
 
 fn repeated(snapshot: &Snapshot<'_>, scope: &Scope, token: &str, request: &str) -> Result<Option<Bulk>> {
-    let Some(begun) = snapshot.get(&TOKENS, scope, &(token,))? else { return Ok(None) };
-    if begun.request != request {
-        // Unconfirmed words.
-        return Err(Error::answer(api::IdempotentParameterMismatchException {
-            message: Some("The client token was used with other parameters".to_owned()),
-        }));
-    }
+    // Unconfirmed words.
+    let conflict = |_: &str| {
+        let message = Some("The client token was used with other parameters".to_owned());
+        Error::answer(api::IdempotentParameterMismatchException { message })
+    };
+    let Some(begun) = begun::before(snapshot, (&TOKENS, scope), (token, request), conflict)? else { return Ok(None) };
     Ok(snapshot.get(&BULKS, scope, &(begun.id.as_str(),))?)
 }
 
@@ -95,7 +86,7 @@ pub async fn start(
     let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
     let begun = dynamodb.store.write(|tx| {
         let token = input.client_token.as_deref().unwrap_or_default();
-        if let Some(bulk) = repeated(tx, &scope, token, &request)?.filter(|_| !token.is_empty()) {
+        if let Some(bulk) = repeated(tx, &scope, token, &request)? {
             return Ok(bulk);
         }
         let (table, now) = (fit_table(tx, &scope, name)?, tx.now(&scope));
@@ -133,9 +124,8 @@ pub async fn start(
             progress: Progress::default(),
         };
         bulk::begin(tx, &scope, &id, &bulk)?;
-        if !token.is_empty() {
-            tx.put_until(&TOKENS, &scope, &(token,), &Begun { id, request: request.clone() }, now.plus(TOKEN_KEPT))?;
-        }
+        let begun = Begun { table: String::new(), id, request: request.clone() };
+        begun::remember(tx, (&TOKENS, &scope), token, &begun)?;
         Ok::<_, Error>(bulk)
     });
     let bulk = begun.await?;

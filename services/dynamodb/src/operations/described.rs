@@ -39,7 +39,7 @@ fn throughput((read, write): Units, changes: ThroughputChanges) -> api::Provisio
 }
 
 /// What is warm: what was asked for, and no less than what is provisioned.
-fn warm(table: &Table, asked: Option<Units>, provisioned: Units) -> Units {
+pub fn warm(table: &Table, asked: Option<Units>, provisioned: Units) -> Units {
     let (read, write) = asked.unwrap_or(if table.on_demand { WARM } else { (1, 1) });
     (read.max(provisioned.0), write.max(provisioned.1))
 }

@@ -6,9 +6,9 @@ use fractus_clock::Timestamp;
 use fractus_dynamodb_api as api;
 use fractus_host::Context;
 use fractus_store::{Collection, Order, Range, Scope, Snapshot};
-use serde::{Deserialize, Serialize};
 
 use super::backups::{own_place, settled};
+use super::begun::{self, Begun, Tokens};
 use super::refusals::recovery_unavailable;
 use crate::backups::timed_id;
 use crate::error::{Error, Result};
@@ -19,22 +19,13 @@ use crate::service::{DynamoDb, place, scope};
 use crate::shapes::to_json;
 use crate::store::Table;
 
-/// What a client's token began: it is remembered for eight hours.
+/// What clients' tokens have begun.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ExportTableToPointInTime.html>
-const TOKENS: Collection<(String,), Begun> = Collection::new("export-tokens");
-const TOKEN_KEPT: Duration = Duration::from_secs(8 * 3_600);
+const TOKENS: Tokens = Collection::new("export-tokens");
 
 const MAX_EXPORTS: usize = 25;
 const MIN_WINDOW: Duration = Duration::from_secs(15 * 60);
 const MAX_WINDOW: Duration = Duration::from_secs(24 * 3_600);
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Begun {
-    table: String,
-    id: String,
-    /// The whole request, as JSON.
-    request: String,
-}
 
 fn parts_of(arn: &str) -> Result<(&str, &str)> {
     let parts = arn.split_once(":table/").and_then(|(_, rest)| rest.split_once("/export/"));
@@ -150,12 +141,10 @@ fn repeated(
     token: &str,
     request: &str,
 ) -> Result<Option<api::ExportDescription>> {
-    let Some(begun) = snapshot.get(&TOKENS, scope, &(token,))? else { return Ok(None) };
-    if begun.request != request {
-        return Err(Error::answer(api::ExportConflictException::new(
-            "There was a conflict with another export: the client token was used with other parameters",
-        )));
-    }
+    let conflict = |what: &str| {
+        Error::answer(api::ExportConflictException::new(format!("There was a conflict with another export: {what}")))
+    };
+    let Some(begun) = begun::before(snapshot, (&TOKENS, scope), (token, request), conflict)? else { return Ok(None) };
     let export = snapshot.get(&EXPORTS, scope, &(begun.table.as_str(), begun.id.as_str()))?;
     export.map(|export| export.described_at(snapshot.now(scope))).transpose()
 }
@@ -173,7 +162,7 @@ pub async fn begin(
     let request = to_json(&input)?;
     let begun = dynamodb.store.write(|tx| {
         let token = input.client_token.as_deref().unwrap_or_default();
-        if let Some(description) = repeated(tx, &scope, token, &request)?.filter(|_| !token.is_empty()) {
+        if let Some(description) = repeated(tx, &scope, token, &request)? {
             return Ok(description);
         }
         let (mut table, now) = (settled(tx, &scope, name)?, tx.now(&scope));
@@ -196,10 +185,8 @@ pub async fn begin(
         let work = Work::Export { table: name.to_owned(), export: id.clone() };
         jobs::begin(tx, &scope, &format!("export/{id}"), &Job { source: Some(source), work, from: None, files: 0 })?;
         tx.put(&EXPORTS, &scope, &(name, id.as_str()), &export)?;
-        if !token.is_empty() {
-            let begun = Begun { table: name.to_owned(), id, request: request.clone() };
-            tx.put_until(&TOKENS, &scope, &(token,), &begun, now.plus(TOKEN_KEPT))?;
-        }
+        let begun = Begun { table: name.to_owned(), id, request: request.clone() };
+        begun::remember(tx, (&TOKENS, &scope), token, &begun)?;
         Ok::<_, Error>(description)
     });
     let description = begun.await?;

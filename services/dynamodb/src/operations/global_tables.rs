@@ -50,16 +50,9 @@ fn described(cx: &Context, name: &str, global: &GlobalTable) -> api::GlobalTable
     let now = cx.now();
     let (partition, account) = (cx.world.partition.as_str(), cx.world.account.as_str());
     let is_settled = global.settled_at <= now;
-    let replica = |region: &String| {
-        let known = Replica {
-            region: region.clone(),
-            not_before: global.settled_at,
-            is_filled: true,
-            deleted_at: None,
-            settings: Default::default(),
-        };
-        let arn = format!("arn:{partition}:dynamodb:{region}:{account}:table/{name}");
-        replicas::described_replica(arn, &known, now)
+    let replica = |region: &String| api::ReplicaDescription {
+        replica_arn: Some(format!("arn:{partition}:dynamodb:{region}:{account}:table/{name}")),
+        ..replicas::described_replica(&Replica::settled(region, global.settled_at), now)
     };
     api::GlobalTableDescription {
         replication_group: Some(global.regions.iter().map(replica).collect()),
@@ -101,20 +94,9 @@ fn fit_tables(
                 "The key schema of table '{name}' in region {region} is another one"
             )));
         }
-        members.push((region.clone(), ReplicaTable { scope, table }));
+        members.push((region.clone(), ReplicaTable { scope, table, account: None }));
     }
     Ok(members)
-}
-
-fn newcomer(region: &str, settled_at: Timestamp) -> (String, Replica) {
-    let replica = Replica {
-        region: region.to_owned(),
-        not_before: settled_at,
-        is_filled: true,
-        deleted_at: None,
-        settings: Default::default(),
-    };
-    (region.to_owned(), replica)
 }
 
 pub async fn create(
@@ -146,7 +128,7 @@ pub async fn create(
             ))));
         }
         let settled_at = now.plus(transition);
-        let new: Vec<_> = regions.iter().map(|region| newcomer(region, settled_at)).collect();
+        let new: Vec<_> = regions.iter().map(|region| Replica::settled(region, settled_at)).collect();
         replicas::join(tx, &mut members, Version::V2017, &new)?;
         let global = GlobalTable { created_at: now, settled_at, is_updated: false, regions: regions.clone() };
         tx.put(&GLOBAL_TABLES, &account, &(name,), &global)?;
@@ -207,7 +189,7 @@ fn add(
     }
     global.regions.push(region.to_owned());
     let mut members = fit_tables(tx, cx, name, &global.regions, |own| own == region)?;
-    replicas::join(tx, &mut members, Version::V2017, &[newcomer(region, settled_at)])
+    replicas::join(tx, &mut members, Version::V2017, &[Replica::settled(region, settled_at)])
 }
 
 fn remove(

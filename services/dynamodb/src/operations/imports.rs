@@ -5,9 +5,9 @@ use std::time::Duration;
 use fractus_dynamodb_api as api;
 use fractus_host::Context;
 use fractus_store::{Collection, Order, Range, Scope, Snapshot};
-use serde::{Deserialize, Serialize};
 
 use super::backups::own_place;
+use super::begun::{self, Begun, Tokens};
 use super::restores::Birth;
 use super::table_shape::defined;
 use crate::backups::timed_id;
@@ -18,23 +18,14 @@ use crate::jobs::{self, Job, Work};
 use crate::service::{DynamoDb, place, scope};
 use crate::shapes::to_json;
 
-/// What a client's token began: it is remembered for eight hours.
+/// What clients' tokens have begun.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ImportTable.html>
-const TOKENS: Collection<(String,), Begun> = Collection::new("import-tokens");
-const TOKEN_KEPT: Duration = Duration::from_secs(8 * 3_600);
+const TOKENS: Tokens = Collection::new("import-tokens");
 
 const MAX_IMPORTS: usize = 25;
 /// A page's token is hex, of at least so many digits, in groups of sixteen.
 const MIN_TOKEN_DIGITS: usize = 112;
 const TOKEN_GROUP: usize = 16;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Begun {
-    table: String,
-    id: String,
-    /// The whole request, as JSON.
-    request: String,
-}
 
 fn format_of(input: &api::ImportTableInput) -> Result<Format> {
     let options = input.input_format_options.as_ref().and_then(|options| options.csv.as_ref());
@@ -84,12 +75,10 @@ fn repeated(
     token: &str,
     request: &str,
 ) -> Result<Option<api::ImportTableDescription>> {
-    let Some(begun) = snapshot.get(&TOKENS, scope, &(token,))? else { return Ok(None) };
-    if begun.request != request {
-        return Err(Error::answer(api::ImportConflictException::new(
-            "There was a conflict with another import: the client token was used with other parameters",
-        )));
-    }
+    let conflict = |what: &str| {
+        Error::answer(api::ImportConflictException::new(format!("There was a conflict with another import: {what}")))
+    };
+    let Some(begun) = begun::before(snapshot, (&TOKENS, scope), (token, request), conflict)? else { return Ok(None) };
     let import = snapshot.get(&IMPORTS, scope, &(begun.table.as_str(), begun.id.as_str()))?;
     import.map(|import| import.described_at(snapshot.now(scope))).transpose()
 }
@@ -101,7 +90,7 @@ pub async fn begin(dynamodb: &DynamoDb, cx: &Context, input: api::ImportTableInp
     let transition = Duration::from_secs(dynamodb.config.table_transition_secs);
     let begun = dynamodb.store.write(|tx| {
         let token = input.client_token.as_deref().unwrap_or_default();
-        if let Some(description) = repeated(tx, &scope, token, &request)?.filter(|_| !token.is_empty()) {
+        if let Some(description) = repeated(tx, &scope, token, &request)? {
             return Ok(description);
         }
         let (now, mut table) = (tx.now(&scope), shape.clone());
@@ -142,10 +131,8 @@ pub async fn begin(dynamodb: &DynamoDb, cx: &Context, input: api::ImportTableInp
         let work = Work::Import { table: name.clone(), import: id.clone() };
         jobs::begin(tx, &scope, &format!("import/{id}"), &Job { source: None, work, from: None, files: 0 })?;
         tx.put(&IMPORTS, &scope, &(name.as_str(), id.as_str()), &import)?;
-        if !token.is_empty() {
-            let begun = Begun { table: name, id, request: request.clone() };
-            tx.put_until(&TOKENS, &scope, &(token,), &begun, now.plus(TOKEN_KEPT))?;
-        }
+        let begun = Begun { table: name, id, request: request.clone() };
+        begun::remember(tx, (&TOKENS, &scope), token, &begun)?;
         Ok::<_, Error>(description)
     });
     let description = begun.await?;

@@ -171,7 +171,7 @@ async fn write<'i>(
     let work = |tx: &mut Transaction<'_>, scope: &Scope, writer: &mut Writer| {
         let table = active_table(tx, scope, target.name)?;
         let key = (target.key)(&table)?;
-        dynamodb.ongoing.check(scope, table.id, &key)?;
+        dynamodb.check_free(tx, scope, &table, &key)?;
         if !target.reads_old && target.guarded.condition.is_none() && table.is_plain() {
             let cost = writer.replace(tx, scope, &table, &key, make(None)?.as_deref())?;
             dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?;
@@ -191,7 +191,11 @@ async fn write<'i>(
         };
         Ok(Written { table, old, new, cost })
     };
-    dynamodb.change_in(cx, owned_scope(cx, target.name), work).await.map_err(Error::of_write)
+    let scope = owned_scope(cx, target.name);
+    match dynamodb.change_in(cx, scope.clone(), work).await {
+        Ok(written) => Ok(written),
+        Err(error) => Err(dynamodb.conflict((&scope, target.name), error).await),
+    }
 }
 
 pub async fn put(dynamodb: &DynamoDb, cx: &Context, input: PutItemInput) -> Result<api::PutItemOutput> {

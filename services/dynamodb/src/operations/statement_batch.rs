@@ -18,6 +18,7 @@ use super::outcome::{Asked, Outcome, TWICE, Transacted, once};
 use super::request_digest::Digest;
 use super::statements::{key_of, prepared, write, write_alone};
 use crate::error::{Error, Reason, Result};
+use crate::replicas::strong;
 use crate::service::{DynamoDb, active_table, scope, table_name};
 use crate::store::Table;
 use crate::throttle::Kind;
@@ -207,7 +208,8 @@ pub async fn transaction(
         let mut outcome = Outcome::default();
         for (statement, tells_old) in &statements {
             let table = active_table(tx, scope, table_name(&statement.table))?;
-            let wrote = write(tx, scope, writer, (statement, *tells_old), |table, key| outcome.see(table, key));
+            strong::check_transaction(&table, tx.now(scope))?;
+            let wrote = write(tx, scope, writer, (statement, *tells_old), |_, table, key| outcome.see(table, key));
             let acted = wrote.map(|wrote| {
                 outcome.read(&wrote.table, wrote.bytes);
                 outcome.weigh(wrote.bytes);
@@ -238,6 +240,7 @@ async fn read_all(
         let (mut all, mut reasons) = (Vec::with_capacity(statements.len()), Vec::with_capacity(statements.len()));
         for (statement, _) in statements {
             let looked = look(snapshot, &scope, statement, "ExecuteTransaction")?;
+            strong::check_transaction(&looked.table, snapshot.now(&scope))?;
             if !seen.insert((looked.table.id, looked.key.clone())) {
                 return Err(Error::validation(TWICE));
             }

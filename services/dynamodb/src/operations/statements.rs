@@ -146,7 +146,7 @@ pub(super) fn write(
     scope: &Scope,
     writer: &mut Writer,
     (statement, tells_old): (&Statement, bool),
-    see: impl FnOnce(&Table, &KeyBytes) -> Result<()>,
+    see: impl FnOnce(&Transaction<'_>, &Table, &KeyBytes) -> Result<()>,
 ) -> Result<Wrote> {
     let table = active_table(tx, scope, table_name(&statement.table))?;
     let (condition, update, returning) = match &statement.action {
@@ -159,7 +159,7 @@ pub(super) fn write(
     let wanted = write_key(statement, condition, schema)?;
     schema.check_key(&wanted.key)?;
     let key = schema.table_bytes(&wanted.key);
-    see(&table, &key)?;
+    see(tx, &table, &key)?;
     let old = writes::read(tx, scope, &table, &key)?;
     let empty = Item::new();
     let holds = |rest: Condition| statement.bound(rest).holds(&statement.attributes, old.as_ref().unwrap_or(&empty));
@@ -222,13 +222,13 @@ fn insert(
     scope: &Scope,
     writer: &mut Writer,
     (table, item): (Arc<Table>, &Item),
-    see: impl FnOnce(&Table, &KeyBytes) -> Result<()>,
+    see: impl FnOnce(&Transaction<'_>, &Table, &KeyBytes) -> Result<()>,
 ) -> Result<Wrote> {
     check::item(item)?;
     let schema = table.schema();
     schema.check_item(item)?;
     let key = schema.table_bytes(item);
-    see(&table, &key)?;
+    see(tx, &table, &key)?;
     if writes::read(tx, scope, &table, &key)?.is_some() {
         return Err(Error::Duplicate);
     }
@@ -262,7 +262,7 @@ pub(super) async fn write_alone(
 ) -> Result<Wrote> {
     dynamodb
         .change(cx, |tx, scope, writer| {
-            let see = |table: &Table, key: &KeyBytes| dynamodb.ongoing.check(scope, table.id, key);
+            let see = |tx: &Transaction<'_>, table: &Table, key: &KeyBytes| dynamodb.check_free(tx, scope, table, key);
             let wrote = write(tx, scope, writer, (statement, tells_old), see)?;
             dynamodb.throttle.take(&wrote.table, &wrote.cost, Kind::Write, tx.now(scope))?;
             Ok(wrote)

@@ -1,6 +1,5 @@
 //! A table as requests define it.
 
-use fractus_aws::Arn;
 use fractus_dynamodb_api as api;
 use fractus_host::Context;
 
@@ -178,16 +177,18 @@ pub(super) fn encryption_key(cx: &Context, wanted: Option<&api::SSESpecification
         format!("arn:{}:kms:{}:{}:", cx.world.partition.as_str(), cx.region.as_str(), cx.world.account.as_str());
     Ok(Some(match wanted.kms_master_key_id.as_deref() {
         Some(arn) if arn.starts_with("arn:") => arn.to_owned(),
-        Some("alias/aws/dynamodb") | None => format!("{prefix}key/{}", managed_key(cx)),
+        Some("alias/aws/dynamodb") | None => {
+            format!("{prefix}key/{}", managed_key(cx.world.account.as_str(), cx.region.as_str()))
+        }
         Some(alias) if alias.starts_with("alias/") => format!("{prefix}{alias}"),
         Some(id) => format!("{prefix}key/{id}"),
     }))
 }
 
 /// The id of the key that AWS manages for DynamoDB in an account and region: always the same one.
-fn managed_key(cx: &Context) -> String {
+pub fn managed_key(account: &str, region: &str) -> String {
     use fractus_dynamodb_rules::Value;
-    let of = [Value::text("aws/dynamodb"), Value::text(cx.world.account.as_str()), Value::text(cx.region.as_str())];
+    let of = [Value::text("aws/dynamodb"), Value::text(account), Value::text(region)];
     let hash = u128::from_be_bytes(fractus_dynamodb_rules::key::partition_hash(of.iter()));
     let version_4 = (hash & !(0xf << 76) & !(0b11 << 62)) | (4 << 76) | (0b10 << 62);
     fractus_host::RequestUuid(version_4).hyphenated()
@@ -292,21 +293,8 @@ pub(super) fn check_billing(on_demand: bool, has_throughput: bool) -> Result<()>
     }
 }
 
-/// What is asked for and cannot be given is refused, not forgotten.
-fn check_built(input: &api::CreateTableInput) -> Result<()> {
-    input.resource_policy.as_deref().map_or(Ok(()), super::policies::check)?;
-    let Some(source) = &input.global_table_source_arn else { return Ok(()) };
-    let is_table =
-        source.parse::<Arn>().is_ok_and(|arn| arn.service == "dynamodb" && arn.resource.starts_with("table/"));
-    if !is_table {
-        // Unconfirmed words.
-        return Err(Error::validation(format!("Invalid GlobalTableSourceArn: {source}")));
-    }
-    Err(Error::NotBuilt("GlobalTableSourceArn"))
-}
-
 /// Names have letters, digits, `_`, `-` and `.`. AWS wants three characters at least; here one will do.
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     const MAX_NAME: usize = 255;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain) {
@@ -319,7 +307,7 @@ fn check_name(name: &str) -> Result<()> {
 
 /// The table that a request defines; what is only known later is left for the caller.
 pub fn defined(cx: &Context, input: &api::CreateTableInput) -> Result<Table> {
-    check_built(input)?;
+    input.resource_policy.as_deref().map_or(Ok(()), super::policies::check)?;
     check_name(crate::service::table_name(&input.table_name))?;
     let elements = input.key_schema.as_deref().unwrap_or_default();
     let key = key_of(elements, (1, 1))?;

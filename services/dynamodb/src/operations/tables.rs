@@ -31,6 +31,9 @@ pub(super) fn in_use(table: &Table, now: Timestamp) -> Error {
 }
 
 pub async fn create(dynamodb: &DynamoDb, cx: &Context, input: api::CreateTableInput) -> Result<api::CreateTableOutput> {
+    if let Some(source) = input.global_table_source_arn.clone() {
+        return super::table_of_source::create(dynamodb, cx, (input, &source)).await;
+    }
     let mut table = defined(cx, &input)?;
     let view = stream_view(input.stream_specification.as_ref())?;
     let now = cx.now();
@@ -99,10 +102,10 @@ pub async fn delete(dynamodb: &DynamoDb, cx: &Context, input: api::DeleteTableIn
                 Some(_) => return Err(in_use(&table, now)),
             }
             if table.deletion_protection {
-                return Err(Error::validation(
-                    "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
-                ));
+                return Err(Error::validation(replicas::update::PROTECTED));
             }
+            replicas::strong::check_deletion(&table, now)?;
+            replicas::check_is_no_source(&table, now)?;
             super::backups::check_deletion(tx, &scope, &table)?;
             let counters = Counters::of(tx, &scope, table.id)?;
             let described = table.clone();

@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
+use fractus_clock::Timestamp;
 use fractus_dynamodb_api as api;
 use fractus_host::Context;
+use fractus_store::{Scope, Transaction};
 
 use crate::error::{Error, Result};
 use crate::fillings::{self, Step, TIME_TO_LIVE};
+use crate::replicas;
 use crate::service::{DynamoDb, scope, table_name};
-use crate::store::{DISCARDED, EXPIRING_TABLES, Filled, TABLES};
+use crate::store::{DISCARDED, EXPIRING_TABLES, Filled, TABLES, Table};
 use crate::table::{State, TimeToLive};
 
 pub async fn update(
@@ -32,21 +35,16 @@ pub async fn update(
                 Some(_) => return Err(super::tables::in_use(&table, now)),
             }
             check_change(table.time_to_live.as_ref(), wanted, now)?;
-            if let Some(before) = &table.time_to_live {
-                tx.put(&DISCARDED, &scope, &(before.id,), &())?;
+            replicas::strong::check_time_to_live(&table, now)?;
+            let others = match table.features.replicas.as_ref().map(|replicas| replicas.version) {
+                Some(replicas::Version::V2019) => replicas::members(tx, &scope, &table)?,
+                _ => Vec::new(),
+            };
+            switch(tx, &scope, &mut table, (wanted, id, now.plus(transition)))?;
+            // All replicas have the same time to live.
+            for (at, mut other) in (1..).zip(others) {
+                switch(tx, &other.scope, &mut other.table, (wanted, id.wrapping_add(at), now.plus(transition)))?;
             }
-            let attribute = wanted.attribute_name.clone();
-            let settled_at = now.plus(transition);
-            table.time_to_live = Some(TimeToLive { id, attribute, is_enabled: wanted.enabled, settled_at });
-            tx.put(&TABLES, &scope, &(name,), &table)?;
-            if !wanted.enabled {
-                tx.delete(&EXPIRING_TABLES, &scope, &(name,))?;
-                return Ok(());
-            }
-            tx.put(&EXPIRING_TABLES, &scope, &(name,), &id)?;
-            fillings::begin(tx, &scope, &table, Filled::TimeToLive(id), now)?;
-            // A small table is looked through at once.
-            let _: Step = fillings::step(tx, &scope, name, TIME_TO_LIVE)?;
             Ok(())
         })
         .await?;
@@ -55,11 +53,31 @@ pub async fn update(
     Ok(api::UpdateTimeToLiveOutput { time_to_live_specification: Some(input.time_to_live_specification) })
 }
 
-fn check_change(
-    before: Option<&TimeToLive>,
-    wanted: &api::TimeToLiveSpecification,
-    now: fractus_clock::Timestamp,
+/// Gives a table a time to live, or takes it away. It lies under an id of its own.
+fn switch(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    table: &mut Table,
+    (wanted, id, settled_at): (&api::TimeToLiveSpecification, u64, Timestamp),
 ) -> Result<()> {
+    let (name, now) = (table.name.clone(), tx.now(scope));
+    if let Some(before) = &table.time_to_live {
+        tx.put(&DISCARDED, scope, &(before.id,), &())?;
+    }
+    let attribute = wanted.attribute_name.clone();
+    table.time_to_live = Some(TimeToLive { id, attribute, is_enabled: wanted.enabled, settled_at });
+    tx.put(&TABLES, scope, &(name.as_str(),), table)?;
+    if !wanted.enabled {
+        return Ok(tx.delete(&EXPIRING_TABLES, scope, &(name.as_str(),))?);
+    }
+    tx.put(&EXPIRING_TABLES, scope, &(name.as_str(),), &id)?;
+    fillings::begin(tx, scope, table, Filled::TimeToLive(id), now)?;
+    // A small table is looked through at once.
+    let _: Step = fillings::step(tx, scope, &name, TIME_TO_LIVE)?;
+    Ok(())
+}
+
+fn check_change(before: Option<&TimeToLive>, wanted: &api::TimeToLiveSpecification, now: Timestamp) -> Result<()> {
     if before.is_some_and(|before| before.settled_at > now) {
         return Err(Error::validation("Time to live has been modified multiple times within a fixed interval"));
     }

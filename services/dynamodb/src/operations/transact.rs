@@ -21,6 +21,7 @@ use super::request_digest;
 use crate::error::{Error, Reason, Result};
 use crate::forms::Forms;
 use crate::inputs::{Put, TransactWriteItem, TransactWriteItemsInput};
+use crate::replicas::strong;
 use crate::service::{DynamoDb, active_table, common_scope};
 use crate::store::Table;
 use crate::throttle::Kind;
@@ -217,6 +218,7 @@ pub async fn write(
             let known = latest.take().filter(|(name, _)| *name == planned.table).map(|(_, table)| table);
             let table = known.map_or_else(|| active_table(tx, scope, &planned.table), Ok)?;
             latest = Some((&planned.table, Arc::clone(&table)));
+            strong::check_transaction(&table, tx.now(scope))?;
             let acted = act(tx, scope, writer, (&table, &planned.action), &mut outcome);
             outcome.settle(table, acted)?;
         }
@@ -253,6 +255,7 @@ pub async fn get(
         let mut reasons = Vec::with_capacity(wanted.len());
         for (name, key, _) in &wanted {
             let table = active_table(snapshot, &scope, name)?;
+            strong::check_transaction(&table, snapshot.now(&scope))?;
             let schema = table.schema();
             schema.check_key(key)?;
             let key = schema.table_bytes(key);

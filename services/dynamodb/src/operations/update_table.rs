@@ -1,4 +1,4 @@
-//! UpdateTable: throughput and billing, indexes made and taken away, the stream, and what else a table is set to.
+//! UpdateTable: indexes made and taken away, the stream, and what else a table is set to.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateTable.html>
 
 use std::time::Duration;
@@ -9,10 +9,11 @@ use fractus_host::Context;
 use fractus_store::{Scope, Transaction};
 
 use super::table_shape::{
-    MAX_GLOBAL_INDEXES, check_billing, check_definitions, check_units, definitions, described, encryption_key,
-    global_index, invalid, is_on_demand, on_demand_limits, stream_view, units, warm_units,
+    MAX_GLOBAL_INDEXES, check_definitions, check_units, definitions, described, encryption_key, global_index, invalid,
+    on_demand_limits, stream_view, units, warm_units,
 };
 use super::tables::in_use;
+use super::update_billing::{note_change, set_billing};
 use super::vector_indexes;
 use crate::background::discard_indexes;
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ use crate::replicas;
 use crate::service::{DynamoDb, scope, table_name};
 use crate::store::{Counters, Filled, TABLES};
 use crate::streams::{self, NewStream};
-use crate::table::{Filling, Index, State, Table, ThroughputChanges, Units, VectorIndex};
+use crate::table::{Filling, Index, State, Table, VectorIndex};
 
 const NOTHING: &str = "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required";
 
@@ -37,23 +38,11 @@ struct Times {
     done_at: Timestamp,
 }
 
+/// Nothing is asked for with replicas; witnesses and consistency alone are nothing.
 fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
-    let asks = |is_asked: bool, what: &'static str| if is_asked { Err(Error::NotBuilt(what)) } else { Ok(()) };
-    let creates = input.replica_updates.iter().flatten().any(|update| update.create.is_some());
-    let is_strong = input.multi_region_consistency == Some(api::MultiRegionConsistency::Strong);
-    let has_witnesses = input.global_table_witness_updates.as_ref().is_some_and(|updates| !updates.is_empty());
-    // Unconfirmed words, both.
-    if input.multi_region_consistency.is_some() && !creates {
-        return Err(invalid("MultiRegionConsistency can only be specified with a Create action in ReplicaUpdates"));
-    }
-    if has_witnesses && !is_strong {
-        return Err(invalid("GlobalTableWitnessUpdates can only be specified with strong MultiRegionConsistency"));
-    }
-    asks(is_strong, "strong consistency over regions")?;
     let indexes = input.global_secondary_index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
-    let is_asked = indexes
+    let is_changed = indexes
         || input.vector_index_updates.as_ref().is_some_and(|updates| !updates.is_empty())
-        || input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty())
         || input.billing_mode.is_some()
         || input.provisioned_throughput.is_some()
         || input.stream_specification.is_some()
@@ -64,64 +53,23 @@ fn check_asked(input: &api::UpdateTableInput) -> Result<()> {
         || input.global_table_settings_replication_mode.is_some()
         || input.disassociation_protection_enabled.is_some()
         || input.warm_throughput.is_some();
-    if !is_asked {
+    let has_replicas = input.replica_updates.as_ref().is_some_and(|updates| !updates.is_empty());
+    if !is_changed && !has_replicas {
         return Err(Error::validation(NOTHING));
+    }
+    let is_strong = input.multi_region_consistency.is_some() || input.global_table_witness_updates.is_some();
+    match (is_changed && has_replicas, is_strong) {
+        (true, true) => {
+            return Err(Error::validation(
+                "Requests that modify replicas or witnesses must not also modify other fields",
+            ));
+        }
+        (true, false) => return Err(invalid("Replica modification must be the only operation in the request")),
+        (false, _) => {}
     }
     if input.stream_specification.is_some() && input.provisioned_throughput.is_some() {
         return Err(invalid("You cannot modify stream status while updating table IOPS"));
     }
-    Ok(())
-}
-
-/// Remembers which way throughput went.
-pub fn note_change(changes: &mut ThroughputChanges, before: Units, after: Units, now: Timestamp) {
-    const DAY_SECS: i64 = 24 * 3_600;
-    if after.0 > before.0 || after.1 > before.1 {
-        changes.last_increase_at = Some(now);
-    }
-    if after.0 < before.0 || after.1 < before.1 {
-        let day = |at: Timestamp| at.secs().div_euclid(DAY_SECS);
-        let is_today = changes.last_decrease_at.is_some_and(|last| day(last) == day(now));
-        changes.decreases = if is_today { changes.decreases + 1 } else { 1 };
-        changes.last_decrease_at = Some(now);
-    }
-}
-
-fn set_billing(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp) -> Result<()> {
-    check_units(input.provisioned_throughput.as_ref())?;
-    let on_demand = match &input.billing_mode {
-        Some(mode) => is_on_demand(Some(mode)),
-        None => table.on_demand,
-    };
-    if input.billing_mode.is_some() || input.provisioned_throughput.is_some() {
-        let keeps = !on_demand && !table.on_demand;
-        check_billing(on_demand, input.provisioned_throughput.is_some() || keeps)?;
-    }
-    vector_indexes::check_on_demand(on_demand, table.vectors.len())?;
-    if on_demand != table.on_demand {
-        table.on_demand = on_demand;
-        if on_demand {
-            table.on_demand_since = Some(now);
-            table.throughput = (0, 0);
-            table.indexes.iter_mut().for_each(|index| index.throughput = (0, 0));
-        } else {
-            table.on_demand_since = table.on_demand_since.or(Some(table.created_at));
-        }
-        if let Some(wanted) = &input.provisioned_throughput {
-            table.throughput = units(Some(wanted));
-        }
-        return Ok(());
-    }
-    let Some(wanted) = &input.provisioned_throughput else { return Ok(()) };
-    let (before, after) = (table.throughput, units(Some(wanted)));
-    if before == after {
-        return Err(Error::validation(format!(
-            "The provisioned throughput for the table will not change. The requested value equals the current value. Current ReadCapacityUnits provisioned for the table: {}. Requested ReadCapacityUnits: {}. Current WriteCapacityUnits provisioned for the table: {}. Requested WriteCapacityUnits: {}. Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
-            before.0, after.0, before.1, after.1
-        )));
-    }
-    note_change(&mut table.throughput_changes, before, after, now);
-    table.throughput = after;
     Ok(())
 }
 
@@ -299,6 +247,11 @@ fn set_stream(
         (Some(view), None) => streams::enable(tx, scope, table, new(view)),
         (None, Some(_)) => {
             let now = tx.now(scope);
+            // Changes reach the other replicas by it, unless they are strongly consistent.
+            let replicas = table.features.replicas.as_ref();
+            if replicas.is_some_and(|replicas| replicas.has_others(now) && replicas.strong(now).is_none()) {
+                return Err(invalid("Disabling Stream is not allowed for a Global Table replica."));
+            }
             streams::disable(tx, scope, table, now)
         }
     }
@@ -306,16 +259,57 @@ fn set_stream(
 
 /// What is said of the table as a replica.
 fn set_global(table: &mut Table, input: &api::UpdateTableInput, now: Timestamp) -> Result<()> {
+    let is_replica = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has_others(now));
     if let Some(is_protected) = input.disassociation_protection_enabled {
-        let is_replica = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has_others(now));
         if !is_replica {
             // Unconfirmed words.
             return Err(Error::validation("Disassociation protection can only be set for a replica of a global table"));
         }
         table.features.disassociation_protection = Some(is_protected);
     }
-    if let Some(mode) = &input.global_table_settings_replication_mode {
-        table.features.settings_mode = Some(mode.as_str().to_owned());
+    match &input.global_table_settings_replication_mode {
+        None => {}
+        Some(api::GlobalTableSettingsReplicationMode::EnabledWithOverrides) => {
+            return Err(Error::validation(
+                "Value 'ENABLED_WITH_OVERRIDES' at 'GlobalTableSettingsReplicationMode' failed to satisfy constraint: Only ENABLED and DISABLED settings replication are allowed",
+            ));
+        }
+        // Unconfirmed words.
+        Some(_) if is_replica => {
+            return Err(Error::validation("GlobalTableSettingsReplicationMode can only be set on a regional table"));
+        }
+        Some(mode) => table.features.settings_mode = Some(mode.as_str().to_owned()),
+    }
+    Ok(())
+}
+
+/// What comes to every replica of a request: indexes that are made and taken away.
+fn of_all(input: &api::UpdateTableInput) -> api::UpdateTableInput {
+    let updates = input.global_secondary_index_updates.iter().flatten();
+    let online = updates.filter(|update| update.create.is_some() || update.delete.is_some()).cloned();
+    api::UpdateTableInput {
+        table_name: input.table_name.clone(),
+        attribute_definitions: input.attribute_definitions.clone(),
+        global_secondary_index_updates: Some(online.collect()),
+        vector_index_updates: input.vector_index_updates.clone(),
+        ..Default::default()
+    }
+}
+
+/// Puts a table whose indexes have been changed; one that is new begins to be filled.
+fn put_changed(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    table: &mut Table,
+    (number, times): (Option<u64>, Times),
+) -> Result<()> {
+    discard_indexes(tx, scope, table)?;
+    forget_attributes(table);
+    tx.put(&TABLES, scope, &(table.name.as_str(),), table)?;
+    if let Some(number) = number {
+        fillings::begin(tx, scope, table, Filled::Index(number), times.done_at)?;
+        // A small table is in its new index at once.
+        fillings::step(tx, scope, &table.name, number)?;
     }
     Ok(())
 }
@@ -348,6 +342,12 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
                 Some(_) => return Err(in_use(&table, now)),
             }
             discard_indexes(tx, &scope, &mut table)?;
+            let before = table.clone();
+            let copies = replicas::update::update(tx, (dynamodb, cx, &scope), &mut table, &input)?;
+            if input.replica_updates.is_none() {
+                let others = table.features.replicas.iter().flat_map(|replicas| replicas.present(now));
+                replicas::update::check_is_free(others, now)?;
+            }
             set_billing(&mut table, &input, now)?;
             let number = set_indexes(&mut table, &input, times)?;
             set_stream(tx, &scope, &mut table, input.stream_specification.as_ref(), |view| NewStream {
@@ -367,20 +367,16 @@ pub async fn update(dynamodb: &DynamoDb, cx: &Context, input: api::UpdateTableIn
             table.deletion_protection = input.deletion_protection_enabled.unwrap_or(table.deletion_protection);
             table.limits = on_demand_limits(table.limits, input.on_demand_throughput.as_ref())?;
             table.warm = warm_units(table.warm, input.warm_throughput.as_ref())?;
-            table.updated_at = Some(times.done_at);
+            table.updated_at = table.updated_at.max(Some(times.done_at));
             set_global(&mut table, &input, now)?;
-            let updates = input.replica_updates.as_deref().unwrap_or_default();
-            let copies = replicas::update(tx, (dynamodb, cx, &scope), &mut table, updates)?;
-            replicas::share_settings(tx, &scope, &table)?;
+            let indexes = of_all(&input);
+            replicas::share_settings(tx, (cx, &scope), (&before, &mut table), |tx, scope, member| {
+                discard_indexes(tx, scope, member)?;
+                let number = set_indexes(member, &indexes, times)?;
+                put_changed(tx, scope, member, (number, times))
+            })?;
             let described = table.clone();
-            discard_indexes(tx, &scope, &mut table)?;
-            forget_attributes(&mut table);
-            tx.put(&TABLES, &scope, &(name,), &table)?;
-            if let Some(number) = number {
-                fillings::begin(tx, &scope, &table, Filled::Index(number), times.done_at)?;
-                // A small table is in its new index at once.
-                fillings::step(tx, &scope, name, number)?;
-            }
+            put_changed(tx, &scope, &mut table, (number, times))?;
             Ok((described, Counters::of(tx, &scope, table.id)?, copies))
         })
         .await?;

@@ -12,7 +12,7 @@ use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::group::{Replicas, Version, leave};
-use super::{Stamp, apply, elsewhere, overwrite, put_stamp, stamp_of};
+use super::{Stamp, apply, overwrite, put_stamp, stamp_of};
 use crate::error::Result;
 use crate::features::{Change, encoded};
 use crate::kinesis;
@@ -45,15 +45,20 @@ pub(super) struct Fed {
     pub stamp: Option<Stamp>,
 }
 
-/// Puts a change into its table's feed, and stamps the item where it is replicated.
+/// Puts a change into its table's feed, and stamps the item where it is replicated. Where the replicas are strongly consistent it
+/// comes to them at once.
 pub fn feed(tx: &mut Transaction<'_>, scope: &Scope, table: &Table, change: Change<'_>) -> Result<()> {
     let now = tx.now(scope);
     let replicas = table.features.replicas.as_ref().filter(|replicas| replicas.has_others(now));
-    let stamp = match replicas {
-        Some(replicas) => Some(new_stamp(tx, scope, table, replicas, change)?),
-        None if table.features.destinations.iter().all(|destination| destination.is_over(now)) => return Ok(()),
-        None => None,
-    };
+    let mut stamp = replicas.map(|replicas| new_stamp(tx, scope, table, replicas, change)).transpose()?;
+    if let Some(replicas) = replicas.filter(|replicas| replicas.strong(now).is_some())
+        && let Some(stamp) = stamp.take()
+    {
+        replicate(tx, scope, table, replicas, (change.key, change.after.map(encoded), &stamp))?;
+    }
+    if stamp.is_none() && table.features.destinations.iter().all(|destination| destination.is_over(now)) {
+        return Ok(());
+    }
     let number = tx.get(&FEED_HEADS, scope, &(table.id,))?.unwrap_or(1);
     let fed = Fed {
         table: table.name.clone(),
@@ -162,7 +167,7 @@ fn has_untold(tx: &Transaction<'_>, scope: &Scope, table: &Table, at: Timestamp)
         return Ok(true);
     }
     for other in table.features.replicas.iter().flat_map(|replicas| &replicas.others) {
-        let Some(there) = elsewhere(scope, &other.region) else { continue };
+        let Some(there) = other.scope(scope) else { continue };
         if let Some(own) = tx.get(&TABLES, &there, &(table.name.as_str(),))?
             && first(&there, own.id)?
         {
@@ -234,8 +239,8 @@ fn replicate(
             overwrite(tx, scope, table, key, after.as_ref())?;
         }
     }
-    for other in replicas.others.iter().filter(|other| !other.is_gone(now)) {
-        let Some(there) = elsewhere(scope, &other.region) else { continue };
+    for other in replicas.present(now) {
+        let Some(there) = other.scope(scope) else { continue };
         if let Some(replica) = tx.get(&TABLES, &there, &(table.name.as_str(),))? {
             apply(tx, &there, &replica, key, after.as_ref(), stamp)?;
         }

@@ -1,23 +1,14 @@
-//! Which replicas a table has, and how they come and go.
-
-use std::time::Duration;
+//! Which replicas a table has: what each of them knows of the others, and how they become and cease to be a group.
 
 use fractus_clock::Timestamp;
 use fractus_dynamodb_api as api;
-use fractus_host::{Context, RequestUuid};
 use fractus_store::{Scope, Transaction};
 use serde::{Deserialize, Serialize};
 
-use super::feed::{FEED_HEADS, LAG, LEAVING};
-use super::settings::{Settings, Wanted, change_settings, set, settings_mode, settings_of};
-use super::{elsewhere, is_region};
-use crate::bulk;
+use super::feed::FEED_HEADS;
+use super::settings::Settings;
+use super::{place, strong::Strong};
 use crate::error::{Error, Result};
-use crate::features::{self, Features};
-use crate::history;
-use crate::jobs::{self, Job, Work};
-use crate::operations::described::status;
-use crate::service::DynamoDb;
 use crate::store::{TABLES, Table};
 
 /// The two kinds of global tables.
@@ -46,6 +37,12 @@ pub struct Replicas {
     #[serde(default)]
     pub leaves_at: Option<Timestamp>,
     pub others: Vec<Replica>,
+    /// The table's own account, where each replica is of another one.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// Multi-Region strong consistency, where the group has it.
+    #[serde(default)]
+    pub strong: Option<Strong>,
 }
 
 /// A replica as the others know it.
@@ -58,9 +55,33 @@ pub struct Replica {
     /// DELETING until then.
     pub deleted_at: Option<Timestamp>,
     pub settings: Settings,
+    /// Whose it is, where each replica is of another account.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// When the table that knows this was what it was made from.
+    #[serde(default)]
+    pub sourced_at: Option<Timestamp>,
 }
 
 impl Replica {
+    /// One that has all that there is.
+    pub fn settled(region: &str, not_before: Timestamp) -> Self {
+        Replica {
+            region: region.to_owned(),
+            not_before,
+            is_filled: true,
+            deleted_at: None,
+            settings: Settings::default(),
+            account: None,
+            sourced_at: None,
+        }
+    }
+
+    /// Where its table lies, seen from another replica.
+    pub fn scope(&self, scope: &Scope) -> Option<Scope> {
+        place(scope, &self.region, self.account.as_deref())
+    }
+
     pub fn is_gone(&self, now: Timestamp) -> bool {
         self.deleted_at.is_some_and(|deleted_at| deleted_at <= now)
     }
@@ -76,15 +97,25 @@ impl Replica {
 
 impl Replicas {
     pub fn has_others(&self, now: Timestamp) -> bool {
-        self.others.iter().any(|other| !other.is_gone(now))
+        self.present(now).next().is_some()
+    }
+
+    /// The group's strong consistency, for as long as there is a group.
+    pub fn strong(&self, now: Timestamp) -> Option<&Strong> {
+        self.strong.as_ref().filter(|_| self.has_others(now))
+    }
+
+    /// The others that are still there.
+    pub fn present(&self, now: Timestamp) -> impl Iterator<Item = &Replica> {
+        self.others.iter().filter(move |other| !other.is_gone(now))
     }
 
     pub fn find_mut(&mut self, region: &str) -> Option<&mut Replica> {
         self.others.iter_mut().find(|other| other.region == region)
     }
 
-    fn has(&self, region: &str, now: Timestamp) -> bool {
-        self.others.iter().any(|other| other.region == region && !other.is_gone(now))
+    pub fn has(&self, region: &str, now: Timestamp) -> bool {
+        self.present(now).any(|other| other.region == region)
     }
 }
 
@@ -92,70 +123,8 @@ impl Replicas {
 pub struct ReplicaTable {
     pub scope: Scope,
     pub table: Table,
-}
-
-pub fn described_replica(arn: String, replica: &Replica, now: Timestamp) -> api::ReplicaDescription {
-    let read =
-        |units: Option<i64>| units.map(|units| api::ProvisionedThroughputOverride { read_capacity_units: Some(units) });
-    let settings = &replica.settings;
-    let index = |(name, units): &(String, Option<i64>)| api::ReplicaGlobalSecondaryIndexDescription {
-        index_name: Some(name.clone()),
-        provisioned_throughput_override: read(*units),
-        on_demand_throughput_override: settings
-            .index_limits
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, units)| api::OnDemandThroughputOverride { max_read_request_units: Some(*units) }),
-        ..Default::default()
-    };
-    let indexes: Vec<_> = settings.indexes.iter().map(index).collect();
-    api::ReplicaDescription {
-        region_name: Some(replica.region.clone()),
-        replica_status: Some(replica.status(now)),
-        replica_arn: Some(arn),
-        provisioned_throughput_override: read(settings.read_units),
-        on_demand_throughput_override: settings
-            .read_limit
-            .map(|units| api::OnDemandThroughputOverride { max_read_request_units: Some(units) }),
-        kms_master_key_id: settings.key.clone(),
-        global_secondary_indexes: (!indexes.is_empty()).then_some(indexes),
-        replica_table_class_summary: settings.class.as_deref().map(|class| api::TableClassSummary {
-            table_class: Some(api::TableClass::from(class)),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-/// What DescribeTable says of a table's replicas: the others.
-pub fn described(cx: &Context, table: &Table) -> api::TableDescription {
-    let now = cx.now();
-    let Some(replicas) = table.features.replicas.as_ref().filter(|replicas| replicas.has_others(now)) else {
-        return api::TableDescription::default();
-    };
-    if replicas.version == Version::V2017 {
-        return api::TableDescription::default();
-    }
-    let (partition, account) = (cx.world.partition.as_str(), cx.world.account.as_str());
-    let arn = |region: &str| format!("arn:{partition}:dynamodb:{region}:{account}:table/{}", table.name);
-    let others = replicas.others.iter().filter(|other| !other.is_gone(now));
-    let mode = Some(api::GlobalTableSettingsReplicationMode::from(settings_mode(table)));
-    let one = |other: &Replica| api::ReplicaDescription {
-        global_table_settings_replication_mode: mode.clone(),
-        ..described_replica(arn(&other.region), other, now)
-    };
-    let described = others.map(one).collect();
-    api::TableDescription {
-        global_table_version: Some(replicas.version.as_str().to_owned()),
-        replicas: Some(described),
-        global_table_settings_replication_mode: mode.clone(),
-        disassociation_protection_enabled: Some(table.features.disassociation_protection.unwrap_or(false)),
-        ..Default::default()
-    }
-}
-
-fn invalid(message: impl Into<String>) -> Error {
-    Error::validation(message)
+    /// Whose it is, where each replica is of another account.
+    pub account: Option<String>,
 }
 
 /// Tables that have a feed are looked at by the task that tells changes.
@@ -167,14 +136,13 @@ pub fn open_feed(tx: &mut Transaction<'_>, scope: &Scope, table: u64) -> Result<
 }
 
 /// The tables of a group: this one and those of the other regions.
-pub(super) fn members(tx: &Transaction<'_>, scope: &Scope, table: &Table) -> Result<Vec<ReplicaTable>> {
+pub fn members(tx: &Transaction<'_>, scope: &Scope, table: &Table) -> Result<Vec<ReplicaTable>> {
     let now = tx.now(scope);
     let mut members = Vec::new();
-    let others = table.features.replicas.iter().flat_map(|replicas| &replicas.others);
-    for other in others.filter(|other| !other.is_gone(now)) {
-        let Some(scope) = elsewhere(scope, &other.region) else { continue };
+    for other in table.features.replicas.iter().flat_map(|replicas| replicas.present(now)) {
+        let Some(scope) = other.scope(scope) else { continue };
         if let Some(table) = tx.get(&TABLES, &scope, &(table.name.as_str(),))? {
-            members.push(ReplicaTable { scope, table });
+            members.push(ReplicaTable { scope, table, account: other.account.clone() });
         }
     }
     Ok(members)
@@ -185,30 +153,30 @@ pub fn join(
     tx: &mut Transaction<'_>,
     members: &mut [(String, ReplicaTable)],
     version: Version,
-    new: &[(String, Replica)],
+    new: &[Replica],
 ) -> Result<()> {
-    let regions: Vec<String> = members.iter().map(|(region, _)| region.clone()).collect();
+    let known: Vec<(String, Option<String>)> =
+        members.iter().map(|(region, member)| (region.clone(), member.account.clone())).collect();
     for (own, member) in members {
         let replicas = member.table.features.replicas.get_or_insert_with(|| Replicas {
             version,
             own: own.clone(),
             leaves_at: None,
             others: Vec::new(),
+            account: None,
+            strong: None,
         });
         replicas.version = version;
-        for region in regions.iter().filter(|region| *region != own) {
-            let fresh = new.iter().find(|(name, _)| name == region).map(|(_, replica)| replica.clone());
+        replicas.account.clone_from(&member.account);
+        for (region, account) in known.iter().filter(|(region, _)| region != own) {
+            let fresh = new.iter().find(|replica| replica.region == *region).cloned();
             match (replicas.find_mut(region), fresh) {
-                (Some(known), Some(fresh)) => *known = fresh,
-                (None, Some(fresh)) => replicas.others.push(fresh),
-                (None, None) => replicas.others.push(Replica {
-                    region: region.clone(),
-                    not_before: Timestamp::EPOCH,
-                    is_filled: true,
-                    deleted_at: None,
-                    settings: Settings::default(),
-                }),
+                (Some(known), Some(fresh)) => *known = Replica { account: account.clone(), ..fresh },
                 (Some(_), None) => {}
+                (None, fresh) => {
+                    let other = fresh.unwrap_or_else(|| Replica::settled(region, Timestamp::EPOCH));
+                    replicas.others.push(Replica { account: account.clone(), ..other });
+                }
             }
         }
         open_feed(tx, &member.scope, member.table.id)?;
@@ -238,171 +206,16 @@ pub fn leave(tx: &mut Transaction<'_>, scope: &Scope, table: &mut Table, until: 
     Ok(tx.put(&TABLES, scope, &(table.name.as_str(),), table)?)
 }
 
-/// What a new replica's table is made with, beside its source.
-struct Newborn {
-    id: u64,
-    uuid: String,
-}
-
-/// What UpdateTable's ReplicaUpdates do, in its transaction. Gives the copies that have to be begun.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ReplicationGroupUpdate.html>
-pub fn update(
-    tx: &mut Transaction<'_>,
-    (dynamodb, cx, scope): (&DynamoDb, &Context, &Scope),
-    table: &mut Table,
-    updates: &[api::ReplicationGroupUpdate],
-) -> Result<Vec<String>> {
-    let mut copies = Vec::new();
-    for update in updates {
-        match (&update.create, &update.update, &update.delete, &update.disassociate) {
-            (Some(create), None, None, None) => copies.push(add(tx, (dynamodb, cx, scope), table, create)?),
-            (None, Some(change), None, None) => change_settings(tx, (cx, scope), table, change)?,
-            (None, None, Some(delete), None) => remove(tx, (dynamodb, scope), table, &delete.region_name)?,
-            (None, None, None, Some(wanted)) if updates.len() == 1 => disassociate(tx, (cx, scope), table, wanted)?,
-            // Unconfirmed words, both.
-            (None, None, None, Some(_)) => {
-                return Err(invalid("The Disassociate action must be the only replica update in the request"));
-            }
-            _ => {
-                return Err(invalid(
-                    "Exactly one of Create, Update, Delete or Disassociate must be given for each replica update",
-                ));
-            }
-        }
-    }
-    Ok(copies)
-}
-
-/// Begins to take a table out of its global table: it stays as a table of its own region. What it has written, and the others have,
-/// is told before; the feeds' task then ends it.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-disassociate.html>
-fn disassociate(
-    tx: &mut Transaction<'_>,
-    (cx, scope): (&Context, &Scope),
-    table: &mut Table,
-    wanted: &api::DisassociateReplicationGroupMemberAction,
-) -> Result<()> {
-    let now = tx.now(scope);
-    let region = wanted.region_name.as_str();
-    // Unconfirmed words, all three.
-    if region != cx.region.as_str() {
-        return Err(invalid(format!("Only the replica of the request's own region can be disassociated: {region}")));
-    }
-    let replicas = table.features.replicas.as_mut();
-    let replicas = replicas.filter(|replicas| replicas.version == Version::V2019 && replicas.has_others(now));
-    let replicas = replicas.ok_or_else(|| no_replica(region))?;
-    if table.features.disassociation_protection == Some(true) {
-        return Err(invalid(
-            "The replica is protected against disassociation. Disable disassociation protection first",
+/// A table is what its replicas were made from for a day: it stays while they are there.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html#V2globaltables_HowItWorks.considerations>
+pub fn check_is_no_source(table: &Table, now: Timestamp) -> Result<()> {
+    const SOURCE_FOR: std::time::Duration = std::time::Duration::from_secs(86_400);
+    let is_young = |other: &Replica| other.sourced_at.is_some_and(|at| at.plus(SOURCE_FOR) > now);
+    let mut sourced = table.features.replicas.iter().flat_map(|replicas| replicas.present(now));
+    if sourced.any(|other| is_young(other) && other.deleted_at.is_none()) {
+        return Err(Error::validation(
+            "Replica cannot be deleted because it has acted as a source region for new replica(s) being added to the table in the last 24 hours.",
         ));
-    }
-    replicas.leaves_at = Some(now);
-    tx.put(&LEAVING, scope, &(table.name.as_str(),), &now)?;
-    table.updated_at = table.updated_at.max(Some(now.plus(LAG * 2)));
-    Ok(tx.put(&TABLES, scope, &(table.name.as_str(),), table)?)
-}
-
-fn add(
-    tx: &mut Transaction<'_>,
-    (dynamodb, cx, scope): (&DynamoDb, &Context, &Scope),
-    table: &mut Table,
-    create: &api::CreateReplicationGroupMemberAction,
-) -> Result<String> {
-    let (region, now) = (create.region_name.as_str(), tx.now(scope));
-    let there = elsewhere(scope, region).filter(|_| is_region(cx.world.partition, region));
-    let there = there.ok_or_else(|| invalid(format!("Unsupported region: {region}")))?;
-    if bulk::is_under_way(tx, scope, table.id)? {
-        // Unconfirmed words.
-        return Err(Error::InUse(format!(
-            "Attempt to change a resource which is still in use: Table has a bulk operation in progress: {}",
-            table.name
-        )));
-    }
-    let is_known = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has(region, now));
-    if region == cx.region.as_str() || is_known {
-        return Err(invalid(format!(
-            "Failed to create a the new replica of table with name: '{}' because one or more replicas already existed as tables.",
-            table.name
-        )));
-    }
-    if let Some(existing) = tx.get(&TABLES, &there, &(table.name.as_str(),))? {
-        if status(&existing, now).is_some() {
-            return Err(invalid(format!(
-                "Failed to create a the new replica of table with name: '{}' because one or more replicas already existed as tables.",
-                table.name
-            )));
-        }
-        features::retire(tx, &there, &existing)?;
-    }
-    let settings = settings_of(&Wanted {
-        throughput: create.provisioned_throughput_override.as_ref(),
-        on_demand: create.on_demand_throughput_override.as_ref(),
-        class: create.table_class_override.as_ref(),
-        indexes: create.global_secondary_indexes.as_ref(),
-        key: create.kms_master_key_id.as_ref(),
-    });
-    let not_before = now.plus(Duration::from_secs(dynamodb.config.table_transition_secs));
-    let uuid = u128::from(cx.random().u64()) << 64 | u128::from(cx.random().u64());
-    let newborn = Newborn { id: cx.random().u64(), uuid: RequestUuid(uuid).hyphenated() };
-    let mut replica = Table { id: newborn.id, uuid: newborn.uuid, features: Features::default(), ..table.clone() };
-    (replica.created_at, replica.active_at, replica.deleted_at) = (now, Timestamp::MAX, None);
-    features::forget_settings(&mut replica);
-    replica.features.not_before = Some(not_before);
-    replica.features.settings_mode.clone_from(&table.features.settings_mode);
-    set(cx, region, &mut replica, &settings);
-    // Changes of a replicated table are told as its stream would tell them: it has one.
-    let shards = dynamodb.config.stream_shards;
-    features::give_stream(tx, scope, table, cx.random().u64(), shards)?;
-    features::give_stream(tx, &there, &mut replica, cx.random().u64(), shards)?;
-
-    let mut group = vec![(cx.region.as_str().to_owned(), ReplicaTable { scope: scope.clone(), table: table.clone() })];
-    for member in members(tx, scope, table)? {
-        let own = member.table.features.replicas.as_ref().map(|replicas| replicas.own.clone()).unwrap_or_default();
-        group.push((own, member));
-    }
-    group.push((region.to_owned(), ReplicaTable { scope: there, table: replica }));
-    let known = Replica { region: region.to_owned(), not_before, is_filled: false, deleted_at: None, settings };
-    join(tx, &mut group, Version::V2019, &[(region.to_owned(), known)])?;
-    table.clone_from(&group[0].1.table);
-
-    let cut = history::head(tx, scope, table.id)?;
-    let source = jobs::pin(tx, scope, table, cut)?;
-    let job = format!("replica/{region}/{}", table.uuid);
-    let work = Work::Replica { table: table.name.clone(), region: region.to_owned() };
-    jobs::begin(tx, scope, &job, &Job { source: Some(source), work, from: None, files: 0 })?;
-    Ok(job)
-}
-
-pub(super) fn no_replica(region: &str) -> Error {
-    invalid(format!(
-        "Replica specified in the Replica Update or Replica Delete action of the request was not found: {region}"
-    ))
-}
-
-fn remove(
-    tx: &mut Transaction<'_>,
-    (dynamodb, scope): (&DynamoDb, &Scope),
-    table: &mut Table,
-    region: &str,
-) -> Result<()> {
-    let now = tx.now(scope);
-    let until = now.plus(Duration::from_secs(dynamodb.config.table_transition_secs));
-    let is_known = table.features.replicas.as_ref().is_some_and(|replicas| replicas.has(region, now));
-    let there = elsewhere(scope, region).filter(|_| is_known).ok_or_else(|| no_replica(region))?;
-    // What the caller has changed so far is seen by the others of the group.
-    tx.put(&TABLES, scope, &(table.name.as_str(),), table)?;
-    if let Some(mut replica) = tx.get(&TABLES, &there, &(table.name.as_str(),))? {
-        leave(tx, &there, &mut replica, until)?;
-        replica.deleted_at = Some(until);
-        if until <= now {
-            tx.delete(&TABLES, &there, &(replica.name.as_str(),))?;
-            features::retire(tx, &there, &replica)?;
-        } else {
-            tx.put(&TABLES, &there, &(replica.name.as_str(),), &replica)?;
-        }
-    }
-    if let Some(own) = tx.get(&TABLES, scope, &(table.name.as_str(),))? {
-        *table = own;
     }
     Ok(())
 }

@@ -7,21 +7,22 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html>
 
+mod described;
 mod feed;
 mod group;
 mod settings;
+pub mod strong;
+pub mod update;
 
+pub use described::{described, described_replica};
 pub use feed::{FEED_HEADS, Feeds, feed, start};
-pub use group::{
-    Replica, ReplicaTable, Replicas, Version, described, described_replica, join, leave, open_feed, update,
-};
-
+pub use group::{Replica, ReplicaTable, Replicas, Version, check_is_no_source, join, leave, members, open_feed};
 pub use settings::share_settings;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use fractus_aws::{Partition, Region};
+use fractus_aws::{AccountId, Partition, Region};
 use fractus_clock::Timestamp;
 use fractus_dynamodb_rules::codec;
 use fractus_store::{Collection, Scope, Snapshot, Transaction};
@@ -112,17 +113,30 @@ pub fn is_region(partition: Partition, name: &str) -> bool {
 
 /// Another region's part of the same account.
 pub fn elsewhere(scope: &Scope, region: &str) -> Option<Scope> {
-    Some(scope.in_region(&Region::new(region).ok()?))
+    place(scope, region, None)
 }
+
+/// A region's part of an account, which is the same one where none is said.
+pub fn place(scope: &Scope, region: &str, account: Option<&str>) -> Option<Scope> {
+    let there = scope.in_region(&Region::new(region).ok()?);
+    match account {
+        Some(account) => Some(there.in_account(&AccountId::new(account).ok()?)),
+        None => Some(there),
+    }
+}
+
+/// Where a copy into a new replica goes: a table of this name in this region, of this account if it is another one.
+pub type Destination<'a> = (&'a str, &'a str, Option<&'a str>);
 
 /// Puts a piece of a table into a new replica; one that has gone meanwhile ends the copy.
 pub fn fill(
     tx: &mut Transaction<'_>,
     scope: &Scope,
-    (source, name, region): (&Source, &str, &str),
+    source: &Source,
+    (name, region, account): Destination<'_>,
     piece: &Piece,
 ) -> Result<bool> {
-    let Some(there) = elsewhere(scope, region) else { return Ok(false) };
+    let Some(there) = place(scope, region, account) else { return Ok(false) };
     let Some(table) = tx.get(&TABLES, &there, &(name,))? else { return Ok(false) };
     for (key, item) in &piece.items {
         // What came by the feed meanwhile is later.
@@ -138,13 +152,13 @@ pub fn fill(
 }
 
 /// A new replica has everything: it and the others know it.
-pub fn filled(tx: &mut Transaction<'_>, scope: &Scope, name: &str, region: &str) -> Result<()> {
-    let Some(there) = elsewhere(scope, region) else { return Ok(()) };
+pub fn filled(tx: &mut Transaction<'_>, scope: &Scope, (name, region, account): Destination<'_>) -> Result<()> {
+    let Some(there) = place(scope, region, account) else { return Ok(()) };
     jobs::made(tx, &there, name)?;
     let Some(new) = tx.get(&TABLES, &there, &(name,))? else { return Ok(()) };
     let others = new.features.replicas.map(|replicas| replicas.others).unwrap_or_default();
     for other in others {
-        let Some(scope) = elsewhere(scope, &other.region) else { continue };
+        let Some(scope) = other.scope(&there) else { continue };
         let Some(mut table) = tx.get(&TABLES, &scope, &(name,))? else { continue };
         if let Some(replica) = table.features.replicas.as_mut().and_then(|replicas| replicas.find_mut(region)) {
             replica.is_filled = true;

@@ -7,9 +7,11 @@ use fractus_store::{Scope, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::elsewhere;
-use super::group::{Version, members, no_replica};
-use crate::error::Result;
-use crate::store::{TABLES, Table};
+use super::group::{Version, members};
+use super::update::no_replica;
+use crate::error::{Error, Result};
+use crate::operations::table_shape::managed_key;
+use crate::store::{Index, TABLES, Table};
 
 /// What a replica has of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,40 +29,116 @@ pub struct Settings {
     pub key: Option<String>,
 }
 
-/// How settings are brought to the other replicas. What holds where nothing is said is what an account's own global tables
-/// have.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html>
+/// How settings are brought to the other replicas: an account's own global tables may have some of them otherwise, those of several
+/// accounts may not.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html#V2globaltables_HowItWorks.setting-synchronization>
 pub fn settings_mode(table: &Table) -> &str {
-    table.features.settings_mode.as_deref().unwrap_or("ENABLED_WITH_OVERRIDES")
+    match table.features.replicas.as_ref().is_some_and(|replicas| replicas.account.is_some()) {
+        true => "ENABLED",
+        false => "ENABLED_WITH_OVERRIDES",
+    }
 }
 
-/// Brings the settings to the other replicas that are the same in all of them: billing, and units of writing.
-pub fn share_settings(tx: &mut Transaction<'_>, scope: &Scope, table: &Table) -> Result<()> {
-    let is_shared = table.features.replicas.as_ref().is_some_and(|replicas| replicas.version == Version::V2019);
-    if !is_shared || settings_mode(table) == "DISABLED" {
-        return Ok(());
+/// What has been set anew in a table.
+struct Changed<'a> {
+    before: &'a Table,
+    table: &'a Table,
+}
+
+impl Changed<'_> {
+    fn index(&self, name: &str) -> Option<(&Index, &Index)> {
+        Some((self.before.index(name)?, self.table.index(name)?))
     }
-    for mut member in members(tx, scope, table)? {
-        let own = &mut member.table;
-        own.features.settings_mode.clone_from(&table.features.settings_mode);
+
+    /// What a replica has otherwise holds only until it is set in another one.
+    fn overrides(&self, settings: &mut Settings) {
+        let (before, table) = (self.before, self.table);
+        if before.throughput.0 != table.throughput.0 {
+            settings.read_units = None;
+        }
+        if before.limits.read != table.limits.read {
+            settings.read_limit = None;
+        }
+        if before.class != table.class {
+            settings.class = None;
+        }
+        let is_same = |name: &str, same: fn(&Index, &Index) -> bool| {
+            self.index(name).is_none_or(|(before, after)| same(before, after))
+        };
+        settings.indexes.retain(|(name, _)| is_same(name, |before, after| before.throughput.0 == after.throughput.0));
+        settings
+            .index_limits
+            .retain(|(name, _)| is_same(name, |before, after| before.limits.read == after.limits.read));
+    }
+
+    /// Brings to a replica what all of them have alike.
+    fn to(&self, cx: &Context, (account, region): (Option<&str>, &str), own: &mut Table) {
+        let (before, table) = (self.before, self.table);
         let is_new_mode = own.on_demand != table.on_demand;
-        own.on_demand = table.on_demand;
-        own.on_demand_since = if is_new_mode { table.on_demand_since } else { own.on_demand_since };
+        if is_new_mode {
+            (own.on_demand, own.on_demand_since) = (table.on_demand, table.on_demand_since);
+        }
+        own.attributes.clone_from(&table.attributes);
+        own.warm = table.warm;
         own.limits.write = table.limits.write;
         own.throughput.1 = table.throughput.1;
-        if is_new_mode {
+        if is_new_mode || before.throughput.0 != table.throughput.0 {
             own.throughput.0 = table.throughput.0;
+        }
+        if before.limits.read != table.limits.read {
+            own.limits.read = table.limits.read;
+        }
+        if before.class != table.class {
+            own.class.clone_from(&table.class);
+            own.class_changed_at = table.class_changed_at;
+        }
+        // The key is the region's own; that there is one, all have alike.
+        if before.encryption_key != table.encryption_key {
+            let key = own.encryption_key.take().unwrap_or_else(|| managed_key_arn(cx, (account, region)));
+            own.encryption_key = table.encryption_key.is_some().then_some(key);
         }
         for index in own.indexes.iter_mut().filter(|index| index.is_global) {
             let Some(source) = table.index(&index.name) else { continue };
             index.throughput.1 = source.throughput.1;
             index.limits.write = source.limits.write;
-            if is_new_mode {
+            index.warm = source.warm;
+            let before = self.before.index(&index.name);
+            if is_new_mode || before.is_some_and(|before| before.throughput.0 != source.throughput.0) {
                 index.throughput.0 = source.throughput.0;
             }
+            if before.is_some_and(|before| before.limits.read != source.limits.read) {
+                index.limits.read = source.limits.read;
+            }
         }
-        tx.put(&TABLES, &member.scope, &(table.name.as_str(),), &member.table)?;
     }
+}
+
+/// Brings the settings to the other replicas that are the same in all of them, and those that have been set anew. `also` is what comes
+/// after that to each of them.
+pub fn share_settings(
+    tx: &mut Transaction<'_>,
+    (cx, scope): (&Context, &Scope),
+    (before, table): (&Table, &mut Table),
+    mut also: impl FnMut(&mut Transaction<'_>, &Scope, &mut Table) -> Result<()>,
+) -> Result<()> {
+    if table.features.replicas.as_ref().is_none_or(|replicas| replicas.version != Version::V2019) {
+        return Ok(());
+    }
+    for mut member in members(tx, scope, table)? {
+        let changed = Changed { before, table };
+        let Some(replicas) = member.table.features.replicas.as_mut() else { continue };
+        replicas.others.iter_mut().for_each(|other| changed.overrides(&mut other.settings));
+        let region = replicas.own.clone();
+        changed.to(cx, (member.account.as_deref(), &region), &mut member.table);
+        tx.put(&TABLES, &member.scope, &(table.name.as_str(),), &member.table)?;
+        also(tx, &member.scope, &mut member.table)?;
+    }
+    let mut known = table.features.replicas.take();
+    let changed = Changed { before, table };
+    for other in known.iter_mut().flat_map(|replicas| &mut replicas.others) {
+        changed.overrides(&mut other.settings);
+    }
+    table.features.replicas = known;
     Ok(())
 }
 
@@ -92,9 +170,15 @@ pub fn settings_of(wanted: &Wanted<'_>) -> Settings {
     }
 }
 
+/// The ARN of the key that AWS manages in a replica's region and account.
+fn managed_key_arn(cx: &Context, (account, region): (Option<&str>, &str)) -> String {
+    let account = account.unwrap_or(cx.world.account.as_str());
+    key_arn(cx, (Some(account), region), &managed_key(account, region))
+}
+
 /// The ARN of a key in a replica's region.
-fn key_arn(cx: &Context, region: &str, key: &str) -> String {
-    let (partition, account) = (cx.world.partition.as_str(), cx.world.account.as_str());
+fn key_arn(cx: &Context, (account, region): (Option<&str>, &str), key: &str) -> String {
+    let (partition, account) = (cx.world.partition.as_str(), account.unwrap_or(cx.world.account.as_str()));
     match key {
         arn if arn.starts_with("arn:") => arn.to_owned(),
         alias if alias.starts_with("alias/") => format!("arn:{partition}:kms:{region}:{account}:{alias}"),
@@ -103,9 +187,9 @@ fn key_arn(cx: &Context, region: &str, key: &str) -> String {
 }
 
 /// Gives a replica's table what is its own.
-pub fn set(cx: &Context, region: &str, table: &mut Table, settings: &Settings) {
+pub fn set(cx: &Context, place: (Option<&str>, &str), table: &mut Table, settings: &Settings) {
     if let Some(key) = &settings.key {
-        table.encryption_key = Some(key_arn(cx, region, key));
+        table.encryption_key = Some(key_arn(cx, place, key));
     }
     // -1 takes a bound away.
     let bound = |units: i64| Some(units).filter(|units| *units > 0);
@@ -145,8 +229,18 @@ pub fn change_settings(
         indexes: change.global_secondary_indexes.as_ref(),
         key: change.kms_master_key_id.as_ref(),
     });
+    let on_demand = table.on_demand;
     let replica = table.features.replicas.as_mut().and_then(|replicas| replicas.find_mut(region));
     let replica = replica.filter(|replica| !replica.is_gone(now)).ok_or_else(|| no_replica(region))?;
+    if replica.account.is_some() {
+        // Unconfirmed words.
+        return Err(Error::validation("Settings of a replica of a multi-account global table cannot be overridden"));
+    }
+    if on_demand && settings.read_units.is_some() {
+        return Err(Error::validation(
+            "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+        ));
+    }
     replica.settings.read_units = settings.read_units.or(replica.settings.read_units);
     replica.settings.read_limit = settings.read_limit.or(replica.settings.read_limit);
     if settings.key.is_some() {
@@ -165,7 +259,7 @@ pub fn change_settings(
     }
     let there = elsewhere(scope, region).ok_or_else(|| no_replica(region))?;
     if let Some(mut own) = tx.get(&TABLES, &there, &(table.name.as_str(),))? {
-        set(cx, region, &mut own, &settings);
+        set(cx, (None, region), &mut own, &settings);
         tx.put(&TABLES, &there, &(table.name.as_str(),), &own)?;
     }
     Ok(tx.put(&TABLES, scope, &(table.name.as_str(),), table)?)

@@ -7,7 +7,7 @@ use fractus_testkit::Client;
 use fractus_wire::Failure;
 
 use super::settings::{TABLE, policy};
-use super::{ApiItem, item, number, put, started, table};
+use super::{ApiItem, enforced, item, number, put, started, table};
 
 fn key(pk: &str) -> ApiItem {
     [("pk".to_owned(), S(pk.into()))].into_iter().collect()
@@ -100,13 +100,7 @@ async fn batches_and_transactions_reach_the_tables_of_others() {
 
 #[tokio::test]
 async fn what_the_policy_does_not_allow_is_denied_in_batches_and_transactions() {
-    let stack = fractus_testkit::Stack::new()
-        .with("dynamodb", |host| fractus_dynamodb::start(Config::default(), host))
-        .frozen_at("2026-01-01T00:00:00Z")
-        .auth(fractus_host::config::AuthMode::Enforced)
-        .start()
-        .await;
-    let client = stack.client("dynamodb").api(&api::MODEL);
+    let (_stack, client) = enforced().await;
     table(&client, "music").await;
     put(&client, "music", "a", 1).await;
     let guest = client.clone().as_account("111122223333");

@@ -6,6 +6,7 @@ mod accounts;
 mod backups;
 mod bulk;
 mod exchange;
+mod global;
 mod replicas;
 mod scaling;
 mod settings;
@@ -16,18 +17,34 @@ use std::time::Duration;
 use fractus_dynamodb::Config;
 use fractus_dynamodb_api as api;
 use fractus_dynamodb_api::AttributeValue::{N, S};
-use fractus_testkit::{Client, Stack};
+use fractus_testkit::{Client, Stack, StackBuilder};
 
 pub type ApiItem = indexmap::IndexMap<String, api::AttributeValue>;
 
-pub async fn started(config: Config) -> (Stack, Client) {
-    let stack = Stack::new()
+fn builder(config: Config) -> StackBuilder {
+    Stack::new()
         .with("dynamodb", move |host| fractus_dynamodb::start(config.clone(), host))
         .frozen_at("2026-01-01T00:00:00Z")
-        .start()
-        .await;
+}
+
+async fn begun(builder: StackBuilder) -> (Stack, Client) {
+    let stack = builder.start().await;
     let client = stack.client("dynamodb").api(&api::MODEL);
     (stack, client)
+}
+
+pub async fn started(config: Config) -> (Stack, Client) {
+    begun(builder(config)).await
+}
+
+/// One with every caller judged by policies.
+pub async fn enforced() -> (Stack, Client) {
+    begun(builder(Config::default()).auth(fractus_host::config::AuthMode::Enforced)).await
+}
+
+/// One with its state in memory, and one with it on disk.
+pub async fn on_both(config: Config) -> [(Stack, Client); 2] {
+    [begun(builder(config.clone())).await, begun(builder(config).on_disk()).await]
 }
 
 pub fn secs(secs: u64) -> Duration {

@@ -175,6 +175,9 @@ async fn a_replica_is_added_filled_followed_and_removed() {
 
     let delete = api::DeleteReplicationGroupMemberAction { region_name: WEST.into() };
     let delete = api::ReplicationGroupUpdate { delete: Some(delete), ..Default::default() };
+    // What another one was made from a moment ago stays for a day.
+    assert_eq!(update_replicas(&east, delete.clone()).await, Err("ValidationException".into()));
+    stack.clock().advance(secs(86_400));
     update_replicas(&east, delete.clone()).await.unwrap();
     assert!(replicas_of(&described(&east, "music").await).contains(&(WEST.to_owned(), api::ReplicaStatus::Deleting)));
     stack.clock().advance(secs(10));

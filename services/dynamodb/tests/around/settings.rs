@@ -156,13 +156,7 @@ async fn a_table_of_another_account_is_reached_by_its_arn() {
 
 #[tokio::test]
 async fn another_account_does_what_the_table_s_policy_allows() {
-    let stack = fractus_testkit::Stack::new()
-        .with("dynamodb", |host| fractus_dynamodb::start(Config::default(), host))
-        .frozen_at("2026-01-01T00:00:00Z")
-        .auth(fractus_host::config::AuthMode::Enforced)
-        .start()
-        .await;
-    let client = stack.client("dynamodb").api(&api::MODEL);
+    let (_stack, client) = enforced().await;
     table(&client, "music").await;
     put(&client, "music", "a", 1).await;
     let guest = client.clone().as_account("111122223333");

@@ -79,44 +79,45 @@ async fn found(client: &Client, input: api::SearchVectorsInput) -> Vec<String> {
 
 #[tokio::test]
 async fn a_partition_is_searched_with_its_filters() {
-    let (_stack, client) = started(Config::default()).await;
-    client.call(api::CreateTable, table_with(index(true))).await.unwrap();
-    put_sound(&client, "a", Some("jazz"), 1959, &[0.0, 1.0]).await;
-    put_sound(&client, "b", Some("jazz"), 1965, &[0.0, 3.0]).await;
-    put_sound(&client, "c", Some("jazz"), 1970, &[0.0, 2.0]).await;
-    put_sound(&client, "d", Some("rock"), 1970, &[0.0, 0.0]).await;
-    put_sound(&client, "e", None, 1970, &[0.0, 0.0]).await;
-    let origin = [0.0, 0.0];
-    assert_eq!(found(&client, search(&origin, Some("genre = :g"))).await, ["a", "c", "b"]);
-    assert_eq!(found(&client, search(&origin, Some("genre = :g AND made > :y"))).await, ["c", "b"]);
-    assert_eq!(found(&client, search(&origin, Some("genre = :g AND NOT made > :y"))).await, ["a"]);
-    let without = client.call(api::SearchVectors, search(&origin, None)).await.unwrap_err();
-    assert_eq!(without.message, "SearchConditionExpression must be provided when SearchSchema has a HASH key");
-    let with_more = api::SearchVectorsInput { top_k: 101, ..search(&origin, Some("genre = :g")) };
-    let with_more = client.call(api::SearchVectors, with_more).await.unwrap_err();
-    assert_eq!(
-        with_more.message,
-        "Provided TopK value '101' is out of valid range. The value must be between 1 and 100 inclusive"
-    );
-    let query = api::QueryInput {
-        table_name: "music".into(),
-        index_name: Some("sounds".into()),
-        key_condition_expression: Some("genre = :g".into()),
-        expression_attribute_values: Some([(":g".to_owned(), S("jazz".into()))].into_iter().collect()),
-        ..Default::default()
-    };
-    let query = client.call(api::Query, query).await.unwrap_err();
-    assert_eq!(query.message, "Query operation not supported on this index type.");
-    // Taking the partition away takes the item out of the index, and says nothing.
-    put_sound(&client, "a", None, 1959, &[0.0, 1.0]).await;
-    delete(&client, "music", "c").await;
-    assert_eq!(found(&client, search(&origin, Some("genre = :g"))).await, ["b"]);
-    let description = described(&client, "music").await.vector_indexes.unwrap().remove(0);
-    assert_eq!((description.item_count, description.dimensions), (Some(2), Some(2)));
-    assert_eq!(description.index_status, Some(api::IndexStatus::Active));
-    let scan =
-        client.call(api::Scan, api::ScanInput { table_name: "music".into(), ..Default::default() }).await.unwrap();
-    assert_eq!(scan.count, Some(4));
+    for (_stack, client) in on_both(Config::default()).await {
+        client.call(api::CreateTable, table_with(index(true))).await.unwrap();
+        put_sound(&client, "a", Some("jazz"), 1959, &[0.0, 1.0]).await;
+        put_sound(&client, "b", Some("jazz"), 1965, &[0.0, 3.0]).await;
+        put_sound(&client, "c", Some("jazz"), 1970, &[0.0, 2.0]).await;
+        put_sound(&client, "d", Some("rock"), 1970, &[0.0, 0.0]).await;
+        put_sound(&client, "e", None, 1970, &[0.0, 0.0]).await;
+        let origin = [0.0, 0.0];
+        assert_eq!(found(&client, search(&origin, Some("genre = :g"))).await, ["a", "c", "b"]);
+        assert_eq!(found(&client, search(&origin, Some("genre = :g AND made > :y"))).await, ["c", "b"]);
+        assert_eq!(found(&client, search(&origin, Some("genre = :g AND NOT made > :y"))).await, ["a"]);
+        let without = client.call(api::SearchVectors, search(&origin, None)).await.unwrap_err();
+        assert_eq!(without.message, "SearchConditionExpression must be provided when SearchSchema has a HASH key");
+        let with_more = api::SearchVectorsInput { top_k: 101, ..search(&origin, Some("genre = :g")) };
+        let with_more = client.call(api::SearchVectors, with_more).await.unwrap_err();
+        assert_eq!(
+            with_more.message,
+            "Provided TopK value '101' is out of valid range. The value must be between 1 and 100 inclusive"
+        );
+        let query = api::QueryInput {
+            table_name: "music".into(),
+            index_name: Some("sounds".into()),
+            key_condition_expression: Some("genre = :g".into()),
+            expression_attribute_values: Some([(":g".to_owned(), S("jazz".into()))].into_iter().collect()),
+            ..Default::default()
+        };
+        let query = client.call(api::Query, query).await.unwrap_err();
+        assert_eq!(query.message, "Query operation not supported on this index type.");
+        // Taking the partition away takes the item out of the index, and says nothing.
+        put_sound(&client, "a", None, 1959, &[0.0, 1.0]).await;
+        delete(&client, "music", "c").await;
+        assert_eq!(found(&client, search(&origin, Some("genre = :g"))).await, ["b"]);
+        let description = described(&client, "music").await.vector_indexes.unwrap().remove(0);
+        assert_eq!((description.item_count, description.dimensions), (Some(2), Some(2)));
+        assert_eq!(description.index_status, Some(api::IndexStatus::Active));
+        let scan =
+            client.call(api::Scan, api::ScanInput { table_name: "music".into(), ..Default::default() }).await.unwrap();
+        assert_eq!(scan.count, Some(4));
+    }
 }
 
 #[tokio::test]
@@ -156,80 +157,86 @@ async fn writes_are_charged_for_the_index_and_refused_for_what_is_no_vector() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_comes_later_is_filled_by_the_clock() {
-    let (stack, client) = started(Config { table_transition_secs: 10, ..Config::default() }).await;
-    table(&client, "music").await;
-    stack.clock().advance(secs(10));
-    for n in 0..1_200_u16 {
-        put_sound(&client, &format!("key-{n}"), None, 1, &[f32::from(n), 0.0]).await;
+    for (stack, client) in on_both(Config { table_transition_secs: 10, ..Config::default() }).await {
+        table(&client, "music").await;
+        stack.clock().advance(secs(10));
+        for n in 0..1_200_u16 {
+            put_sound(&client, &format!("key-{n}"), None, 1, &[f32::from(n), 0.0]).await;
+        }
+        let wanted = index(false);
+        let create = api::CreateVectorIndexAction {
+            index_name: wanted.index_name,
+            vector_attribute: wanted.vector_attribute,
+            search_schema: None,
+            projection: wanted.projection,
+            dimensions: wanted.dimensions,
+            distance_function: wanted.distance_function,
+        };
+        let update = |create, delete| api::UpdateTableInput {
+            table_name: "music".into(),
+            vector_index_updates: Some(vec![api::VectorIndexUpdate { create, delete }]),
+            ..Default::default()
+        };
+        let updated =
+            client.call(api::UpdateTable, update(Some(create), None)).await.unwrap().table_description.unwrap();
+        assert_eq!(updated.vector_indexes.unwrap()[0].index_status, Some(api::IndexStatus::Creating));
+        let early = client.call(api::SearchVectors, search(&[600.2, 0.0], None)).await.unwrap_err();
+        assert_eq!(early.message, "Cannot search backfilling vector index: sounds");
+        put_sound(&client, "between", None, 1, &[600.3, 0.0]).await;
+        delete(&client, "music", "key-601").await;
+        stack.clock().advance(secs(10));
+        let status = || async {
+            let described = described(&client, "music").await.vector_indexes.unwrap().remove(0);
+            (described.index_status == Some(api::IndexStatus::Active)).then_some(described)
+        };
+        let description = fractus_testkit::wait_for("the index to be filled", status).await;
+        assert_eq!((description.item_count, description.backfilling), (Some(1_200), None));
+        let input = api::SearchVectorsInput { top_k: 3, ..search(&[600.2, 0.0], None) };
+        assert_eq!(found(&client, input).await, ["between", "key-600", "key-599"]);
+        let provisioned = api::UpdateTableInput {
+            table_name: "music".into(),
+            billing_mode: Some(api::BillingMode::Provisioned),
+            provisioned_throughput: Some(api::ProvisionedThroughput {
+                read_capacity_units: 1,
+                write_capacity_units: 1,
+            }),
+            ..Default::default()
+        };
+        assert_eq!(client.call(api::UpdateTable, provisioned).await.unwrap_err().code, "ValidationException");
+        let delete = api::DeleteVectorIndexAction { index_name: "sounds".into() };
+        client.call(api::UpdateTable, update(None, Some(delete))).await.unwrap();
+        stack.clock().advance(secs(10));
+        let gone = client.call(api::SearchVectors, search(&[600.2, 0.0], None)).await.unwrap_err();
+        assert_eq!(gone.message, "The table does not have the specified index: sounds");
     }
-    let wanted = index(false);
-    let create = api::CreateVectorIndexAction {
-        index_name: wanted.index_name,
-        vector_attribute: wanted.vector_attribute,
-        search_schema: None,
-        projection: wanted.projection,
-        dimensions: wanted.dimensions,
-        distance_function: wanted.distance_function,
-    };
-    let update = |create, delete| api::UpdateTableInput {
-        table_name: "music".into(),
-        vector_index_updates: Some(vec![api::VectorIndexUpdate { create, delete }]),
-        ..Default::default()
-    };
-    let updated = client.call(api::UpdateTable, update(Some(create), None)).await.unwrap().table_description.unwrap();
-    assert_eq!(updated.vector_indexes.unwrap()[0].index_status, Some(api::IndexStatus::Creating));
-    let early = client.call(api::SearchVectors, search(&[600.2, 0.0], None)).await.unwrap_err();
-    assert_eq!(early.message, "Cannot search backfilling vector index: sounds");
-    put_sound(&client, "between", None, 1, &[600.3, 0.0]).await;
-    delete(&client, "music", "key-601").await;
-    stack.clock().advance(secs(10));
-    let status = || async {
-        let described = described(&client, "music").await.vector_indexes.unwrap().remove(0);
-        (described.index_status == Some(api::IndexStatus::Active)).then_some(described)
-    };
-    let description = fractus_testkit::wait_for("the index to be filled", status).await;
-    assert_eq!((description.item_count, description.backfilling), (Some(1_200), None));
-    let input = api::SearchVectorsInput { top_k: 3, ..search(&[600.2, 0.0], None) };
-    assert_eq!(found(&client, input).await, ["between", "key-600", "key-599"]);
-    let provisioned = api::UpdateTableInput {
-        table_name: "music".into(),
-        billing_mode: Some(api::BillingMode::Provisioned),
-        provisioned_throughput: Some(api::ProvisionedThroughput { read_capacity_units: 1, write_capacity_units: 1 }),
-        ..Default::default()
-    };
-    assert_eq!(client.call(api::UpdateTable, provisioned).await.unwrap_err().code, "ValidationException");
-    let delete = api::DeleteVectorIndexAction { index_name: "sounds".into() };
-    client.call(api::UpdateTable, update(None, Some(delete))).await.unwrap();
-    stack.clock().advance(secs(10));
-    let gone = client.call(api::SearchVectors, search(&[600.2, 0.0], None)).await.unwrap_err();
-    assert_eq!(gone.message, "The table does not have the specified index: sounds");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_table_has_its_vectors_in_their_index() {
-    let (_stack, client) = started(Config::default()).await;
-    client.call(api::CreateTable, table_with(index(true))).await.unwrap();
-    put_sound(&client, "a", Some("jazz"), 1959, &[0.0, 1.0]).await;
-    let backup = api::CreateBackupInput { table_name: "music".into(), backup_name: "kept".into() };
-    let backup = client.call(api::CreateBackup, backup).await.unwrap().backup_details.unwrap().backup_arn;
-    let input = api::DescribeBackupInput { backup_arn: backup.clone() };
-    let told = client.call(api::DescribeBackup, input).await.unwrap().backup_description.unwrap();
-    assert_eq!(told.source_table_feature_details.unwrap().vector_indexes.unwrap()[0].dimensions, Some(2));
-    let restore = api::RestoreTableFromBackupInput {
-        target_table_name: "again".into(),
-        backup_arn: backup.clone(),
-        ..Default::default()
-    };
-    client.call(api::RestoreTableFromBackup, restore.clone()).await.unwrap();
-    let input = api::SearchVectorsInput { table_name: "again".into(), ..search(&[0.0, 0.0], Some("genre = :g")) };
-    assert_eq!(found(&client, input).await, ["a"]);
-    let without = api::RestoreTableFromBackupInput {
-        target_table_name: "without".into(),
-        vector_index_override: Some(Vec::new()),
-        ..restore
-    };
-    client.call(api::RestoreTableFromBackup, without).await.unwrap();
-    assert_eq!(described(&client, "without").await.vector_indexes, None);
+    for (_stack, client) in on_both(Config::default()).await {
+        client.call(api::CreateTable, table_with(index(true))).await.unwrap();
+        put_sound(&client, "a", Some("jazz"), 1959, &[0.0, 1.0]).await;
+        let backup = api::CreateBackupInput { table_name: "music".into(), backup_name: "kept".into() };
+        let backup = client.call(api::CreateBackup, backup).await.unwrap().backup_details.unwrap().backup_arn;
+        let input = api::DescribeBackupInput { backup_arn: backup.clone() };
+        let told = client.call(api::DescribeBackup, input).await.unwrap().backup_description.unwrap();
+        assert_eq!(told.source_table_feature_details.unwrap().vector_indexes.unwrap()[0].dimensions, Some(2));
+        let restore = api::RestoreTableFromBackupInput {
+            target_table_name: "again".into(),
+            backup_arn: backup.clone(),
+            ..Default::default()
+        };
+        client.call(api::RestoreTableFromBackup, restore.clone()).await.unwrap();
+        let input = api::SearchVectorsInput { table_name: "again".into(), ..search(&[0.0, 0.0], Some("genre = :g")) };
+        assert_eq!(found(&client, input).await, ["a"]);
+        let without = api::RestoreTableFromBackupInput {
+            target_table_name: "without".into(),
+            vector_index_override: Some(Vec::new()),
+            ..restore
+        };
+        client.call(api::RestoreTableFromBackup, without).await.unwrap();
+        assert_eq!(described(&client, "without").await.vector_indexes, None);
+    }
 }
 
 #[tokio::test]
