@@ -27,40 +27,47 @@ pub struct Wish<'a> {
     rate: u64,
 }
 
-/// How a topic's attributes name a protocol.
-fn prefix(protocol: &str) -> &'static str {
-    match protocol {
-        "sqs" => "SQS",
-        "lambda" => "Lambda",
-        "firehose" => "Firehose",
-        "application" => "Application",
-        "http" | "https" => "HTTP",
-        _ => "None",
-    }
+/// The attributes that say it: the role for successes, the one for failures, the rate. Publishing asks for each subscription,
+/// so their names are not put together.
+fn names(protocol: &str) -> Option<[&'static str; 3]> {
+    Some(match protocol {
+        "sqs" => ["SQSSuccessFeedbackRoleArn", "SQSFailureFeedbackRoleArn", "SQSSuccessFeedbackSampleRate"],
+        "lambda" => ["LambdaSuccessFeedbackRoleArn", "LambdaFailureFeedbackRoleArn", "LambdaSuccessFeedbackSampleRate"],
+        "firehose" => {
+            ["FirehoseSuccessFeedbackRoleArn", "FirehoseFailureFeedbackRoleArn", "FirehoseSuccessFeedbackSampleRate"]
+        }
+        "application" => [
+            "ApplicationSuccessFeedbackRoleArn",
+            "ApplicationFailureFeedbackRoleArn",
+            "ApplicationSuccessFeedbackSampleRate",
+        ],
+        "http" | "https" => {
+            ["HTTPSuccessFeedbackRoleArn", "HTTPFailureFeedbackRoleArn", "HTTPSuccessFeedbackSampleRate"]
+        }
+        _ => return None,
+    })
 }
+
+const OF_APPLICATIONS: [&str; 3] = ["SuccessFeedbackRoleArn", "FailureFeedbackRoleArn", "SuccessFeedbackSampleRate"];
 
 impl<'a> Wish<'a> {
     /// A topic's, of a protocol.
     pub fn of(attributes: &'a Attributes, protocol: &str) -> Self {
-        Wish::named(attributes, prefix(protocol))
+        match names(protocol) {
+            Some(names) if !attributes.is_empty() => Wish::named(attributes, names),
+            _ => Wish { success: None, failure: None, rate: 0 },
+        }
     }
 
     /// A platform application's own.
     pub fn of_application(attributes: &'a Attributes) -> Self {
-        Wish::named(attributes, "")
+        Wish::named(attributes, OF_APPLICATIONS)
     }
 
-    fn named(attributes: &'a Attributes, prefix: &str) -> Self {
-        // Most topics have no such attributes, and publishing asks for each subscription.
-        if attributes.is_empty() {
-            return Wish { success: None, failure: None, rate: 0 };
-        }
-        let text = |name: &str| {
-            let value = attributes.get(&format!("{prefix}{name}")).map(String::as_str);
-            value.filter(|value| !value.is_empty())
-        };
-        let rate = text("SuccessFeedbackSampleRate").and_then(|rate| rate.parse().ok()).unwrap_or(0);
-        Wish { success: text("SuccessFeedbackRoleArn"), failure: text("FailureFeedbackRoleArn"), rate }
+    fn named(attributes: &'a Attributes, [success, failure, rate]: [&str; 3]) -> Self {
+        let text = |name: &str| attributes.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        let rate = text(rate).and_then(|rate| rate.parse().ok()).unwrap_or(0);
+        Wish { success: text(success), failure: text(failure), rate }
     }
 
     pub fn is_any(&self) -> bool {
