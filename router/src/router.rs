@@ -4,7 +4,7 @@ use fractus_clock::Random;
 
 use std::sync::OnceLock;
 
-use fractus_bus::Bus;
+use fractus_bus::{Bus, Serving};
 
 use crate::admin::control::Control;
 use crate::certificates::Certificates;
@@ -20,6 +20,7 @@ pub struct Router {
     pub hybrid: Hybrid,
     pub credentials: Credentials,
     bus: OnceLock<Bus>,
+    telling_clocks: OnceLock<Serving>,
     random: Random,
 }
 
@@ -32,12 +33,15 @@ impl Router {
             hybrid,
             credentials,
             bus: OnceLock::new(),
+            telling_clocks: OnceLock::new(),
             random: Random::system(),
         }
     }
 
     /// Takes part in NATS from now on.
     pub fn set_bus(&self, bus: Bus) {
+        // It is set once; a second one would be warned of below.
+        let _ = self.telling_clocks.set(self.control.tell_clocks(&bus));
         if self.bus.set(bus).is_err() {
             tracing::warn!("the bus is set already");
         }

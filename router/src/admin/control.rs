@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fractus_bus::contracts::LookUpClocks;
+use fractus_bus::{Bus, Serving};
 use fractus_clock::{Clock, ClockSettings, Clocks, Timestamp};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -37,9 +39,19 @@ pub struct Control {
 impl Control {
     /// The clocks that do not follow real time, for a service that is about to start.
     pub fn moved_clocks(&self) -> BTreeMap<String, ClockSettings> {
-        let all = self.clocks.lanes().into_iter().map(|lane| (self.clocks.lane(&lane).settings(), lane));
-        all.filter(|(settings, _)| !settings.is_real()).map(|(settings, lane)| (lane, settings)).collect()
+        moved(&self.clocks)
     }
+
+    /// Tells services that start elsewhere, before they take anything.
+    pub fn tell_clocks(&self, bus: &Bus) -> Serving {
+        let clocks = self.clocks.clone();
+        bus.serve(4, move |_: LookUpClocks, _| std::future::ready(Ok(moved(&clocks))))
+    }
+}
+
+fn moved(clocks: &Clocks) -> BTreeMap<String, ClockSettings> {
+    let all = clocks.lanes().into_iter().map(|lane| (clocks.lane(&lane).settings(), lane));
+    all.filter(|(settings, _)| !settings.is_real()).map(|(settings, lane)| (lane, settings)).collect()
 }
 
 /// A change of a lane's clock.

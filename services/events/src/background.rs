@@ -1,4 +1,4 @@
-//! Work that no request waits for: rules on schedules, replays, authorizations, retries, and clearing what archives no longer have.
+//! Work that no request waits for: rules on schedules, replays, authorizations, and clearing what archives no longer have.
 //! Each is done by one replica, follows the lane's clock, and takes what it has to do in pieces.
 
 use std::sync::Arc;
@@ -22,7 +22,6 @@ use crate::operations::connections::{self, AUTHORIZED, DEAUTHORIZED, STATE_AUTHO
 use crate::operations::replays::{CANCELLED, CANCELLING, COMPLETED, FAILED, RUNNING};
 use crate::operations::rules::{self, lane_scope};
 use crate::operations::{archives, buses};
-use crate::retries;
 use crate::route::{self, Arrival, Plan};
 use crate::service::Events;
 use crate::store::{
@@ -71,12 +70,6 @@ pub fn start(events: &Arc<Events>) {
         }
     });
     *events.wakers.authorizations.lock() = Some(waker);
-    let working = Arc::clone(events);
-    let waker = events.host.background("retries", move |lane| {
-        let events = Arc::clone(&working);
-        async move { reported("retries", retries::send_due(&events, &lane).await).flatten() }
-    });
-    *events.wakers.retries.lock() = Some(waker);
     let clearing = Arc::clone(events);
     events.host.janitor(&Waker::default(), move || {
         let events = Arc::clone(&clearing);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_aws::{Arn, World};
-use fractus_bus::contracts::{ApiCallRecorded, Cause, Delivery, StateChange};
+use fractus_bus::contracts::{ApiCallRecorded, Cause, Delivery, Fate, StateChange};
 use fractus_bus::outbox::Handoff;
-use fractus_bus::{ConsumeConfig, Heard, Hears, Outcome, Publishers, Subscription};
+use fractus_bus::{Heard, Hears, Outcome, Publishers, Subscription};
 use fractus_clock::Timestamp;
+use fractus_host::Resending;
 use fractus_patterns::Event;
 use fractus_store::Transaction;
 use serde_json::{Value, json};
@@ -19,24 +20,25 @@ use crate::model::names::{BusRef, DEFAULT_BUS, Place};
 use crate::model::policy::{self, Reach};
 use crate::model::target::Kind;
 use crate::operations::buses;
-use crate::retries;
 use crate::route::{self, Arrival, Plan};
 use crate::service::Events;
 use crate::store::DELIVERED;
 
 /// How long a delivery's id is remembered, so that one that comes twice is one event.
 const REMEMBERED: Duration = Duration::from_secs(600);
+/// Before something is tried again that failed for a reason of this process.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Entries of one request that a delivery may hold.
 const MAX_ENTRIES: usize = 10;
 
 /// Begins to consume and to hear; both live as long as the host.
 pub fn start(events: &Arc<Events>) {
-    let handler = Arc::clone(events);
-    let consumption = events.host.bus().consume_deliveries(ConsumeConfig::default(), move |delivery| {
-        let events = Arc::clone(&handler);
-        async move { deliver(&events, delivery).await }
+    let resending = events.host.resend(&events.outbox, |_, _| Ok(Vec::new()));
+    let (handler, sending) = (Arc::clone(events), resending.clone());
+    events.host.consume(Some(resending), move |delivery| {
+        let (events, resending) = (Arc::clone(&handler), sending.clone());
+        async move { deliver(&events, &resending, delivery).await }
     });
-    events.host.keep(consumption);
     let bus = events.host.bus();
     let changes = bus.subscribe::<StateChange>(Publishers::Any, Hears::OneReplica);
     hear(events, "state changes", changes, |events, change, cause| Box::pin(state_changed(events, change, cause)));
@@ -74,7 +76,7 @@ fn hear<E: fractus_bus::contracts::Event>(
 }
 
 /// Brings a delivery to where it is for.
-pub async fn deliver(events: &Events, delivery: Delivery) -> Outcome {
+pub async fn deliver(events: &Events, resending: &Resending, delivery: Delivery) -> Outcome {
     let wrong = || Outcome::Refused {
         code: "RESOURCE_NOT_FOUND".to_owned(),
         message: format!("{} is no event bus and no API destination.", delivery.target),
@@ -82,9 +84,9 @@ pub async fn deliver(events: &Events, delivery: Delivery) -> Outcome {
     let lane_of = World { lane: delivery.lane.clone(), ..World::default_world() };
     let Some(place) = Place::of_arn(&lane_of, &delivery.target) else { return wrong() };
     match Kind::of(&delivery.target) {
-        Kind::ApiDestination => match call(events, &place, &delivery).await {
+        Kind::ApiDestination => match call(events, resending, &place, &delivery).await {
             Ok(outcome) => outcome,
-            Err(error) => Outcome::Retry { reason: error.to_string() },
+            Err(error) => Outcome::RetryIn { delay: PAUSE, reason: error.to_string() },
         },
         Kind::Bus => match BusRef::of_arn(&lane_of, &delivery.target) {
             Some(bus) => outcome(put(events, &bus, &delivery).await),
@@ -95,14 +97,24 @@ pub async fn deliver(events: &Events, delivery: Delivery) -> Outcome {
 }
 
 /// One attempt at an API destination; whether there is another one, the lane's clock decides.
-async fn call(events: &Events, place: &Place, delivery: &Delivery) -> Result<Outcome> {
-    if retries::is_handled(events, place, delivery).await? {
+async fn call(events: &Events, resending: &Resending, place: &Place, delivery: &Delivery) -> Result<Outcome> {
+    if resending.is_settled(delivery).await? {
         return Ok(Outcome::Done);
     }
     match invoke::invoke(events, place, delivery).await {
         Attempt::Settled(outcome) => Ok(outcome),
-        Attempt::Failed { after, reason } => {
-            retries::failed(events, place, delivery, after, &reason).await?;
+        Attempt::Failed { after, reason } => Ok(Outcome::Failed { code: "SERVICE_ERROR".to_owned(), reason, after }),
+        Attempt::HasTurnAt(at) if at > delivery.created_at.plus(delivery.retry.maximum_age()) => {
+            let late = Fate::Exhausted {
+                code: "THROTTLING".to_owned(),
+                message: "The invocation rate limit is reached.".to_owned(),
+                condition: "MaximumEventAgeInSeconds".to_owned(),
+            };
+            resending.settle(delivery, &late).await?;
+            Ok(Outcome::Done)
+        }
+        Attempt::HasTurnAt(at) => {
+            resending.postpone(delivery, at, invoke::turn_note(delivery)).await?;
             Ok(Outcome::Done)
         }
     }
@@ -112,7 +124,8 @@ fn outcome(result: Result<()>) -> Outcome {
     match result {
         Ok(()) => Outcome::Done,
         Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
-        Err(Error::LimitExceeded(reason)) => Outcome::Retry { reason },
+        // Our own outbox is full: no failure of the bus that it is for, and nothing that a lane's clock could wait for.
+        Err(Error::LimitExceeded(reason)) => Outcome::RetryIn { delay: PAUSE, reason },
         Err(Error::AccessDenied(message)) => Outcome::Refused { code: "NO_PERMISSIONS".to_owned(), message },
         Err(Error::NotFound(message)) => Outcome::Refused { code: "RESOURCE_NOT_FOUND".to_owned(), message },
         Err(error) => Outcome::Refused { code: "INVALID_PARAMETER".to_owned(), message: error.to_string() },

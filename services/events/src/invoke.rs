@@ -2,7 +2,6 @@
 //!
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html>
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use base64::Engine;
@@ -11,11 +10,10 @@ use bytes::Bytes;
 use fractus_aws::Arn;
 use fractus_bus::Outcome;
 use fractus_bus::contracts::Delivery;
-use fractus_clock::{Clock, Stopwatch, Timestamp};
+use fractus_clock::Timestamp;
 use fractus_outgoing::Answer;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::model::json::text_at;
@@ -24,47 +22,38 @@ use crate::model::request::{self, Parameters};
 use crate::operations::api_destinations;
 use crate::operations::connections::{self, AUTHORIZED, OAUTH, STATE_AUTHORIZING};
 use crate::service::Events;
-use crate::store::{ApiDestination, Connection};
+use crate::store::{ApiDestination, Connection, TURNS};
 
-/// How long a call waits here for its turn; beyond that it goes back to the queue.
-const MAX_WAIT: Duration = Duration::from_secs(20);
-/// Destinations whose rate is remembered.
-const MAX_REMEMBERED: usize = 10_000;
 /// A token is asked for anew this long before it ends.
 const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 /// How long a token holds whose giver does not say.
 const USUAL_TOKEN: Duration = Duration::from_secs(3_600);
 
-/// When each destination may be called next, in real time: what is spared is a real endpoint.
-pub struct Limits {
-    since: Stopwatch,
-    next: Mutex<HashMap<String, Duration>>,
+/// When a call may be made that comes now, and when the one after it is due. A second's worth of calls may go at once.
+fn turn(due: Option<Timestamp>, rate_per_second: u32, now: Timestamp) -> (Timestamp, Timestamp) {
+    let apart = Duration::from_secs(1) / rate_per_second.max(1);
+    let next = due.unwrap_or(now).max(now).plus(apart);
+    (next.minus(Duration::from_secs(1)).max(now), next)
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { since: Stopwatch::start(), next: Mutex::default() }
-    }
+/// Takes a turn, by the lane's clock, for all replicas together.
+async fn take_turn(events: &Events, place: &Place, destination: &ApiDestination, now: Timestamp) -> Result<Timestamp> {
+    let key = (destination.name.as_str(),);
+    let write = events.store.write(|tx| {
+        let (at, next) = turn(tx.get(&TURNS, &place.scope, &key)?, destination.rate_per_second, now);
+        tx.put_until(&TURNS, &place.scope, &key, &next, next)?;
+        Ok::<_, Error>(at)
+    });
+    write.await
 }
 
-impl Limits {
-    /// Takes a turn, and says how long it is until then; none if that is too long. A second's worth of calls may go at
-    /// once.
-    fn take_turn(&self, destination: &str, rate_per_second: u32) -> Option<Duration> {
-        let now = self.since.elapsed();
-        let apart = Duration::from_secs(1) / rate_per_second.max(1);
-        let mut next = self.next.lock();
-        if next.len() >= MAX_REMEMBERED {
-            next.retain(|_, at| *at > now);
-        }
-        let at = next.get(destination).copied().unwrap_or_default().max(now);
-        let wait = (at + apart).saturating_sub(now + Duration::from_secs(1));
-        if wait > MAX_WAIT {
-            return None;
-        }
-        next.insert(destination.to_owned(), at + apart);
-        Some(wait)
-    }
+/// What goes with a delivery that has its turn: of one attempt alone.
+pub fn turn_note(delivery: &Delivery) -> Value {
+    json!({ "turn_of_attempt": delivery.attempt })
+}
+
+fn has_turn(delivery: &Delivery) -> bool {
+    delivery.returns.as_ref().is_some_and(|returns| returns.note == turn_note(delivery))
 }
 
 /// How an attempt ended.
@@ -74,6 +63,8 @@ pub enum Attempt {
     Settled(Outcome),
     /// The endpoint did not take it; `after`: when it wants to be asked again.
     Failed { after: Option<Duration>, reason: String },
+    /// Not made yet: the destination takes so many a second, and this one has its turn then.
+    HasTurnAt(Timestamp),
 }
 
 fn failed(reason: impl Into<String>) -> Attempt {
@@ -86,7 +77,7 @@ fn later(delay: Duration, reason: &str) -> Attempt {
 }
 
 fn store_failed(error: &Error) -> Attempt {
-    Attempt::Settled(Outcome::Retry { reason: error.to_string() })
+    later(Duration::from_secs(1), &error.to_string())
 }
 
 fn refused(code: &str, message: impl Into<String>) -> Attempt {
@@ -110,10 +101,13 @@ pub async fn invoke(events: &Events, place: &Place, delivery: &Delivery) -> Atte
         Ok(connection) => connection,
         Err(attempt) => return attempt,
     };
-    match events.limits.take_turn(&delivery.target.to_string(), destination.rate_per_second) {
-        Some(wait) if wait.is_zero() => {}
-        Some(wait) => Clock::real().sleep(wait).await,
-        None => return later(MAX_WAIT, "The invocation rate limit is reached."),
+    if !has_turn(delivery) {
+        let now = events.host.clocks().lane(place.world.lane.as_str()).now();
+        match take_turn(events, place, &destination, now).await {
+            Ok(at) if at > now => return Attempt::HasTurnAt(at),
+            Ok(_) => {}
+            Err(error) => return store_failed(&error),
+        }
     }
     let request = match build(&destination, &connection, delivery) {
         Ok(request) => request,
@@ -322,13 +316,19 @@ mod tests {
 
     #[test]
     fn a_second_s_worth_goes_at_once_and_the_rest_waits() {
-        let limits = Limits::default();
-        let waits: Vec<Duration> = (0..6).filter_map(|_| limits.take_turn("d", 2)).collect();
-        assert!(waits[..2].iter().all(Duration::is_zero), "{waits:?}");
-        assert!(waits[3] > Duration::from_millis(800) && waits[3] <= Duration::from_millis(1_000), "{waits:?}");
-        assert!(waits[5] > waits[4]);
-        assert!((0..100).map(|_| limits.take_turn("d", 2)).any(|wait| wait.is_none()));
-        assert_eq!(limits.take_turn("other", 2), Some(Duration::ZERO));
+        let now = Timestamp::from_secs(100);
+        let mut due = None;
+        let waits: Vec<u128> = (0..6)
+            .map(|_| {
+                let (at, next) = turn(due, 2, now);
+                due = Some(next);
+                at.since(now).as_millis()
+            })
+            .collect();
+        assert_eq!(waits, [0, 0, 500, 1_000, 1_500, 2_000]);
+        // What was not used in time is no credit.
+        let later = Timestamp::from_secs(500);
+        assert_eq!(turn(due, 2, later), (later, later.plus(Duration::from_millis(500))));
     }
 
     #[test]

@@ -18,7 +18,6 @@ pub mod invoke;
 pub mod model;
 pub mod operations;
 pub mod pages;
-pub mod retries;
 pub mod route;
 pub mod service;
 pub mod store;

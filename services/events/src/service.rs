@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fractus_aws::Arn;
+use fractus_aws::{Arn, Lane};
 use fractus_bus::outbox::Outbox;
 use fractus_events_api as api;
 use fractus_host::{Access, Context, Host, Operations, Prepared, Service, Waker};
@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::health;
 use crate::index::Indexes;
-use crate::invoke::Limits;
 use crate::model::names::{BusRef, DEFAULT_BUS};
 use crate::operations::{
     api_destinations, archives, buses, connections, endpoints, event_sources, partner_sources, permissions, put_events,
@@ -38,7 +37,6 @@ pub struct Events {
     pub outbox: Outbox,
     pub indexes: Arc<Indexes>,
     pub http: Outgoing,
-    pub limits: Arc<Limits>,
     pub wakers: Arc<Wakers>,
 }
 
@@ -48,13 +46,12 @@ pub struct Wakers {
     pub schedules: Mutex<Option<Waker>>,
     pub replays: Mutex<Option<Waker>>,
     pub authorizations: Mutex<Option<Waker>>,
-    pub retries: Mutex<Option<Waker>>,
 }
 
 impl Wakers {
-    pub fn wake(waker: &Mutex<Option<Waker>>) {
+    pub fn wake(waker: &Mutex<Option<Waker>>, lane: &Lane) {
         if let Some(waker) = &*waker.lock() {
-            waker.wake();
+            waker.wake_in(lane);
         }
     }
 }
@@ -69,7 +66,6 @@ impl Events {
                 timeout: std::time::Duration::from_secs(config.http_timeout_secs),
                 max_answer_bytes: MAX_ANSWER_BYTES,
             }),
-            limits: Arc::default(),
             wakers: Arc::default(),
             config,
             host: host.clone(),
@@ -223,9 +219,6 @@ impl Service for Events {
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
         self.indexes.forget_all();
-        for waker in [&self.wakers.schedules, &self.wakers.replays, &self.wakers.authorizations, &self.wakers.retries] {
-            Wakers::wake(waker);
-        }
         Box::pin(std::future::ready(()))
     }
 }

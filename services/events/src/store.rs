@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use fractus_bus::contracts::Delivery;
 use fractus_clock::Timestamp;
 use fractus_store::Collection;
 use serde::{Deserialize, Serialize};
@@ -26,8 +25,6 @@ pub const RULES_BY_TARGET: Collection<(String, String, String), ()> = Collection
 /// Rules on schedules in the order in which they are due, of a whole lane:
 /// (due, account, region, rule).
 pub const SCHEDULED: Collection<(Timestamp, String, String, String), Scheduled> = Collection::new("scheduled-rules");
-/// Calls of API destinations that are made again, of a whole lane: (when, the delivery's id).
-pub const RETRIES: Collection<(Timestamp, String), Delivery> = Collection::new("retries");
 /// Deliveries that were taken in the last minutes, by id.
 pub const DELIVERED: Collection<(String,), ()> = Collection::new("delivered");
 
@@ -50,6 +47,8 @@ pub const CONNECTIONS: Collection<(String,), Connection> = Collection::new("conn
 pub const AUTHORIZING: Collection<(String, String, String, String), ()> = Collection::new("authorizing");
 /// API destinations by name.
 pub const API_DESTINATIONS: Collection<(String,), ApiDestination> = Collection::new("api-destinations");
+/// When an API destination may be called next, by its name, while somebody waits for it.
+pub const TURNS: Collection<(String,), Timestamp> = Collection::new("api-destination-turns");
 /// The API destinations of a connection: (connection, API destination).
 pub const DESTINATIONS_BY_CONNECTION: Collection<(String, String), ()> = Collection::new("destinations-by-connection");
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_aws::{Lane, World};
-use fractus_bus::contracts::{Attribute, Delivery};
-use fractus_bus::{ConsumeConfig, Outcome};
+use fractus_bus::Outcome;
+use fractus_bus::contracts::{Delivery, Fate};
 use fractus_clock::Timestamp;
 
 use crate::error::{Error, Result};
-use crate::model::invocation::{Failed, INVOCATION, Invocation};
+use crate::model::invocation::{Failed, Invocation};
 use crate::model::retry::{self, Verdict};
 use crate::model::target::{self, Kind};
 use crate::model::universal::Universal;
@@ -19,28 +19,30 @@ use crate::store::{HANDLED, Place, RETRIES, lane_scope};
 /// How long a delivery's id is remembered, so that one that comes twice is handled once.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
+/// Before something is tried again that failed here, which is no failed attempt of the target's.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Begins to consume; the consumption lives as long as the host.
 pub fn start(scheduler: &Arc<Scheduler>) {
     let handler = Arc::clone(scheduler);
-    let consumption = scheduler.host.bus().consume_deliveries(ConsumeConfig::default(), move |delivery| {
+    scheduler.host.consume(None, move |delivery| {
         let scheduler = Arc::clone(&handler);
         async move {
             match handle(&scheduler, &delivery).await {
                 Ok(()) => Outcome::Done,
-                Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
+                Err(Error::Store(error)) => Outcome::RetryIn { delay: PAUSE, reason: error.to_string() },
                 Err(error) => Outcome::Refused { code: "ValidationException".to_owned(), message: error.to_string() },
             }
         }
     });
-    scheduler.host.keep(consumption);
 }
 
 async fn handle(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
     if is_handled(scheduler, delivery).await? {
         return Ok(());
     }
-    match delivery.attributes.get(INVOCATION) {
-        Some(invocation) => came_back(scheduler, delivery, invocation).await,
+    match &delivery.returned {
+        Some(returned) => came_back(scheduler, delivery, &returned.fate).await,
         None => call(scheduler, delivery).await,
     }
 }
@@ -50,14 +52,14 @@ async fn is_handled(scheduler: &Scheduler, delivery: &Delivery) -> Result<bool> 
     Ok(scheduler.store.read(|snapshot| snapshot.contains(&HANDLED, &scope, &(delivery.id.as_str(),))).await?)
 }
 
-fn read(invocation: Option<&Attribute>) -> Result<Invocation> {
-    let text = invocation.and_then(|attribute| attribute.value.as_text()).unwrap_or_default();
-    serde_json::from_str(text).map_err(|_| Error::validation("The delivery is none of this service's own."))
+fn read(delivery: &Delivery) -> Result<Invocation> {
+    let note = delivery.returns.as_ref().map(|returns| returns.note.clone()).unwrap_or_default();
+    serde_json::from_value(note).map_err(|_| Error::validation("The delivery is none of this service's own."))
 }
 
 /// Calls a universal target.
 async fn call(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
-    let invocation = read(delivery.dead_letter.as_ref().and_then(|letter| letter.attributes.get(INVOCATION)))?;
+    let invocation = read(delivery)?;
     let unreadable = || Error::validation("The delivery names no target that can be called.");
     let target = invocation.target().ok_or_else(unreadable)?;
     let place = Place::parse(&delivery.lane, &invocation.place).ok_or_else(unreadable)?;
@@ -85,17 +87,12 @@ fn tell(invocation: &Invocation, universal: &Universal, failed: &Failed) {
     );
 }
 
-/// A templated target's delivery that its service has refused, or could not take now.
-async fn came_back(scheduler: &Scheduler, delivery: &Delivery, invocation: &Attribute) -> Result<()> {
-    let invocation = read(Some(invocation))?;
-    let said = |name: &str| delivery.attributes.get(name).and_then(|attribute| attribute.value.as_text());
-    let failed = Failed {
-        code: said("ERROR_CODE").unwrap_or_default().to_owned(),
-        message: said("ERROR_MESSAGE").unwrap_or_default().to_owned(),
-    };
-    // The bus makes one attempt: where another would have been made, its policy is what ended them.
-    let passes = delivery.attributes.contains_key("EXHAUSTED_RETRY_CONDITION");
-    settle(scheduler, delivery, invocation, &failed, passes).await
+/// A delivery that its target has refused, or could not take now.
+async fn came_back(scheduler: &Scheduler, delivery: &Delivery, fate: &Fate) -> Result<()> {
+    let Some((code, message)) = fate.reason() else { return Ok(()) };
+    let failed = Failed { code: code.to_owned(), message: message.to_owned() };
+    let passes = !matches!(fate, Fate::Refused { .. });
+    settle(scheduler, delivery, read(delivery)?, &failed, passes).await
 }
 
 async fn done(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
@@ -139,7 +136,7 @@ async fn settle(
     });
     drop(sent.await?);
     match verdict {
-        Verdict::Again(_) => scheduler.wake(),
+        Verdict::Again(_) => scheduler.wake(lane),
         Verdict::GiveUp(_) => tracing::warn!(
             schedule = invocation.schedule_arn, target = %delivery.target, code = failed.code,
             message = failed.message, attempts = invocation.attempt, "a target could not be invoked"

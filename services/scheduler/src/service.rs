@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use fractus_aws::Arn;
+use fractus_aws::{Arn, Lane};
 use fractus_bus::outbox::Outbox;
 use fractus_clock::Clock;
 
@@ -42,14 +42,14 @@ impl Scheduler {
         }
     }
 
-    /// Looks again at what is due: it may have changed.
-    pub fn wake(&self) {
+    /// Looks again at what is due in a lane: it may have changed.
+    pub fn wake(&self, lane: &Lane) {
         if let Some(waker) = self.waker.get() {
-            waker.wake();
+            waker.wake_in(lane);
         }
     }
 
-    pub fn clock(&self, lane: &fractus_aws::Lane) -> Clock {
+    pub fn clock(&self, lane: &Lane) -> Clock {
         self.host.clocks().lane(lane.as_str())
     }
 }

@@ -12,7 +12,7 @@ use common::{
 use fractus_clock::Timestamp;
 use fractus_scheduler_api as api;
 use fractus_sqs_api as sqs_api;
-use fractus_testkit::wait_for;
+use fractus_testkit::{Stack, wait_for};
 use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -231,37 +231,75 @@ async fn what_cannot_be_delivered_goes_to_the_dead_letter_queue() {
     assert!(!told.contains_key("EXHAUSTED_RETRY_CONDITION"), "what is refused is not tried again");
 }
 
+/// From now on SQS's SendMessage is not to be had, in calls and deliveries; or it is again.
+async fn fault(stack: &Stack, is_down: bool) {
+    let down = r#"[{"operation": "SendMessage", "probability": 1,
+        "error": {"code": "ServiceUnavailable", "status": 503, "message": "not now"}}]"#;
+    let rules = if is_down { down } else { "[]" };
+    let put = http::Request::put("/_fractus/faults").body(rules.into()).unwrap();
+    assert!(stack.client("sqs").send(put).await.status().is_success());
+}
+
+/// Moves the clock on a second at a time until a queue has got something; how long that took.
+async fn wait_by_the_clock(stack: &Stack, url: &str) -> (Vec<sqs_api::Message>, Duration) {
+    let mut passed = Duration::ZERO;
+    loop {
+        assert!(passed < MINUTE * 20, "nothing comes");
+        stack.clock().advance(Duration::from_secs(1));
+        passed += Duration::from_secs(1);
+        fractus_clock::Clock::real().sleep(Duration::from_millis(100)).await;
+        let came = received(stack, url).await;
+        if !came.is_empty() {
+            return (came, passed);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_passes_is_tried_again_by_the_lanes_clock() {
     let stack = with_bus().await;
     let client = stack.client("scheduler");
     let dead = queue(&stack, "dead", &[]).await;
-    let faults = r#"[{"operation": "SendMessage", "probability": 1,
-        "error": {"code": "ServiceUnavailable", "status": 503, "message": "not now"}}]"#;
-    let put = http::Request::put("/_fractus/faults").body(faults.into()).unwrap();
-    assert!(stack.client("sqs").send(put).await.status().is_success());
+    fault(&stack, true).await;
     let url = queue(&stack, "q", &[]).await;
     let input = json!({"QueueUrl": url, "MessageBody": "late"}).to_string();
-    let busy = api::Target { input: Some(input), ..target("arn:aws:scheduler:::aws-sdk:sqs:sendMessage") };
-    create(&client, schedule("s", "rate(1 day)", with_letters(busy, 2))).await;
-    // After the first attempt a second, after the second one two: on a clock that stands still there is no other.
-    nothing_more(&stack, &dead).await;
-    let mut letters = Vec::new();
-    let mut passed = Duration::ZERO;
-    while letters.is_empty() {
-        // Each second of the clock waits for a moment of the machine's, which may be too short for an attempt.
-        assert!(passed < 10 * MINUTE, "three attempts take a few seconds of the clock");
-        stack.clock().advance(Duration::from_secs(1));
-        passed += Duration::from_secs(1);
-        fractus_clock::Clock::real().sleep(Duration::from_millis(100)).await;
-        letters = received(&stack, &dead).await;
+    let universal = api::Target { input: Some(input), ..target("arn:aws:scheduler:::aws-sdk:sqs:sendMessage") };
+    for (name, busy) in [("universal", universal), ("templated", to_queue("q", "late"))] {
+        create(&client, schedule(name, "rate(1 day)", with_letters(busy, 2))).await;
+        // After the first attempt a second, after the second one two: on a clock that stands still there is no other.
+        nothing_more(&stack, &dead).await;
+        let (letters, passed) = wait_by_the_clock(&stack, &dead).await;
+        assert!(passed >= Duration::from_secs(3));
+        let told = attributes(&letters[0]);
+        assert_eq!(told["RETRY_ATTEMPTS"], "2");
+        assert_eq!(told["EXHAUSTED_RETRY_CONDITION"], "MaximumRetryAttempts");
+        assert_eq!((told["ERROR_CODE"].as_str(), told["ERROR_MESSAGE"].as_str()), ("ServiceUnavailable", "not now"));
+        assert_eq!(ROLE, get(&client, "default", name).await.unwrap().target.unwrap().role_arn);
     }
-    assert!(passed >= Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_is_invoked_when_it_is_back_or_its_time_is_over() {
+    let stack = with_bus().await;
+    let client = stack.client("scheduler");
+    let (url, dead) = (queue(&stack, "q", &[]).await, queue(&stack, "dead", &[]).await);
+    fault(&stack, true).await;
+    create(&client, schedule("patient", "at(2026-11-23T12:00:01)", to_queue("q", "kept"))).await;
+    let mut hasty = with_letters(to_queue("q", "lost"), 185);
+    if let Some(policy) = &mut hasty.retry_policy {
+        policy.maximum_event_age_in_seconds = Some(60);
+    }
+    create(&client, schedule("hasty", "at(2026-11-23T12:00:01)", hasty)).await;
+    let (letters, passed) = wait_by_the_clock(&stack, &dead).await;
     let told = attributes(&letters[0]);
-    assert_eq!(told["RETRY_ATTEMPTS"], "2");
-    assert_eq!(told["EXHAUSTED_RETRY_CONDITION"], "MaximumRetryAttempts");
-    assert_eq!((told["ERROR_CODE"].as_str(), told["ERROR_MESSAGE"].as_str()), ("ServiceUnavailable", "not now"));
-    assert_eq!(ROLE, get(&client, "default", "s").await.unwrap().target.unwrap().role_arn);
+    assert_eq!(letters[0].body.as_deref(), Some("lost"));
+    assert_eq!(told["EXHAUSTED_RETRY_CONDITION"], "MaximumEventAgeInSeconds");
+    assert!(passed <= MINUTE + Duration::from_secs(2), "{passed:?}");
+    stack.clock().advance(MINUTE);
+    assert!(received(&stack, &url).await.is_empty());
+    fault(&stack, false).await;
+    let (came, _) = wait_by_the_clock(&stack, &url).await;
+    assert_eq!(came[0].body.as_deref(), Some("kept"));
 }
 
 #[tokio::test]

@@ -106,7 +106,7 @@ async fn send_part(sns: &Sns, scope: &Scope, key: &(u64, u64), fanout: &Fanout, 
             Ok::<_, Error>(put)
         })
         .await?;
-    put.go(sns);
+    put.go(sns, &place.world.lane);
     Ok(())
 }
 
@@ -123,7 +123,7 @@ async fn replay_all(sns: &Sns, lane: &Lane) -> Result<()> {
             })
             .await?;
         let Some(((id,), _)) = next else { return Ok(()) };
-        while sns.outbox.waiting() <= MOST_WAITING && replay_some(sns, &scope, &id).await? {
+        while sns.outbox.waiting() <= MOST_WAITING && replay_some(sns, lane, &id).await? {
             tokio::task::yield_now().await;
         }
         after = id;
@@ -131,7 +131,8 @@ async fn replay_all(sns: &Sns, lane: &Lane) -> Result<()> {
 }
 
 /// Sends the next messages of a replay; false when it has ended.
-async fn replay_some(sns: &Sns, scope: &Scope, id: &str) -> Result<bool> {
+async fn replay_some(sns: &Sns, lane: &Lane, id: &str) -> Result<bool> {
+    let scope = &lane_scope(lane);
     let (put, more) = sns
         .store
         .write(|tx| {
@@ -145,7 +146,7 @@ async fn replay_some(sns: &Sns, scope: &Scope, id: &str) -> Result<bool> {
             Ok::<_, Error>((put, more.is_some()))
         })
         .await?;
-    put.go(sns);
+    put.go(sns, lane);
     Ok(more)
 }
 

@@ -18,5 +18,17 @@ fractus_host::settings! {
         pub origination_numbers: String = String::new(),
         /// Whether accounts are in the SMS sandbox, as new ones are on AWS: then SMS goes only to verified numbers.
         pub sms_sandbox: bool = false,
+        /// The standard topics that an account may have in a region.
+        pub topic_quota: u64 = 100_000,
+        /// The FIFO topics that an account may have in a region.
+        pub fifo_topic_quota: u64 = 1_000,
+        /// The subscriptions that a standard topic may have.
+        pub subscription_quota: u64 = 12_500_000,
+        /// The subscriptions that a FIFO topic may have.
+        pub fifo_subscription_quota: u64 = 100,
+        /// The subscriptions with filter policies that a topic may have.
+        pub filter_policies_per_topic: u64 = 200,
+        /// The subscriptions with filter policies that an account's topics may have in a region.
+        pub filter_policies: u64 = 10_000,
     }
 }

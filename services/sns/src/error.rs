@@ -29,6 +29,8 @@ pub enum Error {
     #[error("Could not complete request: tag quota of per resource exceeded")]
     TagLimitExceeded,
     #[error("{0}")]
+    TopicLimitExceeded(String),
+    #[error("{0}")]
     SubscriptionLimitExceeded(String),
     #[error("{0}")]
     FilterPolicyLimitExceeded(String),
@@ -96,6 +98,7 @@ impl Error {
             Error::Authorization(_) => api::AuthorizationErrorException::new(message).into(),
             Error::ResourceNotFound => api::ResourceNotFoundException::new(message).into(),
             Error::TagLimitExceeded => api::TagLimitExceededException::new(message).into(),
+            Error::TopicLimitExceeded(_) => api::TopicLimitExceededException::new(message).into(),
             Error::SubscriptionLimitExceeded(_) => api::SubscriptionLimitExceededException::new(message).into(),
             Error::FilterPolicyLimitExceeded(_) => api::FilterPolicyLimitExceededException::new(message).into(),
             Error::ReplayLimitExceeded(_) => api::ReplayLimitExceededException::new(message).into(),

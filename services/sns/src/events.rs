@@ -1,10 +1,10 @@
-//! What SNS hears: deliveries from other services, each a message for a topic.
+//! What SNS hears: deliveries from other services, each a message for a topic; and what has become of its own.
 
 use std::sync::Arc;
 
 use fractus_aws::{Partition, World};
+use fractus_bus::Outcome;
 use fractus_bus::contracts::{Attribute, Delivery};
-use fractus_bus::{ConsumeConfig, Outcome};
 use fractus_host::Destination;
 use fractus_host::config::AuthMode;
 use indexmap::IndexMap;
@@ -13,16 +13,17 @@ use crate::error::{Error, Result};
 use crate::model::message::{self, Parts};
 use crate::publishing::Publisher;
 use crate::service::{Sns, topic};
+use crate::status_logs;
 use crate::store::{AttributeValue, Place};
 
 /// Begins to consume; the consumption lives as long as the host.
 pub fn start(sns: &Arc<Sns>) {
-    let handler = Arc::clone(sns);
-    let consumption = sns.host.bus().consume_deliveries(ConsumeConfig::default(), move |delivery| {
+    let (handler, books) = (Arc::clone(sns), Arc::clone(sns));
+    let resending = sns.host.resend(&sns.outbox, move |tx, attempted| status_logs::of_delivery(&books, tx, attempted));
+    sns.host.consume(Some(resending), move |delivery| {
         let sns = Arc::clone(&handler);
         async move { outcome(deliver(&sns, delivery).await) }
     });
-    sns.host.keep(consumption);
 }
 
 /// Only a failing store is worth another try; what SNS refuses once it refuses always.

@@ -7,16 +7,16 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use fractus_aws::Lane;
-use fractus_bus::contracts::{Body, Delivery, Source};
+use fractus_bus::contracts::Delivery;
 use fractus_clock::Timestamp;
 use fractus_store::{Order, Range};
 use parking_lot::Mutex;
-use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::model::delivery_policy::Retry;
-use crate::sending::{dead_letter_delivery, log_group};
+use crate::sending::dead_letter_delivery;
 use crate::service::Sns;
+use crate::status_logs::{Entry, Wish};
 use crate::store::{HttpRequest, JOBS, Job, Outgoing, TOPICS, lane_scope};
 
 /// Jobs under way at once.
@@ -148,9 +148,9 @@ fn begin(sns: &Arc<Sns>, lane: &Lane, desk: &Arc<Desk>, key: Key, job: Job) {
         if let Err(error) = settle(&sns, &lane, &key, job, attempt).await {
             tracing::warn!(%error, "the outcome of a request or mail is not kept; it is tried again");
         }
-        desk.under_way.lock().remove(&(lane, key));
+        desk.under_way.lock().remove(&(lane.clone(), key));
         if let Some(wakers) = sns.wakers.get() {
-            wakers.jobs.wake();
+            wakers.jobs.wake_in(&lane);
         }
     });
 }
@@ -253,7 +253,6 @@ async fn settle(sns: &Sns, lane: &Lane, key: &Key, job: Job, attempt: Attempt) -
 }
 
 /// The delivery status log of an HTTP endpoint, where the topic asks for one.
-/// <https://docs.aws.amazon.com/sns/latest/dg/topics-attrib.html>
 fn status_log(
     sns: &Sns,
     topic: &crate::store::Topic,
@@ -262,43 +261,27 @@ fn status_log(
     now: Timestamp,
 ) -> Option<Delivery> {
     let Outgoing::Request(request) = &job.what else { return None };
-    let (status, failure, answer) = match attempt {
-        Attempt::Done { status } => (Some(*status), false, String::new()),
-        Attempt::Failed { reason, status } | Attempt::Refused { reason, status } => (*status, true, reason.clone()),
+    let (status, succeeded, response) = match attempt {
+        Attempt::Done { status } => (Some(*status), true, "OK".to_owned()),
+        Attempt::Failed { reason, status } | Attempt::Refused { reason, status } => (*status, false, reason.clone()),
     };
-    let role = topic.attribute(if failure { "HTTPFailureFeedbackRoleArn" } else { "HTTPSuccessFeedbackRoleArn" })?;
-    let sampled =
-        topic.attribute("HTTPSuccessFeedbackSampleRate").and_then(|rate| rate.parse::<u64>().ok()).unwrap_or(0);
-    if !failure && sns.host.random().below(100) >= sampled {
-        return None;
-    }
-    let target = log_group(&job.place, failure);
-    let body = json!({
-        "notification": {
-            "messageId": request.message_id,
-            "topicArn": job.place.arn().to_string(),
-            "timestamp": job.begun_at.date_time_millis(),
-        },
-        "delivery": {
-            "deliveryId": sns.host.random().uuid(),
-            "destination": request.url,
-            "providerResponse": answer,
-            "dwellTimeMs": now.since(job.begun_at).as_millis() as u64,
-            "attempts": job.retries + 1,
-            "statusCode": status,
-        },
-        "status": if failure { "FAILURE" } else { "SUCCESS" },
-    });
-    let source = Source {
-        principal: "sns.amazonaws.com".to_owned(),
-        arn: Some(job.place.arn()),
-        account: job.place.world.account.clone(),
-        role: role.parse().ok(),
+    let wish = Wish::of(&topic.attributes, "http");
+    let role = wish.role(succeeded, sns.host.random())?;
+    let entry = Entry {
+        place: &job.place,
+        log: job.place.name.as_str(),
+        role,
+        message_id: &request.message_id,
+        md5: request.md5.as_deref(),
+        published_at: job.begun_at,
+        destination: &request.url,
+        response,
+        attempts: job.retries + 1,
+        status,
+        succeeded,
+        now,
     };
-    let lane = job.place.world.lane.clone();
-    let mut delivery = Delivery::new(sns.host.random().uuid(), lane, target, Body::text(body.to_string()), source, now);
-    delivery.action = "logs:PutLogEvents".to_owned();
-    Some(delivery)
+    Some(entry.delivery(sns.host.random()))
 }
 
 #[cfg(test)]
@@ -318,6 +301,7 @@ mod tests {
             max_per_second: Some(2),
             dead_letter: None,
             attributes: Default::default(),
+            md5: None,
         };
         let place = crate::store::Place {
             world: fractus_aws::World::default_world(),

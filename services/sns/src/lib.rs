@@ -17,10 +17,12 @@ pub mod mail;
 pub mod model;
 pub mod operations;
 pub mod publishing;
+pub mod quotas;
 pub mod routes;
 pub mod sending;
 pub mod service;
 pub mod signer;
+pub mod status_logs;
 pub mod store;
 
 use std::sync::Arc;

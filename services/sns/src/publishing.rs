@@ -107,7 +107,7 @@ impl Sns {
                 Ok::<_, Error>((put, groups.first().map(|group| published(&group.message))))
             })
             .await?;
-        put.go(self);
+        put.go(self, &place.world.lane);
         told.ok_or_else(|| Error::Internal("a message without a group".to_owned()))
     }
 
@@ -133,9 +133,7 @@ impl Sns {
                 };
                 tx.put(&FANOUTS, &lane_scope(&place.world.lane), &(publish, number as u64), &fanout)?;
             }
-            if let Some(wakers) = self.wakers.get() {
-                wakers.fanouts.wake();
-            }
+            put.fanouts = true;
             return Ok(());
         }
         let sending = Sending {

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fractus_aws::Arn;
+use fractus_aws::{Arn, Lane};
 use fractus_bus::BusState;
-use fractus_bus::contracts::{Attribute, Body, Cause, DeadLetter, Delivery, RetryPolicy, Source};
+use fractus_bus::contracts::{Attribute, Body, Cause, DeadLetter, Delivery, Pace, RetryPolicy, Returns, Source};
 use fractus_bus::outbox::Handoff;
 use fractus_clock::Timestamp;
 use fractus_store::Transaction;
@@ -20,13 +20,14 @@ use crate::model::signing::Signature;
 use crate::model::{names, subscription};
 use crate::operations::{endpoints, sms};
 use crate::service::Sns;
+use crate::status_logs::{Note, Wish};
 use crate::store::{
     AttributeValue, HttpRequest, JOBS, Job, Mail, Message, Outgoing, Place, Sent, Subscription, Topic, lane_scope,
 };
 
 /// How deliveries to AWS's own services are tried: 100,015 attempts over 23 days.
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html>
-const RETRY: RetryPolicy = RetryPolicy { maximum_retries: 100_014, maximum_age_secs: 23 * 86_400 };
+const RETRY: RetryPolicy = RetryPolicy { maximum_retries: 100_014, maximum_age_secs: 24 * 86_400, pace: Pace::Phases };
 const PRINCIPAL: &str = "sns.amazonaws.com";
 const USER_AGENT: &str = "Amazon Simple Notification Service Agent";
 
@@ -51,15 +52,19 @@ pub struct Sending<'a> {
 pub struct Put {
     pub handoffs: Vec<Handoff>,
     pub jobs: bool,
+    /// Parts of a large publish wait to be sent.
+    pub fanouts: bool,
 }
 
 impl Put {
     /// Lets deliveries go and wakes who sends the rest.
-    pub fn go(self, sns: &Sns) {
-        if self.jobs
-            && let Some(wakers) = sns.wakers.get()
-        {
-            wakers.jobs.wake();
+    pub fn go(self, sns: &Sns, lane: &Lane) {
+        if let Some(wakers) = sns.wakers.get() {
+            for waker in [(self.jobs, &wakers.jobs), (self.fanouts, &wakers.fanouts)] {
+                if waker.0 {
+                    waker.1.wake_in(lane);
+                }
+            }
         }
         drop(self.handoffs);
     }
@@ -123,7 +128,7 @@ impl Sending<'_> {
         };
         match to.protocol.as_str() {
             "sqs" | "lambda" | "firehose" => {
-                if let Some(delivery) = self.delivery(to, &notification) {
+                if let Some(delivery) = self.delivery(sns, to, &notification) {
                     put.handoffs.push(sns.outbox.put(tx, &delivery)?);
                 }
             }
@@ -133,13 +138,13 @@ impl Sending<'_> {
             }
             "email" | "email-json" => put.jobs |= self.put_mail(sns, tx, to, &notification)?,
             "sms" => sms::send(sns, tx, self, to)?,
-            _ => endpoints::send(sns, tx, self, to)?,
+            _ => put.handoffs.append(&mut endpoints::send(sns, tx, self, to)?),
         }
         Ok(())
     }
 
     /// The delivery to a queue, a function or a stream.
-    fn delivery(&self, to: &Subscription, notification: &Notification<'_>) -> Option<Delivery> {
+    fn delivery(&self, sns: &Sns, to: &Subscription, notification: &Notification<'_>) -> Option<Delivery> {
         // Endpoints are checked when they subscribe.
         let target: Arn = to.endpoint.parse().ok()?;
         let raw = to.is_raw();
@@ -163,6 +168,7 @@ impl Sending<'_> {
         let lane = self.place.world.lane.clone();
         let mut delivery = Delivery::new(id, lane, target, Body::text(body), source, self.now);
         delivery.retry = RETRY;
+        delivery.returns = Some(self.returns(sns, to));
         delivery.cause = self.cause.clone();
         delivery.dead_letter = self.dead_letter(to);
         match to.protocol.as_str() {
@@ -172,6 +178,7 @@ impl Sending<'_> {
             }
             "firehose" => delivery.action = "firehose:PutRecord".to_owned(),
             _ => {
+                delivery.action = "sqs:SendMessage".to_owned();
                 if raw {
                     delivery.attributes = self.raw_attributes();
                 }
@@ -179,6 +186,18 @@ impl Sending<'_> {
             }
         }
         Some(delivery)
+    }
+
+    /// What failed comes back, to be tried again by the lane's clock; what arrived only where the topic wants a log of it.
+    fn returns(&self, sns: &Sns, to: &Subscription) -> Returns {
+        let wish = Wish::of(&self.topic.attributes, &to.protocol);
+        let all = wish.success.is_some() && wish.is_sampled(sns.host.random());
+        let note = if all || wish.failure.is_some() {
+            Note::of(self.message, &to.protocol).to_json()
+        } else {
+            serde_json::Value::Null
+        };
+        Returns { all, note, ..Returns::failures("sns") }
     }
 
     /// Groups reach FIFO queues from FIFO topics, and standard queues from standard topics, for which they are tenants.
@@ -225,6 +244,9 @@ impl Sending<'_> {
             max_per_second: effective.max_receives_per_second,
             dead_letter: dead_letter_queue(to, self.place, self.topic.fifo).map(|arn| arn.to_string()),
             attributes: if raw { self.message.attributes.clone() } else { Default::default() },
+            md5: Wish::of(&self.topic.attributes, &to.protocol)
+                .is_any()
+                .then(|| Note::of(self.message, &to.protocol).md5),
         }
     }
 
@@ -365,15 +387,8 @@ pub fn confirmation_delivery(
     let id = format!("{message_id}/{}", to.id);
     let mut delivery = Delivery::new(id, place.world.lane.clone(), target, Body::text(body), source, now);
     delivery.retry = RETRY;
+    delivery.returns = Some(Returns::failures("sns"));
     Some(delivery)
-}
-
-/// The log group that delivery status logs go to.
-pub fn log_group(place: &Place, failure: bool) -> Arn {
-    let (region, account) = (place.region.as_str(), place.world.account.as_str());
-    let ending = if failure { "/Failure" } else { "" };
-    let name = format!("log-group:sns/{region}/{account}/{}{ending}", place.name);
-    Arn::new(place.world.partition, "logs", region, account, name)
 }
 
 fn warn_of_no_bus() {

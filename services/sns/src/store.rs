@@ -13,6 +13,8 @@ use fractus_store::{Collection, Scope};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+/// How many there are of what has a quota, by what is counted.
+pub const COUNTS: Collection<(String,), u64> = Collection::new("counts");
 /// Topics by name.
 pub const TOPICS: Collection<(String,), Topic> = Collection::new("topics");
 /// Subscriptions by (topic's id, id). Pending ones expire by themselves.
@@ -99,6 +101,9 @@ pub struct Topic {
     pub confirmed: u64,
     #[serde(default)]
     pub deleted: u64,
+    /// The confirmed ones that have a filter policy.
+    #[serde(default)]
+    pub filtered: u64,
     /// Since when messages are archived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived_since: Option<Timestamp>,
@@ -298,6 +303,9 @@ pub struct HttpRequest {
     /// What a dead letter carries beside the body: the attributes of a raw message.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub attributes: IndexMap<String, AttributeValue>,
+    /// The digest of the message, where the topic wants its delivery in a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
 }
 
 /// An e-mail.

@@ -269,3 +269,74 @@ async fn a_delivery_from_another_service_is_published_once() {
     bus.deliver(&at("two", "second")).await.unwrap();
     assert_eq!(receive(&stack, &url, 1).await[0].body.as_deref(), Some("second"));
 }
+
+#[tokio::test]
+async fn there_are_only_so_many_topics_subscriptions_and_filter_policies() {
+    let config = || fractus_sns::Config {
+        topic_quota: 3,
+        fifo_topic_quota: 0,
+        subscription_quota: 4,
+        filter_policies_per_topic: 2,
+        filter_policies: 3,
+        ..Default::default()
+    };
+    let stack = fractus_testkit::Stack::new()
+        .with("sns", move |host| fractus_sns::start(config(), host))
+        .frozen_at("2026-01-01T00:00:00Z")
+        .start()
+        .await;
+    let client = client(&stack);
+    let (one, two) = (topic(&client, "one", &[]).await, topic(&client, "two", &[]).await);
+    topic(&client, "three", &[]).await;
+    let create = async |name: &str, fifo: bool| {
+        let attributes = fifo.then(|| [("FifoTopic".to_owned(), "true".to_owned())].into_iter().collect());
+        client
+            .call(api::CreateTopic, api::CreateTopicInput { name: name.into(), attributes, ..Default::default() })
+            .await
+    };
+    assert_eq!(create("four", false).await.unwrap_err().code, "TopicLimitExceeded");
+    assert_eq!(create("f.fifo", true).await.unwrap_err().code, "TopicLimitExceeded");
+    // One that is there already is no new one, and one that goes makes room.
+    create("one", false).await.unwrap();
+    let three = api::DeleteTopicInput { topic_arn: one.replace("one", "three") };
+    client.call(api::DeleteTopic, three).await.unwrap();
+    create("four", false).await.unwrap();
+
+    let try_subscribe = async |topic: &str, number: u32, filtered: bool| {
+        let policy = ("FilterPolicy".to_owned(), r#"{"a": ["b"]}"#.to_owned());
+        let input = api::SubscribeInput {
+            topic_arn: topic.into(),
+            protocol: "sqs".into(),
+            endpoint: Some(format!("arn:aws:sqs:us-east-1:{ACCOUNT}:q-{number}")),
+            attributes: Some(filtered.then_some(policy).into_iter().collect()),
+            return_subscription_arn: Some(true),
+        };
+        client.call(api::Subscribe, input).await.map(|made| made.subscription_arn.unwrap())
+    };
+    let set = async |subscription: &str, policy: &str| {
+        let input = api::SetSubscriptionAttributesInput {
+            subscription_arn: subscription.into(),
+            attribute_name: "FilterPolicy".into(),
+            attribute_value: Some(policy.into()),
+        };
+        client.call(api::SetSubscriptionAttributes, input).await
+    };
+    let first = try_subscribe(&one, 1, true).await.unwrap();
+    try_subscribe(&one, 2, true).await.unwrap();
+    let limit = "FilterPolicyLimitExceeded";
+    assert_eq!(try_subscribe(&one, 3, true).await.unwrap_err().code, limit);
+    let plain = try_subscribe(&one, 3, false).await.unwrap();
+    assert_eq!(set(&plain, r#"{"a": ["b"]}"#).await.unwrap_err().code, limit);
+    // A policy that is changed is no new one; the account's number is reached by another topic's.
+    set(&first, r#"{"a": ["c"]}"#).await.unwrap();
+    let other = try_subscribe(&two, 1, true).await.unwrap();
+    assert_eq!(try_subscribe(&two, 2, true).await.unwrap_err().code, limit);
+    set(&other, "").await.unwrap();
+    try_subscribe(&two, 2, true).await.unwrap();
+    client.call(api::Unsubscribe, api::UnsubscribeInput { subscription_arn: first }).await.unwrap();
+    set(&plain, r#"{"a": ["b"]}"#).await.unwrap();
+    for number in 4..6 {
+        try_subscribe(&one, number, false).await.unwrap();
+    }
+    assert_eq!(try_subscribe(&one, 6, false).await.unwrap_err().code, "SubscriptionLimitExceeded");
+}

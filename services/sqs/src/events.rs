@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_aws::{Partition, Region, World};
+use fractus_bus::Outcome;
 use fractus_bus::contracts::{Attribute, Delivery, Source};
-use fractus_bus::{ConsumeConfig, Outcome};
 use fractus_clock::Timestamp;
 use fractus_host::Destination;
 use fractus_store::Scope;
 use indexmap::IndexMap;
+use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::model::{messages, names};
@@ -23,24 +24,24 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// Begins to consume; the consumption lives as long as the host.
 pub fn start(sqs: &Arc<Sqs>) {
     let handler = Arc::clone(sqs);
-    let consumption = sqs.host.bus().consume_deliveries(ConsumeConfig::default(), move |delivery| {
+    sqs.host.consume(None, move |delivery| {
         let sqs = Arc::clone(&handler);
         async move { outcome(deliver(&sqs, delivery).await) }
     });
-    sqs.host.keep(consumption);
 }
 
 /// Only a failing store is worth another try; what SQS refuses once it refuses always.
-fn outcome(result: Result<()>) -> Outcome {
+fn outcome(result: Result<Option<String>>) -> Outcome {
     match result {
-        Ok(()) => Outcome::Done,
+        Ok(Some(id)) => Outcome::Answered { answer: json!({ "MessageId": id }) },
+        Ok(None) => Outcome::Done,
         Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
         Err(error) => Outcome::Refused { code: error.code(), message: error.to_string() },
     }
 }
 
-/// Makes a message of a delivery, unless it was taken before.
-pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
+/// Makes a message of a delivery, unless it was taken before; its id.
+pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<Option<String>> {
     let partition = Partition::parse(&delivery.target.partition).unwrap_or(Partition::Aws);
     let world = World { lane: delivery.lane, partition, account: delivery.account };
     let scope = Scope::regional(&world, &delivery.region);
@@ -61,11 +62,11 @@ pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
     let mut outgoing = Outgoing::checked(parts, sqs.host.random().uuid(), &delivery.source.principal)?;
     sqs.host.caught_up(&target.world.lane, delivery.created_at).await;
     let now = sqs.host.clocks().lane(target.world.lane.as_str()).now();
-    let wakes = sqs
+    let sent = sqs
         .store
         .write(|tx| {
             if tx.contains(&DELIVERED, &target.scope, &(delivery.id.as_str(),))? {
-                return Ok(false);
+                return Ok(None);
             }
             let queue = target.queue(tx)?;
             check_access(sqs, &delivery.source, &delivery.region, &target, &queue, now)?;
@@ -73,13 +74,14 @@ pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<()> {
                 send::put(tx, &target.scope, &queue, counts, &mut outgoing, now)
             })?;
             tx.put_until(&DELIVERED, &target.scope, &(delivery.id.as_str(),), &(), now.plus(REMEMBERED))?;
-            Ok::<_, Error>(sent.wakes)
+            Ok::<_, Error>(Some(sent))
         })
         .await?;
-    if wakes {
+    let Some(sent) = sent else { return Ok(None) };
+    if sent.wakes {
         sqs.waiters.wake(&target.scope, &target.name, 1);
     }
-    Ok(())
+    Ok(Some(sent.repeated_id.unwrap_or(outgoing.message.id)))
 }
 
 /// Asks the queue's policy, where policies are enforced.

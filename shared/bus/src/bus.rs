@@ -1,8 +1,10 @@
 //! The handle.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
+use fractus_aws::Lane;
+use fractus_clock::{Clock, Clocks};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,8 @@ pub(crate) struct Inner {
     pub goodbye: CancellationToken,
     /// Everything that works in the background on this bus.
     pub tasks: TaskTracker,
+    /// The lanes' clocks, by which deliveries are tried again that keep their place in an order.
+    clocks: OnceLock<Clocks>,
     stop: CancellationToken,
 }
 
@@ -59,6 +63,7 @@ impl Bus {
             announced: Mutex::default(),
             goodbye: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            clocks: OnceLock::new(),
             stop,
         };
         Bus { inner: Arc::new(inner) }
@@ -80,6 +85,15 @@ impl Bus {
 
     pub fn instance(&self) -> &str {
         &self.inner.config.instance
+    }
+
+    /// These are the lanes' clocks. Without them a lane's time is real time. The first ones hold.
+    pub fn follow(&self, clocks: Clocks) {
+        let _ = self.inner.clocks.set(clocks);
+    }
+
+    pub(crate) fn clock_of(&self, lane: &Lane) -> Clock {
+        self.inner.clocks.get().map_or_else(Clock::real, |clocks| clocks.lane(lane.as_str()))
     }
 
     /// Waits until NATS is there; for ever when the bus is off.

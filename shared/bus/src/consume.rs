@@ -30,10 +30,14 @@ use crate::{Bus, BusConfig, BusError};
 pub enum Outcome {
     /// It has arrived (or arrived before: deliveries come at least once).
     Done,
+    /// It has arrived, and this is what the target's operation answered: for senders that wait for it.
+    Answered { answer: serde_json::Value },
     /// Not now: again after the usual back-off, as long as the delivery's retry policy allows.
     Retry { reason: String },
     /// Not now: again after `delay`, as long as the delivery's retry policy allows.
     RetryIn { delay: Duration, reason: String },
+    /// Not now, by this code. `after`: when the target wants to be asked again by a sender that tries again by the lane's clock.
+    Failed { code: String, reason: String, after: Option<Duration> },
     /// Never: the target is gone, access is denied, the payload does not fit. It goes to the dead-letter target at once.
     Refused { code: String, message: String },
 }

@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use crate::contracts::Delivery;
+use crate::contracts::{Delivery, Fate};
 use crate::settle::{self, Failure, Settlement};
 use crate::subjects::Order;
 use crate::{Bus, Outcome};
@@ -163,6 +163,14 @@ impl Flight {
     }
 }
 
+/// What becomes of a failed delivery whose sender wants it back.
+enum Next {
+    Tell(Fate),
+    Again,
+    /// It stays in the queue, for the next replica.
+    Leave,
+}
+
 impl Work {
     async fn run(self, job: Job) {
         let Job { mut delivery, message, given, age, .. } = job;
@@ -178,6 +186,11 @@ impl Work {
             });
             match settle::decide(outcome, &delivery, attempt, age + watch.elapsed()) {
                 Settlement::Done => return settle_with(&message, AckKind::Ack).await,
+                Settlement::Return(fate) => match self.in_its_place(&delivery, fate).await {
+                    Next::Tell(fate) => return self.send_back(&delivery, &message, fate).await,
+                    Next::Again => attempt = attempt.saturating_add(1),
+                    Next::Leave => return,
+                },
                 // In order: nothing of this key may overtake it, so it keeps its place here until it is through.
                 Settlement::Again(delay) if self.order == Order::Ordered => {
                     Clock::real().sleep(delay).await;
@@ -195,6 +208,37 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// What is in order is tried again here, where nothing of its key can overtake it, by the lane's clock, until its policy
+    /// ends.
+    async fn in_its_place(&self, delivery: &Delivery, fate: Fate) -> Next {
+        if self.order != Order::Ordered {
+            return Next::Tell(fate);
+        }
+        let Fate::Failed { code, message, .. } = fate else { return Next::Tell(fate) };
+        let clock = self.bus.clock_of(&delivery.lane);
+        match delivery.retry.again(delivery.attempt, delivery.created_at, clock.now()) {
+            Ok(at) => tokio::select! {
+                () = clock.sleep_until(at) => Next::Again,
+                // The lane's clock may stand still; whoever takes the key over begins with this delivery.
+                () = self.bus.inner.drain.cancelled() => Next::Leave,
+            },
+            Err(condition) => Next::Tell(Fate::Exhausted { code, message, condition: condition.to_owned() }),
+        }
+    }
+
+    /// Sends a delivery back before the original is let go of, so that neither is lost in between.
+    async fn send_back(&self, delivery: &Delivery, message: &Message, fate: Fate) {
+        let Some(back) = delivery.back(fate) else { return settle_with(message, AckKind::Ack).await };
+        while let Err(error) = self.bus.deliver(&back).await {
+            tracing::debug!(delivery = %delivery.id, %error, "a delivery cannot go back to its sender yet");
+            if self.order == Order::Any {
+                return settle_with(message, AckKind::Nak(Some(DEAD_LETTER_RETRY_DELAY))).await;
+            }
+            Clock::real().sleep(DEAD_LETTER_RETRY_DELAY).await;
+        }
+        settle_with(message, AckKind::Ack).await;
     }
 
     /// Sends the dead letter before the original is let go of, so that neither is lost in between. Where it cannot be

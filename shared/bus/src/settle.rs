@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::Outcome;
-use crate::contracts::{Attribute, DeadLetter, DeadLetterForm, Delivery};
+use crate::contracts::{Attribute, DeadLetter, DeadLetterForm, Delivery, Fate};
+
+/// The code of a failure whose target says no more than that it cannot.
+const SERVICE_ERROR: &str = "SERVICE_ERROR";
 
 /// What to do with a delivery.
 #[derive(Debug, PartialEq)]
@@ -13,6 +16,8 @@ pub(crate) enum Settlement {
     Again(Duration),
     /// It cannot be made.
     GiveUp(Failure),
+    /// It goes back to its sender, who decides.
+    Return(Fate),
 }
 
 /// Why a delivery could not be made, in the terms of a dead letter.
@@ -26,13 +31,22 @@ pub struct Failure {
 
 /// Decides by the outcome, and by how often (`attempt` counts from 1) and how long it has been tried.
 pub(crate) fn decide(outcome: Outcome, delivery: &Delivery, attempt: u32, age: Duration) -> Settlement {
-    let (delay, reason) = match outcome {
-        Outcome::Done => return Settlement::Done,
+    if let Some(returns) = delivery.returns.as_ref().filter(|_| delivery.returned.is_none()) {
+        return match fate(outcome) {
+            Ok(Fate::Done { .. }) if !returns.all => Settlement::Done,
+            Ok(fate) => Settlement::Return(fate),
+            // Not an attempt yet, so none that the policy counts.
+            Err(delay) => Settlement::Again(delay),
+        };
+    }
+    let (delay, code, reason) = match outcome {
+        Outcome::Done | Outcome::Answered { .. } => return Settlement::Done,
+        Outcome::Failed { code, reason, .. } => (retry_delay(attempt), code, reason),
         Outcome::Refused { code, message } => {
             return Settlement::GiveUp(Failure { code, message, exhausted: None });
         }
-        Outcome::Retry { reason } => (retry_delay(attempt), reason),
-        Outcome::RetryIn { delay, reason } => (delay, reason),
+        Outcome::Retry { reason } => (retry_delay(attempt), SERVICE_ERROR.to_owned(), reason),
+        Outcome::RetryIn { delay, reason } => (delay, SERVICE_ERROR.to_owned(), reason),
     };
     let exhausted = if attempt > delivery.retry.maximum_retries {
         "MaximumRetryAttempts"
@@ -41,7 +55,22 @@ pub(crate) fn decide(outcome: Outcome, delivery: &Delivery, attempt: u32, age: D
     } else {
         return Settlement::Again(delay);
     };
-    Settlement::GiveUp(Failure { code: "SERVICE_ERROR".to_owned(), message: reason, exhausted: Some(exhausted) })
+    Settlement::GiveUp(Failure { code, message: reason, exhausted: Some(exhausted) })
+}
+
+/// What the sender is told of an outcome; the wait where there is none yet.
+fn fate(outcome: Outcome) -> Result<Fate, Duration> {
+    Ok(match outcome {
+        Outcome::Done => Fate::Done { answer: serde_json::Value::Null },
+        Outcome::Answered { answer } => Fate::Done { answer },
+        Outcome::Retry { reason } => Fate::Failed { code: SERVICE_ERROR.to_owned(), message: reason, after_ms: None },
+        Outcome::Failed { code, reason, after } => {
+            let after_ms = after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+            Fate::Failed { code, message: reason, after_ms }
+        }
+        Outcome::RetryIn { delay, .. } => return Err(delay),
+        Outcome::Refused { code, message } => Fate::Refused { code, message },
+    })
 }
 
 /// Doubling from 100 ms to 5 minutes. EventBridge says no more than "exponential back-off and jitter"; the jitter is
@@ -110,7 +139,7 @@ mod tests {
         };
         let target = "arn:aws:sqs:us-east-1:000000000000:q".parse().unwrap();
         let mut delivery = Delivery::new("d", Lane::main(), target, "x".into(), source, Timestamp::EPOCH);
-        delivery.retry = RetryPolicy { maximum_retries, maximum_age_secs };
+        delivery.retry = RetryPolicy { maximum_retries, maximum_age_secs, ..RetryPolicy::default() };
         delivery
     }
 
@@ -132,6 +161,25 @@ mod tests {
         assert_eq!(exhausted(late), Some("MaximumEventAgeInSeconds"));
         let refused = Outcome::Refused { code: "NO_PERMISSIONS".into(), message: "no".into() };
         assert_eq!(exhausted(decide(refused, &delivery, 1, Duration::ZERO)), None);
+    }
+
+    #[test]
+    fn what_its_sender_waits_for_goes_back_to_it() {
+        let mut sent = delivery(0, 60);
+        sent.returns = Some(crate::contracts::Returns::failures("events"));
+        let settled = |sent: &Delivery, outcome| decide(outcome, sent, 7, Duration::from_secs(1_000));
+        assert_eq!(settled(&sent, Outcome::Done), Settlement::Done);
+        let failed = Fate::Failed { code: "SERVICE_ERROR".into(), message: "busy".into(), after_ms: None };
+        assert_eq!(settled(&sent, retry()), Settlement::Return(failed));
+        let later = Outcome::RetryIn { delay: Duration::from_secs(3), reason: "not yet".into() };
+        assert_eq!(settled(&sent, later), Settlement::Again(Duration::from_secs(3)));
+        sent.returns = Some(crate::contracts::Returns { all: true, ..crate::contracts::Returns::failures("sns") });
+        let answer = serde_json::json!({"MessageId": "m"});
+        let told = settled(&sent, Outcome::Answered { answer: answer.clone() });
+        assert_eq!(told, Settlement::Return(Fate::Done { answer }));
+        // What has come back is not sent back again.
+        let back = sent.back(Fate::Done { answer: serde_json::Value::Null }).unwrap();
+        assert_eq!(settled(&back, Outcome::Done), Settlement::Done);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Work that nobody asks for: timers, sweeps, pollers. One replica does it; it wakes by each lane's own clock.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -20,8 +22,10 @@ const LEASES: Collection<(String,), Lease> = Collection::new("host.leases");
 /// How long a lease holds; it is renewed in a third of the time.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// At most between two looks at which lanes there are.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// A lane in which nothing happens is looked at ever more rarely, since its work may wait for something in real time (a bus
+/// that is away) or have failed: after the first pause at first, after the longest in the end.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+const LONGEST_LOOK: Duration = Duration::from_secs(640);
 
 /// Expired records removed in one transaction.
 const SWEEP_RECORDS: usize = 1_000;
@@ -35,35 +39,59 @@ struct Lease {
 
 /// Wakes a piece of background work before its time, when what it waits for may have changed.
 #[derive(Clone, Default)]
-pub struct Waker(Arc<Notify>);
+pub struct Waker(Arc<Bell>);
+
+/// What wakes turns: a bell for each lane, and one for whoever looks which lanes there are.
+#[derive(Default)]
+struct Bell {
+    any: Notify,
+    lanes: Mutex<HashMap<Lane, Arc<Notify>>>,
+}
 
 impl Waker {
+    /// Something has changed, in whichever lane.
     pub fn wake(&self) {
-        self.0.notify_one();
+        for bell in self.0.lanes.lock().values() {
+            bell.notify_one();
+        }
+        self.0.any.notify_one();
+    }
+
+    /// Something has changed in this lane.
+    pub fn wake_in(&self, lane: &Lane) {
+        match self.0.lanes.lock().get(lane) {
+            Some(bell) => bell.notify_one(),
+            None => self.0.any.notify_one(),
+        }
     }
 
     pub(crate) async fn woken(&self) {
-        self.0.notified().await;
+        self.0.any.notified().await;
+    }
+
+    fn bell(&self, lane: &Lane) -> Arc<Notify> {
+        Arc::clone(self.0.lanes.lock().entry(lane.clone()).or_default())
     }
 }
 
 impl Host {
     /// Runs `work` for every lane, again and again until the host drains; on one replica where several share a store.
-    /// It answers when it is due in that lane again, by the lane's clock; `None`: when it is woken, or after some
-    /// seconds of real time.
+    /// It answers when it is due in that lane again, by the lane's clock; `None`: when it is woken. Each lane waits by
+    /// itself; one at a time works.
     pub fn background<F, Fut>(&self, name: &'static str, work: F) -> Waker
     where
         F: Fn(Lane) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Option<Timestamp>> + Send + 'static,
     {
         let waker = Waker::default();
-        let (host, woken) = (self.clone(), waker.0.clone());
+        let (host, woken) = (self.clone(), waker.clone());
+        self.inner.wakers.lock().push(waker.clone());
         self.spawn(name, async move {
             let draining = host.draining();
             let working = async {
                 loop {
                     if leads(&host, name).await {
-                        round(&host, &work, &woken).await;
+                        lead(&host, name, &work, &woken).await;
                     } else {
                         real_sleep(LEASE / 3).await;
                     }
@@ -77,26 +105,72 @@ impl Host {
         });
         waker
     }
+
+    /// Lanes have come, or what they hold is another: all background work looks again.
+    pub(crate) fn wake_all(&self) {
+        self.inner.wakers.lock().iter().for_each(Waker::wake);
+    }
 }
 
-/// The work of every lane once, and then the wait until some lane is due.
-async fn round<F, Fut>(host: &Host, work: &F, woken: &Notify)
+/// Works as long as this replica leads: every lane has a turn that waits for its time, and new lanes get one.
+async fn lead<F, Fut>(host: &Host, name: &'static str, work: &F, woken: &Waker)
 where
     F: Fn(Lane) -> Fut,
     Fut: Future<Output = Option<Timestamp>>,
 {
-    let due = FuturesUnordered::new();
-    for lane in lanes(host).await {
-        let clock = host.clocks().lane(lane.as_str());
-        if let Some(at) = work(lane).await {
-            due.push(async move { clock.sleep_until(at).await });
+    let one_at_a_time = tokio::sync::Mutex::new(());
+    let (mut turns, mut known) = (FuturesUnordered::new(), HashSet::new());
+    let mut look = FIRST_LOOK;
+    loop {
+        let before = known.len();
+        for lane in lanes(host).await {
+            if known.insert(lane.clone()) {
+                turns.push(turn(host, lane, work, woken, &one_at_a_time));
+            }
+        }
+        look = if known.len() > before { FIRST_LOOK } else { (look * 2).min(LONGEST_LOOK) };
+        let is_shared = host.config().store.is_some();
+        let next_look = real_sleep(if is_shared { LEASE / 3 } else { look });
+        tokio::pin!(next_look);
+        // A turn never ends; it is only driven here.
+        tokio::select! {
+            Some(()) = turns.next() => {}
+            () = woken.woken() => {}
+            () = &mut next_look => {}
+        }
+        if is_shared && !leads(host, name).await {
+            return;
         }
     }
-    let mut due = due;
-    tokio::select! {
-        Some(()) = due.next(), if !due.is_empty() => {}
-        () = woken.notified() => {}
-        () = real_sleep(if host.config().store.is_some() { LEASE / 3 } else { LOOK_AGAIN }) => {}
+}
+
+/// A lane's own turn: its work, and the wait until that is due again, or something has changed.
+async fn turn<F, Fut>(host: &Host, lane: Lane, work: &F, woken: &Waker, one_at_a_time: &tokio::sync::Mutex<()>)
+where
+    F: Fn(Lane) -> Fut,
+    Fut: Future<Output = Option<Timestamp>>,
+{
+    let (clock, bell) = (host.clocks().lane(lane.as_str()), woken.bell(&lane));
+    let is_shared = host.config().store.is_some();
+    let mut look = FIRST_LOOK;
+    loop {
+        let due = {
+            let _turn = one_at_a_time.lock().await;
+            work(lane.clone()).await
+        };
+        let due = async {
+            match due {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Where others may change the store, nobody rings the bell for what they did.
+        let pause = if is_shared { LEASE / 3 } else { look };
+        tokio::select! {
+            () = due => look = FIRST_LOOK,
+            () = bell.notified() => look = FIRST_LOOK,
+            () = real_sleep(pause) => look = (look * 2).min(LONGEST_LOOK),
+        }
     }
 }
 

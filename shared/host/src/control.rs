@@ -71,6 +71,7 @@ pub(crate) async fn forget(host: &Host) -> Result<(), StoreError> {
     if let Some(service) = host.service() {
         service.forget().await;
     }
+    host.wake_all();
     Ok(())
 }
 

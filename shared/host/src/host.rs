@@ -13,6 +13,7 @@ use fractus_bus::Bus;
 use fractus_clock::{Clocks, Random, Timestamp};
 use fractus_store::Store;
 
+use crate::background::Waker;
 use crate::config::HostConfig;
 use crate::credentials::Credentials;
 use crate::faults::Faults;
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     /// Weak, because services hold their host: the running server alone keeps the service.
     pub service: OnceLock<Weak<dyn Service>>,
     pub signing_names: OnceLock<Vec<&'static str>>,
+    /// Those of all background work.
+    pub wakers: Mutex<Vec<Waker>>,
     request_ids: RequestIds,
     kept: Mutex<Vec<Box<dyn Any + Send>>>,
 }
@@ -72,6 +75,7 @@ pub struct HostParts {
 impl Host {
     pub fn new(parts: HostParts) -> Self {
         let HostParts { name, version, config, clocks, random, store, bus } = parts;
+        bus.follow(clocks.clone());
         let request_ids = RequestIds { key: [random.u64(), random.u64()], count: AtomicU64::new(0) };
         let inner = Inner {
             name,
@@ -88,6 +92,7 @@ impl Host {
             random,
             store,
             bus,
+            wakers: Mutex::default(),
             request_ids,
             kept: Mutex::default(),
         };

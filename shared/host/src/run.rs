@@ -12,6 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use fractus_aws::Lane;
+use fractus_bus::contracts::{Cause, LookUpClocks};
 use fractus_bus::{Bus, BusConfig, BusState};
 use fractus_clock::{Clock, ClockSettings, Clocks, Random, Timestamp};
 use fractus_store::Store;
@@ -197,7 +198,29 @@ async fn host_of(program: &Program, config: HostConfig) -> Result<Host, ConfigEr
     let store =
         Store::open(config.store_config(), program.name, clocks.clone()).await.map_err(|error| wrong(&error))?;
     let bus = Bus::connect(BusConfig::new(config.nats_url.clone(), program.name, random.uuid()));
+    // A launcher gives the clocks that were moved when it starts a service.
+    if config.nats_url.is_some() && config.parent_pid.is_none() && config.clocks_file.is_none() {
+        take_clocks(&bus, &clocks).await;
+    }
     Ok(Host::new(HostParts { name: program.name, version: program.version, config, clocks, random, store, bus }))
+}
+
+/// Takes the lanes' clocks over from the router, where there is one on the bus: a service does what is due, and takes what
+/// waits for it, before it can be told. A bus or a router that is not there yet holds nothing up for long: what they know
+/// is told as soon as they are.
+async fn take_clocks(bus: &Bus, clocks: &Clocks) {
+    let asking = async {
+        bus.connected().await;
+        bus.call_within("router", &LookUpClocks {}, &Cause::default(), REACHES_BUS_WITHIN).await
+    };
+    let told = tokio::select! {
+        told = asking => told,
+        () = Clock::real().sleep(REACHES_BUS_WITHIN) => return,
+    };
+    match told {
+        Ok(told) => told.into_iter().for_each(|(lane, settings)| clocks.lane(&lane).apply_if_newer(settings)),
+        Err(error) => tracing::debug!(%error, "nobody tells of the lanes' clocks"),
+    }
 }
 
 /// Lines on standard error; standard output belongs to the `ready` line.

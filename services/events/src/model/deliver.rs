@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use fractus_aws::{Arn, Lane};
-use fractus_bus::contracts::{Attribute, Body, Cause, DeadLetter, DeadLetterForm, Delivery, RetryPolicy, Source};
+use fractus_bus::contracts::{
+    Attribute, Body, Cause, DeadLetter, DeadLetterForm, Delivery, RetryPolicy, Returns, Source,
+};
 use fractus_clock::Timestamp;
 use fractus_events_api as api;
 use serde_json::Value;
@@ -14,6 +16,9 @@ use super::path::{self, Path};
 use super::target::{self, Kind};
 use super::transform::{Input, Reserved};
 use crate::store::{Rule, Target};
+
+/// This service's name on the bus.
+const SERVICE: &str = "events";
 
 /// A rule with all that an event needs of it.
 #[derive(Clone, Debug)]
@@ -89,6 +94,8 @@ impl CompiledRule {
         delivery.service.clone_from(&target.service);
         delivery.action = target.action.to_owned();
         delivery.retry = target.retry;
+        // What a target does not take is tried again by the lane's clock.
+        delivery.returns = Some(Returns::failures(SERVICE));
         delivery.dead_letter.clone_from(&target.dead_letter);
         delivery.cause = passing.cause.clone();
         delivery.group_id = target.group.as_ref().map(|group| resolved_text(group, passing.event));
@@ -161,6 +168,7 @@ fn retry(given: Option<&api::RetryPolicy>) -> RetryPolicy {
         maximum_age_secs: given
             .and_then(|policy| number(policy.maximum_event_age_in_seconds))
             .map_or(usual.maximum_age_secs, u64::from),
+        ..usual
     }
 }
 
@@ -242,7 +250,7 @@ mod tests {
         assert_eq!((made.id.as_str(), made.service.as_str(), made.action.as_str()), ("p/3", "sqs", "sqs:SendMessage"));
         assert_eq!(made.body.as_text(), Some(EVENT));
         assert_eq!(made.group_id.as_deref(), Some("ann"));
-        assert_eq!(made.retry, RetryPolicy { maximum_retries: 2, maximum_age_secs: 60 });
+        assert_eq!(made.retry, RetryPolicy { maximum_retries: 2, maximum_age_secs: 60, ..RetryPolicy::default() });
         assert_eq!(made.system_attributes["AWSTraceHeader"], Attribute::string("Root=1"));
         let letter = made.dead_letter.unwrap();
         assert_eq!(letter.attributes["RULE_ARN"], Attribute::string("arn:aws:events:us-east-1:000000000000:rule/r"));

@@ -151,7 +151,7 @@ pub async fn create(
         save(tx, &place, &connection)
     });
     write.await?;
-    Wakers::wake(&events.wakers.authorizations);
+    Wakers::wake(&events.wakers.authorizations, &cx.world.lane);
     Ok(api::CreateConnectionOutput {
         connection_arn: Some(arn(&place, &connection).to_string()),
         connection_state: Some(connection.state.as_str().into()),
@@ -240,7 +240,7 @@ pub async fn update(
         Ok::<_, Error>(connection)
     });
     let connection = write.await?;
-    Wakers::wake(&events.wakers.authorizations);
+    Wakers::wake(&events.wakers.authorizations, &cx.world.lane);
     Ok(api::UpdateConnectionOutput {
         connection_arn: Some(arn(&place, &connection).to_string()),
         connection_state: Some(connection.state.as_str().into()),

@@ -73,7 +73,7 @@ pub async fn start(events: &Events, cx: &Context, input: api::StartReplayInput) 
         Ok(tx.put(&RUNNING_REPLAYS, &lane_scope(&cx.world.lane), &place.key(&replay.name), &())?)
     });
     write.await?;
-    Wakers::wake(&events.wakers.replays);
+    Wakers::wake(&events.wakers.replays, &cx.world.lane);
     Ok(api::StartReplayOutput {
         replay_arn: Some(arn(&place, &input.replay_name).to_string()),
         state: Some(api::ReplayState::Starting),
@@ -96,7 +96,7 @@ pub async fn cancel(events: &Events, cx: &Context, input: api::CancelReplayInput
         Ok(tx.put(&REPLAYS, &place.scope, &(replay.name.as_str(),), &replay)?)
     });
     write.await?;
-    Wakers::wake(&events.wakers.replays);
+    Wakers::wake(&events.wakers.replays, &cx.world.lane);
     Ok(api::CancelReplayOutput {
         replay_arn: Some(arn(&place, &input.replay_name).to_string()),
         state: Some(api::ReplayState::Cancelling),

@@ -150,7 +150,7 @@ pub async fn put(events: &Events, cx: &Context, input: api::PutRuleInput) -> Res
         index::touch(tx, &bus, events.host.random())
     });
     write.await?;
-    Wakers::wake(&events.wakers.schedules);
+    Wakers::wake(&events.wakers.schedules, &cx.world.lane);
     Ok(api::PutRuleOutput { rule_arn: Some(bus.rule_arn(&input.name).to_string()) })
 }
 
@@ -211,7 +211,7 @@ async fn set_state(events: &Events, cx: &Context, bus: &BusRef, name: &str, stat
         index::touch(tx, bus, events.host.random())
     });
     write.await?;
-    Wakers::wake(&events.wakers.schedules);
+    Wakers::wake(&events.wakers.schedules, &cx.world.lane);
     Ok(())
 }
 

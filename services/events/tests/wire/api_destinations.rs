@@ -320,3 +320,26 @@ async fn a_refused_client_is_deauthorized_with_the_reason() {
     assert_eq!(state, api::ConnectionState::Deauthorized);
     assert_eq!(reason.as_deref(), Some("The authorization endpoint answered 403."));
 }
+
+#[tokio::test]
+async fn an_endpoint_gets_so_many_a_second_by_the_lane_s_clock() {
+    let stack = stack().await;
+    let client = stack.client("events");
+    let (url, asked) = endpoint().await;
+    wire(&client, api_key(), &format!("{url}/hook"), |_| {}).await;
+    let slower = api::UpdateApiDestinationInput {
+        name: "d".into(),
+        invocation_rate_limit_per_second: Some(2),
+        ..Default::default()
+    };
+    client.call(api::UpdateApiDestination, slower).await.unwrap();
+    put(&client, (0..6).map(|n| entry(&format!(r#"{{"n":{n}}}"#))).collect()).await;
+    // A second's worth goes at once; the others have their turns, half a second apart, on a clock that stands still.
+    let url = format!("{}/_fractus/state/records?collection=retries", stack.url("events"));
+    let waiting = async || fractus_testkit::http::get_json(&url).await.1["records"].as_array().map_or(0, Vec::len);
+    for (calls, left) in [(2, 4), (4, 2), (6, 0)] {
+        wait_for("turns are given", async || (waiting().await == left && asked.lock().len() == calls).then_some(()))
+            .await;
+        stack.clock().advance(Duration::from_secs(1));
+    }
+}

@@ -1,7 +1,10 @@
 //! What targets get: inputs, groups, dead letters, other buses.
 
+use std::time::Duration;
+
 use fractus_events_api as api;
-use serde_json::json;
+use fractus_testkit::{Stack, http, wait_for};
+use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -59,6 +62,89 @@ async fn what_cannot_be_delivered_goes_to_the_dead_letter_queue() {
     let text = |name: &str| attributes[name].string_value.clone().unwrap();
     assert_eq!((text("RULE_ARN"), text("TARGET_ARN")), (rule, nobody.to_owned()));
     assert!(attributes.contains_key("ERROR_CODE") && attributes.contains_key("ERROR_MESSAGE"));
+}
+
+/// From now on SQS's SendMessage is answered so, in calls and deliveries; with nothing it works again.
+async fn fault(stack: &Stack, error: Option<Value>) {
+    let rules = error.map(|error| json!({"operation": "SendMessage", "error": error}));
+    let rules = Value::Array(rules.into_iter().collect());
+    let (status, _) = http::post_json(&format!("{}/_fractus/faults", stack.url("sqs")), &rules).await;
+    assert_eq!(status, 200);
+}
+
+fn down() -> Option<Value> {
+    Some(json!({"code": "THROTTLING", "status": 503, "message": "not now"}))
+}
+
+/// Waits until so many deliveries wait in EventBridge for another attempt.
+async fn wait_until_waiting(stack: &Stack, count: usize) {
+    let url = format!("{}/_fractus/state/records?collection=retries", stack.url("events"));
+    let records = async || http::get_json(&url).await.1["records"].as_array().map_or(0, Vec::len);
+    wait_for("deliveries wait", async || (records().await == count).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_for_a_minute_gets_everything() {
+    let stack = stack().await;
+    let client = stack.client("events");
+    let wired = wired(&stack, None, "q").await;
+    fault(&stack, down()).await;
+    put(&client, (0..3).map(|n| entry(&format!(r#"{{"n":{n}}}"#))).collect()).await;
+    // Nothing is tried while the clock stands still.
+    wait_until_waiting(&stack, 3).await;
+    for _ in 0..6 {
+        stack.clock().advance(Duration::from_secs(10));
+        wait_until_waiting(&stack, 3).await;
+    }
+    assert!(wired.queue.receive().await.is_empty());
+    fault(&stack, None).await;
+    stack.clock().advance(Duration::from_secs(480));
+    let mut numbers: Vec<_> = wired.queue.bodies(3).await.iter().map(|body| body["detail"]["n"].clone()).collect();
+    numbers.sort_by_key(Value::as_u64);
+    assert_eq!(numbers, [0, 1, 2]);
+    wait_until_waiting(&stack, 0).await;
+}
+
+#[tokio::test]
+async fn the_policy_of_a_target_ends_by_the_clock() {
+    let stack = stack().await;
+    let client = stack.client("events");
+    let (queue, dead) = (queue(&stack, "q").await, queue(&stack, "dead").await);
+    let rule = put_rule(&client, None, "r", r#"{"source":["my.app"]}"#).await;
+    let policy = |retries: i32, age: i32| api::Target {
+        retry_policy: Some(api::RetryPolicy {
+            maximum_retry_attempts: Some(retries),
+            maximum_event_age_in_seconds: Some(age),
+        }),
+        dead_letter_config: Some(api::DeadLetterConfig { arn: Some(dead.arn.clone()) }),
+        ..target("t", &queue.arn)
+    };
+    fault(&stack, down()).await;
+    for (retries, age, condition) in [(2, 3_600, "MaximumRetryAttempts"), (185, 60, "MaximumEventAgeInSeconds")] {
+        put_targets(&client, None, "r", vec![policy(retries, age)]).await;
+        put(&client, vec![entry(r#"{"n":1}"#)]).await;
+        let letters = wait_for("a letter", async || {
+            stack.clock().advance(Duration::from_secs(1));
+            Some(dead.receive().await).filter(|letters| !letters.is_empty())
+        });
+        let letter = letters.await.remove(0);
+        let attributes = letter.message_attributes.unwrap();
+        let text = |name: &str| attributes[name].string_value.clone().unwrap();
+        let names: Vec<&str> = attributes.keys().map(String::as_str).collect();
+        for name in
+            ["ERROR_CODE", "ERROR_MESSAGE", "EXHAUSTED_RETRY_CONDITION", "RETRY_ATTEMPTS", "RULE_ARN", "TARGET_ARN"]
+        {
+            assert!(names.contains(&name), "{names:?}");
+        }
+        assert_eq!(names.len(), 6, "{names:?}");
+        assert_eq!((text("RULE_ARN"), text("TARGET_ARN")), (rule.clone(), queue.arn.clone()));
+        assert_eq!((text("ERROR_CODE").as_str(), text("ERROR_MESSAGE").as_str()), ("THROTTLING", "not now"));
+        assert_eq!(text("EXHAUSTED_RETRY_CONDITION"), condition);
+        let attempts: i32 = text("RETRY_ATTEMPTS").parse().unwrap();
+        assert!(if retries == 2 { attempts == 2 } else { attempts <= 5 }, "{attempts}");
+        let body: Value = serde_json::from_str(letter.body.as_deref().unwrap()).unwrap();
+        assert_eq!(body["detail"], json!({"n": 1}));
+    }
 }
 
 #[tokio::test]

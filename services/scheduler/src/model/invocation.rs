@@ -1,9 +1,7 @@
 //! One invocation of a schedule's target: what is sent to whom, and the letter that tells of its end in vain.
 
-use std::collections::BTreeMap;
-
 use fractus_aws::{Arn, Lane};
-use fractus_bus::contracts::{Attribute, Body, DeadLetter, DeadLetterForm, Delivery, RetryPolicy, Source};
+use fractus_bus::contracts::{Attribute, Body, Delivery, RetryPolicy, Returns, Source};
 use fractus_clock::{Random, Timestamp};
 use fractus_scheduler_api as api;
 use serde::{Deserialize, Serialize};
@@ -17,8 +15,6 @@ use crate::store::Place;
 /// This service, as the bus calls it.
 pub const SERVICE: &str = "scheduler";
 const PRINCIPAL: &str = "scheduler.amazonaws.com";
-/// The attribute under which an invocation comes back with a delivery that could not be made.
-pub const INVOCATION: &str = "INVOCATION";
 
 /// An invocation, with all that a further attempt needs: the schedule may have changed since or be gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,15 +116,8 @@ impl Invocation {
             }
         }
         delivery.retry = RetryPolicy { maximum_retries: 0, ..RetryPolicy::default() };
-        delivery.dead_letter = Some(DeadLetter {
-            target: self.schedule_arn.parse().ok()?,
-            service: SERVICE.to_owned(),
-            form: DeadLetterForm::Events,
-            attributes: BTreeMap::from([(
-                INVOCATION.to_owned(),
-                Attribute::string(serde_json::to_string(self).unwrap_or_default()),
-            )]),
-        });
+        let note = serde_json::to_value(self).unwrap_or_default();
+        delivery.returns = Some(Returns { note, ..Returns::failures(SERVICE) });
         Some(delivery)
     }
 
@@ -162,7 +151,6 @@ impl Invocation {
         // A queue takes no empty attribute.
         let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
         letter.attributes = attributes.map(|(name, value)| (name.to_owned(), Attribute::string(value))).collect();
-        letter.action = "sqs:SendMessage".to_owned();
         Some(letter)
     }
 
@@ -283,8 +271,7 @@ mod tests {
         );
         assert_eq!(source.role.as_ref().unwrap().resource, "role/r");
         // It comes back whole.
-        let back = delivery.dead_letter.unwrap();
-        let kept: Invocation = serde_json::from_str(back.attributes[INVOCATION].value.as_text().unwrap()).unwrap();
+        let kept: Invocation = serde_json::from_value(delivery.returns.unwrap().note).unwrap();
         assert_eq!(kept, made);
         let again = kept.again(&Random::seeded(2)).delivery(&Lane::main(), made.begun_at).unwrap();
         assert_eq!(again.body.as_text(), Some("hi 2"));

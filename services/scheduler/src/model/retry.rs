@@ -34,6 +34,7 @@ pub fn decide(
     let policy = RetryPolicy {
         maximum_retries: u32::try_from(retries).unwrap_or(0),
         maximum_age_secs: u64::try_from(age_secs).unwrap_or(0),
+        ..RetryPolicy::default()
     };
     match policy.again(attempt, begun_at, now) {
         Ok(at) => Verdict::Again(at),

@@ -83,7 +83,7 @@ pub async fn delete(
         token.keep(tx, &scope, &place.group_arn(&input.name), now)
     });
     deleted.await?;
-    scheduler.wake();
+    scheduler.wake(&cx.world.lane);
     Ok(api::DeleteScheduleGroupOutput::default())
 }
 

@@ -110,7 +110,7 @@ pub async fn create(
         Ok::<_, Error>(arn.clone())
     });
     let schedule_arn = created.await?;
-    scheduler.wake();
+    scheduler.wake(&cx.world.lane);
     Ok(api::CreateScheduleOutput { schedule_arn })
 }
 
@@ -135,7 +135,7 @@ pub async fn update(
         Ok::<_, Error>(arn.clone())
     });
     let schedule_arn = updated.await?;
-    scheduler.wake();
+    scheduler.wake(&cx.world.lane);
     Ok(api::UpdateScheduleOutput { schedule_arn })
 }
 

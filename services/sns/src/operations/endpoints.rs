@@ -1,10 +1,13 @@
 //! Platform endpoints: devices, each by the token that its push service gave it.
 
 use fractus_aws::Arn;
+use fractus_bus::outbox::Handoff;
+use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_sns_api as api;
 use fractus_store::{Order, Range, Snapshot, Transaction};
 use indexmap::IndexMap;
+use md5::{Digest, Md5};
 
 use crate::error::{Error, Result};
 use crate::ledger;
@@ -15,7 +18,8 @@ use crate::operations::platform_applications::{missing as application_missing, s
 use crate::publishing::Published;
 use crate::sending::{Sending, sent_by_topic, text_attributes};
 use crate::service::Sns;
-use crate::store::{APPLICATIONS, Attributes, BY_DEVICE, ENDPOINTS, Endpoint, Sent, Subscription};
+use crate::status_logs::{Entry, Wish};
+use crate::store::{APPLICATIONS, Attributes, BY_DEVICE, ENDPOINTS, Endpoint, Place, Sent, Subscription};
 
 type Key = (String, String, String);
 
@@ -186,7 +190,7 @@ pub async fn check_exists(sns: &Sns, cx: &Context, endpoint: &str) -> Result<()>
 /// Publish to one device: into the ledger.
 pub async fn publish(sns: &Sns, cx: &Context, target: &str, parts: Parts) -> Result<Published> {
     let key = push::endpoint_of(cx, "TargetArn", target)?;
-    let scope = scope(cx);
+    let (scope, now) = (scope(cx), cx.now());
     let (message, _) = message::checked_for_device(parts, &key.0)?;
     let sent = Sent {
         protocol: "application".to_owned(),
@@ -196,33 +200,116 @@ pub async fn publish(sns: &Sns, cx: &Context, target: &str, parts: Parts) -> Res
         subject: message.subject.clone(),
         message: message.text.clone(),
         attributes: text_attributes(&message),
-        sent_at: cx.now(),
+        sent_at: now,
     };
-    sns.store
+    let place = Place { world: cx.world.clone(), region: cx.region.clone(), name: String::new() };
+    let push = Push {
+        key: &key,
+        scope: &scope,
+        place: &place,
+        endpoint: target,
+        message_id: &sent.message_id,
+        text: &sent.message,
+        published_at: now,
+        now,
+    };
+    let handoffs = sns
+        .store
         .write(|tx| {
             check_enabled(tx, &scope, &key)?;
-            ledger::put(tx, &cx.world, &cx.region, &sent)
+            ledger::put(tx, &cx.world, &cx.region, &sent)?;
+            push.log(sns, tx, None, &Ok(()))
         })
         .await?;
+    drop(handoffs);
     Ok(Published { message_id: sent.message_id, sequence_number: None })
 }
 
 /// A topic's message to a subscribed device; one that is gone or disabled gets nothing.
-pub fn send(_: &Sns, tx: &mut Transaction<'_>, sending: &Sending<'_>, to: &Subscription) -> Result<()> {
-    let Ok(arn) = to.endpoint.parse::<Arn>() else { return Ok(()) };
+pub fn send(sns: &Sns, tx: &mut Transaction<'_>, sending: &Sending<'_>, to: &Subscription) -> Result<Vec<Handoff>> {
+    let Ok(arn) = to.endpoint.parse::<Arn>() else { return Ok(Vec::new()) };
     let parts: Vec<&str> = arn.resource.split('/').collect();
-    let [_, platform, name, id] = parts[..] else { return Ok(()) };
-    let Ok(account) = fractus_aws::AccountId::new(&arn.account) else { return Ok(()) };
+    let [_, platform, name, id] = parts[..] else { return Ok(Vec::new()) };
+    let Ok(account) = fractus_aws::AccountId::new(&arn.account) else { return Ok(Vec::new()) };
     let world = sending.place.world.with_account(account);
     let scope = fractus_store::Scope::regional(&world, &sending.place.region);
     let key = (platform.to_owned(), name.to_owned(), id.to_owned());
-    match check_enabled(tx, &scope, &key) {
-        Ok(()) => {}
+    let taken = match check_enabled(tx, &scope, &key) {
+        Ok(()) => Ok(()),
         Err(Error::Store(error)) => return Err(error.into()),
-        Err(_) => return Ok(()),
-    }
+        Err(error) => Err(error.to_string()),
+    };
     // A platform's own text goes before that of all devices.
     let texts = &sending.message.texts;
     let text = texts.get(platform).or_else(|| texts.get("application")).unwrap_or(&sending.message.text);
-    ledger::put(tx, &world, &sending.place.region, &sent_by_topic(sending, to, &to.endpoint, text))
+    if taken.is_ok() {
+        ledger::put(tx, &world, &sending.place.region, &sent_by_topic(sending, to, &to.endpoint, text))?;
+    }
+    let place = Place { world, region: sending.place.region.clone(), name: String::new() };
+    let push = Push {
+        key: &key,
+        scope: &scope,
+        place: &place,
+        endpoint: &to.endpoint,
+        message_id: &sending.message.id,
+        text,
+        published_at: sending.message.published_at,
+        now: sending.now,
+    };
+    push.log(sns, tx, Some(sending), &taken)
+}
+
+/// A message to a device, as delivery status logs tell of it.
+struct Push<'a> {
+    key: &'a Key,
+    scope: &'a fractus_store::Scope,
+    /// Where the application lies.
+    place: &'a Place,
+    endpoint: &'a str,
+    message_id: &'a str,
+    text: &'a str,
+    published_at: Timestamp,
+    now: Timestamp,
+}
+
+impl Push<'_> {
+    /// The lines that the application wants of it, and the topic that it came from.
+    fn log(
+        &self,
+        sns: &Sns,
+        tx: &mut Transaction<'_>,
+        topic: Option<&Sending<'_>>,
+        taken: &std::result::Result<(), String>,
+    ) -> Result<Vec<Handoff>> {
+        let random = sns.host.random();
+        let application = tx.get(&APPLICATIONS, self.scope, &(self.key.0.as_str(), self.key.1.as_str()))?;
+        let of_application = application.as_ref().map(|one| Wish::of_application(&one.attributes));
+        let of_topic = topic.map(|sending| Wish::of(&sending.topic.attributes, "application"));
+        let name = format!("app/{}/{}", self.key.0, self.key.1);
+        let logs = [
+            of_application.and_then(|wish| Some((self.place, name.as_str(), wish.role(taken.is_ok(), random)?))),
+            topic.zip(of_topic).and_then(|(sending, wish)| {
+                Some((sending.place, sending.place.name.as_str(), wish.role(taken.is_ok(), random)?))
+            }),
+        ];
+        let md5 = hex::encode(Md5::digest(self.text.as_bytes()));
+        let lines = logs.into_iter().flatten().map(|(place, log, role)| {
+            let entry = Entry {
+                place,
+                log,
+                role,
+                message_id: self.message_id,
+                md5: Some(&md5),
+                published_at: self.published_at,
+                destination: self.endpoint,
+                response: taken.as_ref().err().cloned().unwrap_or_else(|| "Success".to_owned()),
+                attempts: 1,
+                status: Some(if taken.is_ok() { 200 } else { 400 }),
+                succeeded: taken.is_ok(),
+                now: self.now,
+            };
+            Ok(sns.outbox.put(tx, &entry.delivery(random))?)
+        });
+        lines.collect()
+    }
 }

@@ -18,6 +18,7 @@ use crate::model::delivery_policy::{self, TopicPolicy};
 use crate::model::envelope::{Confirmation, ConfirmationMessage};
 use crate::model::{names, subscription as rules};
 use crate::operations::endpoints;
+use crate::quotas;
 use crate::sending::{self, confirmation_delivery, put_job, request_headers};
 use crate::service::{Sns, put_topic, subscription, topic, topic_to_change};
 use crate::store::{
@@ -29,8 +30,6 @@ use crate::store::{
 const CONFIRMABLE: Duration = Duration::from_secs(2 * 86_400);
 /// Lines of changes are kept so long for processes to catch up by.
 const CHANGES_KEPT: Duration = Duration::from_secs(3_600);
-/// The most subscriptions of a FIFO topic.
-const MAX_OF_FIFO: u64 = 100;
 
 /// Subscribe: an endpoint that is subscribed already with the same attributes is answered again.
 pub async fn subscribe(sns: &Sns, cx: &Context, input: api::SubscribeInput) -> Result<api::SubscribeOutput> {
@@ -69,8 +68,8 @@ pub async fn subscribe(sns: &Sns, cx: &Context, input: api::SubscribeInput) -> R
         sns.store.write(|tx| begin(sns, tx, &place, &made, &attributes, &confirmation, cx.now())).await?;
     drop(handoff);
     if let Some(wakers) = sns.wakers.get() {
-        wakers.jobs.wake();
-        wakers.replays.wake();
+        wakers.jobs.wake_in(&place.world.lane);
+        wakers.replays.wake_in(&place.world.lane);
     }
     let arn = if pending && !input.return_subscription_arn.unwrap_or(false) {
         "pending confirmation".to_owned()
@@ -152,8 +151,9 @@ fn begin(
         let handoff = confirmation.put(sns, tx, place, &again, now)?;
         return Ok((true, known.id, handoff));
     }
-    if topic.fifo && topic.confirmed >= MAX_OF_FIFO {
-        return Err(Error::SubscriptionLimitExceeded(format!("Subscription limit exceeded: {MAX_OF_FIFO}")));
+    quotas::check_subscription(&sns.config, &topic)?;
+    if quotas::has_filter(made) {
+        quotas::check_filter(tx, &scope, &sns.config, &topic)?;
     }
     if made.pending {
         put_pending(tx, place, &topic, made, now)?;
@@ -195,6 +195,7 @@ fn put_confirmed(tx: &mut Transaction<'_>, place: &Place, one: &Subscription, no
     let scope = place.scope();
     let mut topic = topic_to_change(tx, place)?;
     topic.confirmed += 1;
+    quotas::filter_changes(tx, &scope, &mut topic, false, quotas::has_filter(one))?;
     let by_endpoint = (topic.id, one.protocol.clone(), names::digest(&one.endpoint));
     tx.put(&BY_ENDPOINT, &scope, &by_endpoint, &one.id)?;
     tx.put(&OWNED, &owner_scope(place, one), &owned_key(place, one), &())?;
@@ -205,11 +206,14 @@ fn put_confirmed(tx: &mut Transaction<'_>, place: &Place, one: &Subscription, no
 
 /// Puts a subscription whose attributes were changed.
 pub fn put_changed(tx: &mut Transaction<'_>, place: &Place, one: &Subscription, now: Timestamp) -> Result<()> {
-    let mut topic = topic_to_change(tx, place)?;
+    let (mut topic, scope) = (topic_to_change(tx, place)?, place.scope());
     if one.pending {
         return put_pending(tx, place, &topic, one, one.created_at);
     }
-    tx.put(&SUBSCRIPTIONS, &place.scope(), &(topic.id, one.id.as_str()), one)?;
+    let key = (topic.id, one.id.as_str());
+    let had = tx.get(&SUBSCRIPTIONS, &scope, &key)?.is_some_and(|before| quotas::has_filter(&before));
+    quotas::filter_changes(tx, &scope, &mut topic, had, quotas::has_filter(one))?;
+    tx.put(&SUBSCRIPTIONS, &scope, &key, one)?;
     changed(tx, place, &mut topic, &one.id, now)
 }
 
@@ -282,7 +286,7 @@ pub async fn end(sns: &Sns, place: &Place, id: &str, caller: Option<&AccountId>,
     let handoff = sns.store.write(|tx| end_in(sns, tx, place, id, farewell.as_ref(), now)).await?;
     drop(handoff);
     if let Some(wakers) = sns.wakers.get() {
-        wakers.jobs.wake();
+        wakers.jobs.wake_in(&place.world.lane);
     }
     Ok(())
 }
@@ -308,6 +312,7 @@ fn end_in(
     }
     topic.confirmed = topic.confirmed.saturating_sub(1);
     topic.deleted += 1;
+    quotas::filter_changes(tx, &scope, &mut topic, quotas::has_filter(&one), false)?;
     changed(tx, place, &mut topic, id, now)?;
     let Some(farewell) = farewell else { return Ok(None) };
     tx.put_until(&ENDED, &scope, &(one.token.as_str(),), &one, now.plus(CONFIRMABLE))?;
@@ -406,6 +411,7 @@ impl Sns {
                     max_per_second: None,
                     dead_letter: None,
                     attributes: Default::default(),
+                    md5: None,
                 })
             }
             "email" | "email-json" if what == Confirmation::Subscribe => PreparedForm::Mail(Mail {

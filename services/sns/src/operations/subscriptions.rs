@@ -7,6 +7,7 @@ use fractus_store::{Order, Range, Scope};
 use crate::error::{Error, Result};
 use crate::model::{names, subscription as rules};
 use crate::operations::{page, subscribing};
+use crate::quotas;
 use crate::service::{Sns, subscription, topic};
 use crate::store::{Attributes, OWNED, Place, REPLAYS, SUBSCRIPTIONS, Subscription, lane_scope};
 
@@ -139,7 +140,11 @@ pub async fn set_attribute(
             let mut attributes: Attributes = one.attributes.clone();
             rules::set(&mut attributes, &name, &value);
             rules::filter(&attributes).map_err(Error::invalid)?;
+            let had = quotas::has_filter(&one);
             one.attributes = attributes;
+            if !had && quotas::has_filter(&one) {
+                quotas::check_filter(tx, &place.scope(), &sns.config, &topic)?;
+            }
             if name == "ReplayPolicy" {
                 subscribing::start_replay(tx, &place, &topic, &one, now)?;
             }
@@ -147,7 +152,7 @@ pub async fn set_attribute(
         })
         .await?;
     if let (Some(wakers), "ReplayPolicy") = (sns.wakers.get(), name.as_str()) {
-        wakers.replays.wake();
+        wakers.replays.wake_in(&place.world.lane);
     }
     Ok(api::SetSubscriptionAttributesOutput::default())
 }

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use crate::error::{Error, Result};
 use crate::model::{names, protection, topic as rules};
 use crate::operations::{page, tags};
+use crate::quotas;
 use crate::service::{Sns, put_topic, topic, topic_to_change};
 use crate::store::{Attributes, DISCARDED, Discarded, PENDING, Place, TOPICS, Topic};
 
@@ -38,6 +39,7 @@ pub async fn create(sns: &Sns, cx: &Context, input: api::CreateTopicInput) -> Re
         revision: 0,
         confirmed: 0,
         deleted: 0,
+        filtered: 0,
         archived_since: None,
     };
     let now = cx.now();
@@ -45,6 +47,7 @@ pub async fn create(sns: &Sns, cx: &Context, input: api::CreateTopicInput) -> Re
         .write(|tx| match tx.get(&TOPICS, &place.scope(), &(place.name.as_str(),))? {
             Some(known) => check_same(&known, &attributes, given_tags.as_ref()),
             None => {
+                quotas::topic_comes(tx, &place.scope(), &sns.config, made.fifo)?;
                 let mut made = made.clone();
                 for (name, value) in attributes.iter().filter(|(name, _)| *name != "FifoTopic") {
                     set(&mut made, name, value, now);
@@ -112,6 +115,7 @@ pub async fn delete(sns: &Sns, cx: &Context, input: api::DeleteTopicInput) -> Re
                 ));
             }
             tx.delete(&TOPICS, &scope, &(place.name.as_str(),))?;
+            quotas::topic_goes(tx, &scope, &topic)?;
             // What lay under its id is out of use with it.
             tx.put(&DISCARDED, &scope, &(topic.id,), &Discarded { name: topic.name.clone() })?;
             Ok::<_, Error>(())

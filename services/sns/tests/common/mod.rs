@@ -86,31 +86,32 @@ pub fn text_attribute(name: &str, value: &str) -> (String, api::MessageAttribute
 
 /// Receives and deletes so many messages, in the order in which they come.
 pub async fn receive(stack: &Stack, url: &str, count: usize) -> Vec<sqs::Message> {
-    let client = stack.client("sqs").api(&sqs::MODEL);
     let mut messages = Vec::new();
     while messages.len() < count {
-        let more = wait_for("a message arrives", || {
-            let (client, url) = (client.clone(), url.to_owned());
-            async move {
-                let input = sqs::ReceiveMessageInput {
-                    queue_url: url,
-                    max_number_of_messages: Some(10),
-                    message_attribute_names: Some(vec!["All".into()]),
-                    message_system_attribute_names: Some(vec![sqs::MessageSystemAttributeName::All]),
-                    ..Default::default()
-                };
-                client.call(sqs::ReceiveMessage, input).await.unwrap().messages.filter(|messages| !messages.is_empty())
-            }
-        })
-        .await;
-        for message in more {
-            let input = sqs::DeleteMessageInput {
-                queue_url: url.into(),
-                receipt_handle: message.receipt_handle.clone().unwrap(),
-            };
-            client.call(sqs::DeleteMessage, input).await.unwrap();
-            messages.push(message);
-        }
+        let more = wait_for("a message arrives", || async {
+            let more = try_receive(stack, url).await;
+            (!more.is_empty()).then_some(more)
+        });
+        messages.extend(more.await);
+    }
+    messages
+}
+
+/// Receives and deletes what a queue has now, ten at most.
+pub async fn try_receive(stack: &Stack, url: &str) -> Vec<sqs::Message> {
+    let client = stack.client("sqs").api(&sqs::MODEL);
+    let input = sqs::ReceiveMessageInput {
+        queue_url: url.into(),
+        max_number_of_messages: Some(10),
+        message_attribute_names: Some(vec!["All".into()]),
+        message_system_attribute_names: Some(vec![sqs::MessageSystemAttributeName::All]),
+        ..Default::default()
+    };
+    let messages = client.call(sqs::ReceiveMessage, input).await.unwrap().messages.unwrap_or_default();
+    for message in &messages {
+        let input =
+            sqs::DeleteMessageInput { queue_url: url.into(), receipt_handle: message.receipt_handle.clone().unwrap() };
+        client.call(sqs::DeleteMessage, input).await.unwrap();
     }
     messages
 }

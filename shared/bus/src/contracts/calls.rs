@@ -1,9 +1,10 @@
 //! Calls: private questions that AWS's services ask one another inside.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use fractus_aws::{AccountId, Arn, Lane};
-use fractus_clock::Timestamp;
+use fractus_clock::{ClockSettings, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,20 @@ impl Call for LookUpCredential {
 
     fn lane(&self) -> Option<&Lane> {
         Some(&self.lane)
+    }
+}
+
+/// Which lanes have clocks that do not follow real time? Asked of the router by a service that starts without a launcher,
+/// before it takes what waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookUpClocks {}
+
+impl Call for LookUpClocks {
+    const VERB: &'static str = "look-up-clocks";
+    type Reply = BTreeMap<String, ClockSettings>;
+
+    fn lane(&self) -> Option<&Lane> {
+        None
     }
 }
 

@@ -1,14 +1,13 @@
 //! Deliveries: bring this payload to this ARN.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fractus_aws::{AccountId, Arn, Lane, Region};
 use fractus_clock::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Cause;
+use super::{Cause, RetryPolicy, Returned, Returns};
 
 /// At-least-once work: bring a payload to an ARN, as the target's public operation would have brought it.
 ///
@@ -52,6 +51,12 @@ pub struct Delivery {
     pub dead_letter: Option<DeadLetter>,
     #[serde(default)]
     pub retry: RetryPolicy,
+    /// Whether it comes back to its sender, which then decides about further attempts and dead letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<Returns>,
+    /// It has come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Returned>,
     #[serde(default)]
     pub cause: Cause,
     /// 1 for the first attempt. A sender that tries again by a clock of its own says which one it sends; the bus adds its own
@@ -125,50 +130,6 @@ impl Attribute {
     }
 }
 
-/// How long the bus tries. The defaults are EventBridge's, which most senders of events share.
-///
-/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html>
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryPolicy {
-    /// Retries after the first attempt.
-    pub maximum_retries: u32,
-    /// Seconds from the sending until no further attempt is made.
-    pub maximum_age_secs: u64,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        RetryPolicy { maximum_retries: 185, maximum_age_secs: 86_400 }
-    }
-}
-
-/// The longest wait between two attempts of a sender that tries again by a lane's clock.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(480);
-
-impl RetryPolicy {
-    pub fn maximum_age(&self) -> Duration {
-        Duration::from_secs(self.maximum_age_secs)
-    }
-
-    /// When a sender that tries again by a lane's clock does so after attempt number `attempt`, which counts from 1; the
-    /// condition that is exhausted where it does so no more. The waits begin with a second and double up to
-    /// [`LONGEST_WAIT`], so that the 185 retries of the default policy fit into its 24 hours.
-    ///
-    /// "Retry attempts with exponential back-off continue until either the maximum number of attempts is made or the duration
-    /// is reached": <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html>
-    pub fn again(&self, attempt: u32, begun_at: Timestamp, now: Timestamp) -> Result<Timestamp, &'static str> {
-        if attempt > self.maximum_retries {
-            return Err("MaximumRetryAttempts");
-        }
-        let wait = Duration::from_secs(1 << attempt.saturating_sub(1).min(16)).min(LONGEST_WAIT);
-        let again = now.plus(wait);
-        if again > begun_at.plus(self.maximum_age()) {
-            return Err("MaximumEventAgeInSeconds");
-        }
-        Ok(again)
-    }
-}
-
 /// Where a delivery goes that could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -226,6 +187,8 @@ impl Delivery {
             source,
             dead_letter: None,
             retry: RetryPolicy::default(),
+            returns: None,
+            returned: None,
             cause: Cause::default(),
             attempt: 1,
             created_at,
@@ -328,6 +291,7 @@ impl<'de> Deserialize<'de> for Body {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Fate;
     use super::*;
 
     fn delivery(body: Body) -> Delivery {
@@ -351,20 +315,17 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_ends_by_attempts_or_by_age() {
-        let begun = Timestamp::from_secs(0);
-        let policy = |maximum_retries, maximum_age_secs| RetryPolicy { maximum_retries, maximum_age_secs };
-        let (mut now, mut attempt) = (begun, 1);
-        while let Ok(at) = RetryPolicy::default().again(attempt, begun, now) {
-            assert!(at > now);
-            (now, attempt) = (at, attempt + 1);
-        }
-        assert_eq!(attempt, 186);
-        assert!(now.since(begun) < Duration::from_secs(86_400));
-        let late = Timestamp::from_secs(59);
-        assert_eq!(policy(0, 60).again(1, begun, begun), Err("MaximumRetryAttempts"));
-        assert_eq!(policy(5, 60).again(1, begun, late), Ok(Timestamp::from_secs(60)));
-        assert_eq!(policy(5, 60).again(2, begun, late), Err("MaximumEventAgeInSeconds"));
+    fn a_delivery_comes_back_as_it_was_sent() {
+        let sent = Delivery { returns: Some(Returns::failures("sns")), ..delivery("x".into()) };
+        let back = sent.back(Fate::Refused { code: "c".into(), message: "m".into() }).unwrap();
+        assert_eq!((back.id.as_str(), back.service.as_str()), ("d-1/returned", "sns"));
+        let read: Delivery = serde_json::from_slice(&serde_json::to_vec(&back).unwrap()).unwrap();
+        let (original, fate) = read.into_returned().unwrap();
+        assert_eq!(original, sent);
+        assert_eq!(fate.reason(), Some(("c", "m")));
+        let next = original.next_attempt().next_attempt();
+        assert_eq!((next.id.as_str(), next.attempt), ("d-1~3", 3));
+        assert_eq!(delivery("x".into()).back(Fate::Done { answer: serde_json::Value::Null }), None);
     }
 
     #[test]

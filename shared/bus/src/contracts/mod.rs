@@ -9,12 +9,16 @@ mod cause;
 mod delivery;
 mod events;
 mod presence;
+mod retry;
+mod returns;
 
-pub use calls::{Call, Credential, CredentialKind, LookUpCredential};
+pub use calls::{Call, Credential, CredentialKind, LookUpClocks, LookUpCredential};
 pub use cause::Cause;
-pub use delivery::{Attribute, Body, DeadLetter, DeadLetterForm, Delivery, RetryPolicy, Source};
+pub use delivery::{Attribute, Body, DeadLetter, DeadLetterForm, Delivery, Source};
 pub use events::{
     ApiCallRecorded, ClockChanged, CredentialIssued, CredentialRevoked, Event, FaultsChanged, PolicyChanged, Reset,
     ResetScope, StateChange,
 };
 pub use presence::{Gone, Presence, Status};
+pub use retry::{Pace, RetryPolicy};
+pub use returns::{Fate, Returned, Returns};

@@ -1,13 +1,14 @@
 //! Deliveries that cannot be made at once, or at all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use fractus_bus::contracts::{Attribute, DeadLetter, DeadLetterForm, Delivery, RetryPolicy};
+use fractus_bus::contracts::{Attribute, DeadLetter, DeadLetterForm, Delivery, Fate, RetryPolicy, Returns};
 use fractus_bus::testing::NatsServer;
 use fractus_bus::{ConsumeConfig, Outcome};
-use fractus_clock::Stopwatch;
+use fractus_clock::{Clock, Clocks, Stopwatch, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::support::{bus, collector, delivery, nothing, soon};
@@ -53,7 +54,7 @@ async fn what_fails_is_tried_again_with_growing_pauses_until_the_policy_ends() {
     let (handler, mut dead) = collector();
     let _letters = letters.consume_deliveries(ConsumeConfig::default(), handler);
     let mut sent = with_dead_letter(delivery("d-1", "hello"));
-    sent.retry = RetryPolicy { maximum_retries: 3, maximum_age_secs: 60 };
+    sent.retry = RetryPolicy { maximum_retries: 3, maximum_age_secs: 60, ..RetryPolicy::default() };
     soon(bus.deliver(&sent)).await.unwrap();
     let mut previous: Option<Stopwatch> = None;
     for expected in 1..=4 {
@@ -124,4 +125,85 @@ async fn a_panicking_handler_counts_as_failed() {
     });
     soon(bus.deliver(&delivery("d-1", "x"))).await.unwrap();
     assert_eq!(soon(through.recv()).await, Some(2));
+}
+
+/// A delivery that comes back to `sender`.
+fn returned_to(id: &str, all: bool) -> Delivery {
+    Delivery { returns: Some(Returns { all, ..Returns::failures("sender") }), ..delivery(id, "hello") }
+}
+
+#[tokio::test]
+async fn what_its_sender_waits_for_comes_back_once_with_what_became_of_it() {
+    let server = NatsServer::start().await;
+    let (target, sender) = (bus(&server, "sqs").await, bus(&server, "sender").await);
+    let tried = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&tried);
+    let _consumption = target.consume_deliveries(ConsumeConfig::default(), move |delivery| {
+        count.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(match delivery.id.as_str() {
+            "done" | "told" => Outcome::Answered { answer: serde_json::json!({"MessageId": "m"}) },
+            "refused" => Outcome::Refused { code: "E".to_owned(), message: "no".to_owned() },
+            _ => Outcome::Failed { code: "BUSY".into(), reason: "later".into(), after: Some(Duration::from_secs(7)) },
+        })
+    });
+    let (handler, mut back) = collector();
+    let _back = sender.consume_deliveries(ConsumeConfig::default(), handler);
+    for (id, all) in [("done", false), ("told", true), ("refused", false), ("busy", false)] {
+        soon(target.deliver(&returned_to(id, all))).await.unwrap();
+    }
+    let mut fates = BTreeMap::new();
+    for _ in 0..3 {
+        let (original, fate) = soon(back.recv()).await.unwrap().into_returned().unwrap();
+        assert_eq!((original.service.as_str(), original.body.as_text()), ("sqs", Some("hello")));
+        fates.insert(original.id, fate);
+    }
+    assert_eq!(fates["told"], Fate::Done { answer: serde_json::json!({"MessageId": "m"}) });
+    assert_eq!(fates["refused"].reason(), Some(("E", "no")));
+    assert_eq!(fates["busy"].reason(), Some(("BUSY", "later")));
+    assert_eq!(fates["busy"].after(), Some(Duration::from_secs(7)));
+    nothing(back.recv()).await;
+    assert_eq!(tried.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn what_is_in_order_is_tried_again_in_its_place_by_the_lane_s_clock() {
+    let server = NatsServer::start().await;
+    let (target, sender) = (bus(&server, "sqs").await, bus(&server, "sender").await);
+    let clock = Clock::frozen_at(Timestamp::from_secs(1_000));
+    let clocks = Clocks::default();
+    clocks.insert("main", clock.clone());
+    target.follow(clocks);
+    let (told, mut tries) = mpsc::unbounded_channel();
+    let _consumption = target.consume_deliveries(ConsumeConfig::default(), move |delivery| {
+        told.send((delivery.id.clone(), delivery.attempt)).unwrap();
+        let takes = delivery.id == "second" || delivery.attempt >= 3;
+        std::future::ready(if takes { Outcome::Done } else { Outcome::Retry { reason: "busy".into() } })
+    });
+    let (handler, mut back) = collector();
+    let _back = sender.consume_deliveries(ConsumeConfig::default(), handler);
+    let in_order = |id: &str, retries: u32| Delivery {
+        group_id: Some("g".to_owned()),
+        created_at: clock.now(),
+        retry: RetryPolicy { maximum_retries: retries, ..RetryPolicy::default() },
+        ..returned_to(id, false)
+    };
+    for sent in [in_order("first", 5), in_order("second", 5)] {
+        soon(target.deliver(&sent)).await.unwrap();
+    }
+    // Moves the clock on until somebody tries.
+    let mut next = async || loop {
+        match tokio::time::timeout(Duration::from_millis(50), tries.recv()).await {
+            Ok(tried) => return tried.unwrap(),
+            Err(_) => clock.advance(Duration::from_secs(1)),
+        }
+    };
+    for expected in [("first", 1), ("first", 2), ("first", 3), ("second", 1)] {
+        assert_eq!(next().await, (expected.0.to_owned(), expected.1));
+    }
+    assert!(clock.now() >= Timestamp::from_secs(1_003));
+    soon(target.deliver(&in_order("short", 0))).await.unwrap();
+    assert_eq!(next().await, ("short".to_owned(), 1));
+    let (original, fate) = soon(back.recv()).await.unwrap().into_returned().unwrap();
+    assert_eq!(original.id, "short");
+    assert!(matches!(fate, Fate::Exhausted { condition, .. } if condition == "MaximumRetryAttempts"));
 }
