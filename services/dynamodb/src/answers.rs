@@ -49,17 +49,17 @@ static VALUES: LazyLock<[Option<&'static Member>; Kind::ALL.len()]> = LazyLock::
 });
 
 fn damaged(error: CodecError) -> WriteError {
-    WriteError { what: "a stored item".to_owned(), why: error.to_string() }
+    WriteError::new("a stored item", error.to_string())
 }
 
 fn value_member(kind: Kind) -> Result<&'static Member, WriteError> {
-    let unknown = || WriteError { what: kind.to_string(), why: "the model has no such value".to_owned() };
+    let unknown = || WriteError::new(kind.to_string(), "the model has no such value");
     // Kinds are declared in the order of their list.
     VALUES.get(kind as usize).copied().flatten().ok_or_else(unknown)
 }
 
 fn element(member: &'static Member) -> Result<&'static Member, WriteError> {
-    let no_element = || WriteError { what: member.name.to_owned(), why: "its shape has no element".to_owned() };
+    let no_element = || WriteError::new(member.name.to_owned(), "its shape has no element");
     member.target.element().ok_or_else(no_element)
 }
 

@@ -21,7 +21,7 @@ impl wire::Operation for {marker} {{
     type Output = {};
     type Error = Error;
     const SCHEMA: &'static wire::OperationSchema = &O_{name};
-    const SERVICE: &'static wire::ServiceSchema = &MODEL;
+    const SERVICE: &'static wire::ServiceSchema = &CALLED;
 }}
 static O_{name}: wire::OperationSchema = {};",
             ends.input,
@@ -56,7 +56,7 @@ fn changes(plan: &Plan<'_>, name: &str, facts: &OperationFacts) -> String {
     let input = facts.input.as_ref();
     if let Some(namespace) = input.and_then(|input| input.xml_namespace.as_ref()) {
         let (uri, prefix) = (namespace.uri(), namespace.prefix());
-        let _ = write!(text, "input_xml_namespace: Some(wire::XmlNamespace {{ uri: {uri:?}, prefix: {prefix:?} }}), ");
+        let _ = write!(text, "input_xml_namespace: Some(&wire::XmlNamespace {{ uri: {uri:?}, prefix: {prefix:?} }}), ");
     }
     let checksum = facts.http_checksum.as_ref();
     let wrapper = plan.api.result_wrapper(name);

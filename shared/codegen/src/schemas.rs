@@ -42,11 +42,20 @@ fn schema(plan: &Plan<'_>, name: &str, shape: &ShapeFacts) -> String {
         let _ = write!(text, ".values(&{:?})", shape.values);
     }
     if shape.min.is_some() || shape.max.is_some() || shape.pattern.is_some() {
-        let _ = write!(text, ".constrained({:?}, {:?}, {:?})", shape.min, shape.max, shape.pattern);
+        let _ = write!(
+            text,
+            ".constrained(&wire::Constraints {{ min: {:?}, max: {:?}, pattern: {:?} }})",
+            shape.min, shape.max, shape.pattern
+        );
     }
     if shape.is_error() {
         let status = shape.error.as_ref().and_then(|error| error.http_status_code);
-        let _ = write!(text, ".error({:?}, {status:?}, {})", plan.api.error_code(name), !shape.fault);
+        let _ = write!(
+            text,
+            ".error(&wire::ErrorTrait {{ code: {:?}, status: {status:?}, sender_fault: {} }})",
+            plan.api.error_code(name),
+            !shape.fault
+        );
     }
     if let Some(index) = shape.payload.as_ref().and_then(|payload| shape.members.get_index_of(payload)) {
         let _ = write!(text, ".payload({index})");
@@ -157,7 +166,8 @@ fn push_flags(text: &mut String, flags: &[(bool, &str)]) {
 
 fn push_namespace(text: &mut String, namespace: Option<&XmlNamespace>) {
     if let Some(namespace) = namespace {
-        let _ = write!(text, ".xml_namespace({:?}, {:?})", namespace.uri(), namespace.prefix());
+        let (uri, prefix) = (namespace.uri(), namespace.prefix());
+        let _ = write!(text, ".xml_namespace(&wire::XmlNamespace {{ uri: {uri:?}, prefix: {prefix:?} }})");
     }
 }
 
@@ -178,8 +188,7 @@ fn write_model(out: &mut String, plan: &Plan<'_>) {
     let operations: Vec<String> = plan.api.operations.keys().map(|name| format!("&O_{name}")).collect();
     let _ = writeln!(
         out,
-        "/// The API's facts.
-pub static MODEL: wire::ServiceSchema = wire::ServiceSchema {{
+        "const FACTS: wire::ServiceSchema = wire::ServiceSchema {{
     api: {:?},
     api_version: {:?},
     service_id: {:?},
@@ -192,8 +201,12 @@ pub static MODEL: wire::ServiceSchema = wire::ServiceSchema {{
     xml_namespace: {:?},
     global_endpoint: {},
     bare_errors: {},
-    operations: &[{}],
-}};",
+    operations: &[],
+}};
+/// The API's facts.
+pub static MODEL: wire::ServiceSchema = wire::ServiceSchema {{ operations: &[{}], ..FACTS }};
+/// The same without its operations: what calls of it need, so that a program holds no more than the operations it calls.
+static CALLED: wire::ServiceSchema = FACTS;",
         plan.api.api,
         metadata.api_version,
         metadata.service_id,

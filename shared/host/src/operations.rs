@@ -10,7 +10,7 @@
 //! The table knows every operation of the model. One without a handler is answered 501 with AWS's code for an unknown
 //! operation, and stays on the list that the tree's tests let only shrink.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -69,8 +69,8 @@ where
     }
 }
 
-/// What an operation reaches for, read from its input: a plain function beside its handler.
-type AccessRule<I> = Box<dyn Fn(&Context, &I) -> Result<Vec<Access>, Failure> + Send + Sync>;
+/// What an operation reaches for, read from its input, whose type is forgotten: a plain function beside its handler.
+type AccessRule = Box<dyn Fn(&Context, &dyn Any) -> Result<Vec<Access>, Failure> + Send + Sync>;
 
 /// Fills an input shape from the request; given by the host to the table's erased handlers.
 pub(crate) type ReadInput<'r> = dyn FnMut(&mut dyn Shape) -> Result<(), Failure> + Send + 'r;
@@ -83,69 +83,49 @@ pub(crate) struct Call<'a> {
     pub answering: BoxFuture<'a, Result<Box<dyn Shape>, Failure>>,
 }
 
-/// An operation bound to its service, its types forgotten. What stands here is compiled once for every operation, so it is no
-/// more than what needs the types.
-pub(crate) trait BoundOperation: Send + Sync {
+/// The state behind a table's handlers, its type forgotten.
+type State = dyn Any + Send + Sync;
+
+/// A handler, its types forgotten. What stands here is compiled once for every operation, so it is no more than what needs
+/// the types.
+trait ErasedHandler: Send + Sync {
     /// Reads the input at once.
-    fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> Result<Call<'a>, Failure>;
+    fn call<'a>(
+        &'a self,
+        state: &'a State,
+        cx: &'a Context,
+        access: Option<&AccessRule>,
+        read: &mut ReadInput<'_>,
+    ) -> Result<Call<'a>, Failure>;
 }
 
-/// Remembers types without holding values of them.
-type Types<T> = PhantomData<fn() -> T>;
-
-/// An operation that waits for its service.
-trait UnboundOperation<S>: Send {
-    /// Takes an `AccessRule<Input>` in a box.
-    fn set_access(&mut self, rule: Box<dyn Any>);
-    fn bind(self: Box<Self>, service: Arc<S>) -> Box<dyn BoundOperation>;
-}
-
-struct Unbound<S, Op: Operation, E, F> {
+/// A handler with the types that it is called by; nothing but the function itself is held.
+struct Typed<S, Op, E, F> {
     handler: F,
-    access: Option<AccessRule<Op::Input>>,
-    types: Types<(S, Op, E)>,
+    types: PhantomData<fn() -> (S, Op, E)>,
 }
 
-struct Bound<S, Op: Operation, E, F> {
-    service: Arc<S>,
-    handler: F,
-    access: Option<AccessRule<Op::Input>>,
-    types: Types<(Op, E)>,
-}
-
-impl<S, Op, E, F> UnboundOperation<S> for Unbound<S, Op, E, F>
+impl<S, Op, E, F> ErasedHandler for Typed<S, Op, E, F>
 where
     S: Send + Sync + 'static,
     Op: Operation,
     E: Into<Failure> + Send + 'static,
     F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
 {
-    fn set_access(&mut self, rule: Box<dyn Any>) {
-        self.access = rule.downcast::<AccessRule<Op::Input>>().ok().map(|rule| *rule);
-    }
-
-    fn bind(self: Box<Self>, service: Arc<S>) -> Box<dyn BoundOperation> {
-        Box::new(Bound::<S, Op, E, F> { service, handler: self.handler, access: self.access, types: PhantomData })
-    }
-}
-
-impl<S, Op, E, F> BoundOperation for Bound<S, Op, E, F>
-where
-    S: Send + Sync + 'static,
-    Op: Operation,
-    E: Into<Failure> + Send + 'static,
-    F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
-{
-    fn call<'a>(&'a self, cx: &'a Context, read: &mut ReadInput<'_>) -> Result<Call<'a>, Failure> {
+    fn call<'a>(
+        &'a self,
+        state: &'a State,
+        cx: &'a Context,
+        access: Option<&AccessRule>,
+        read: &mut ReadInput<'_>,
+    ) -> Result<Call<'a>, Failure> {
+        let Some(service) = state.downcast_ref::<S>() else { return Err(of_another_type()) };
         // In a box, and made there: inputs are large, and go from hand to hand on their way into the handler.
         let mut input = Box::<Op::Input>::default();
         read(&mut *input)?;
-        let wanted = match &self.access {
-            Some(rule) if cx.evaluates_policies() => rule(cx, &input)?,
-            _ => Vec::new(),
-        };
+        let wanted = wanted(access, cx, &*input)?;
         let answering = Box::pin(async move {
-            match self.handler.handle(&self.service, cx, *input).await {
+            match self.handler.handle(service, cx, *input).await {
                 Ok(output) => Ok(Box::new(output) as Box<dyn Shape>),
                 Err(error) => Err(error.into()),
             }
@@ -154,21 +134,56 @@ where
     }
 }
 
-struct Row<S> {
+#[inline(never)]
+fn wanted(access: Option<&AccessRule>, cx: &Context, input: &dyn Any) -> Result<Vec<Access>, Failure> {
+    match access {
+        Some(rule) if cx.evaluates_policies() => rule(cx, input),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The table sees to it that this does not happen.
+#[cold]
+fn of_another_type() -> Failure {
+    Failure::internal("An internal error occurred.")
+}
+
+/// An operation that is answered.
+pub(crate) struct Bound {
+    handler: Box<dyn ErasedHandler>,
+    access: Option<AccessRule>,
+    /// The input's type, which its access rule must have too.
+    input: TypeId,
+}
+
+impl Bound {
+    /// Reads the input at once. `state` is the table's own.
+    pub fn call<'a>(
+        &'a self,
+        state: &'a State,
+        cx: &'a Context,
+        read: &mut ReadInput<'_>,
+    ) -> Result<Call<'a>, Failure> {
+        self.handler.call(state, cx, self.access.as_ref(), read)
+    }
+}
+
+struct Row {
     api: &'static ServiceSchema,
     schema: &'static OperationSchema,
     fidelity: Fidelity,
-    operation: Option<Box<dyn UnboundOperation<S>>>,
+    bound: Option<Bound>,
     body_limit_bytes: Option<u64>,
 }
 
 /// The operations of a service, one line each.
 pub struct Operations<S> {
     apis: Vec<&'static ServiceSchema>,
-    rows: Vec<Row<S>>,
+    rows: Vec<Row>,
     body_limit_bytes: u64,
     /// What is wrong with the table itself; a service with such a table does not start.
     defects: Vec<String>,
+    service: PhantomData<fn(&S)>,
 }
 
 impl<S: Send + Sync + 'static> Operations<S> {
@@ -183,11 +198,17 @@ impl<S: Send + Sync + 'static> Operations<S> {
                 api,
                 schema,
                 fidelity: Fidelity::Missing,
-                operation: None,
+                bound: None,
                 body_limit_bytes: None,
             }));
         }
-        Operations { apis: apis.to_vec(), rows, body_limit_bytes: Self::DEFAULT_BODY_LIMIT_BYTES, defects: Vec::new() }
+        Operations {
+            apis: apis.to_vec(),
+            rows,
+            body_limit_bytes: Self::DEFAULT_BODY_LIMIT_BYTES,
+            defects: Vec::new(),
+            service: PhantomData,
+        }
     }
 
     /// Does what it does on AWS.
@@ -231,8 +252,11 @@ impl<S: Send + Sync + 'static> Operations<S> {
         _: Op,
         rule: impl Fn(&Context, &Op::Input) -> Result<Vec<Access>, E> + Send + Sync + 'static,
     ) -> Self {
-        let erased: AccessRule<Op::Input> = Box::new(move |cx, input| rule(cx, input).map_err(Into::into));
-        self.place_access(Op::SCHEMA, Box::new(erased));
+        let erased: AccessRule = Box::new(move |cx, input| match input.downcast_ref() {
+            Some(input) => rule(cx, input).map_err(Into::into),
+            None => Err(of_another_type()),
+        });
+        self.place_access(Op::SCHEMA, TypeId::of::<Op::Input>(), erased);
         self
     }
 
@@ -252,7 +276,7 @@ impl<S: Send + Sync + 'static> Operations<S> {
         self
     }
 
-    fn row_of(&mut self, schema: &'static OperationSchema) -> Option<&mut Row<S>> {
+    fn row_of(&mut self, schema: &'static OperationSchema) -> Option<&mut Row> {
         self.rows.iter_mut().find(|row| std::ptr::eq(row.schema, schema))
     }
 
@@ -262,18 +286,19 @@ impl<S: Send + Sync + 'static> Operations<S> {
         E: Into<Failure> + Send + 'static,
         F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
     {
-        let operation = Unbound::<S, Op, E, F> { handler, access: None, types: PhantomData };
-        self.place(Op::SCHEMA, Box::new(operation), fidelity);
+        let handler = Box::new(Typed::<S, Op, E, F> { handler, types: PhantomData });
+        let bound = Bound { handler, access: None, input: TypeId::of::<Op::Input>() };
+        self.place(Op::SCHEMA, bound, fidelity);
         self
     }
 
     /// What is the same for every operation.
     #[inline(never)]
-    fn place(&mut self, schema: &'static OperationSchema, operation: Box<dyn UnboundOperation<S>>, fidelity: Fidelity) {
+    fn place(&mut self, schema: &'static OperationSchema, bound: Bound, fidelity: Fidelity) {
         let defect = match self.row_of(schema) {
-            Some(row) if row.operation.is_some() => Some("stands twice in the table"),
+            Some(row) if row.bound.is_some() => Some("stands twice in the table"),
             Some(row) => {
-                row.operation = Some(operation);
+                row.bound = Some(bound);
                 row.fidelity = fidelity;
                 None
             }
@@ -282,13 +307,17 @@ impl<S: Send + Sync + 'static> Operations<S> {
         self.defects.extend(defect.map(|why| format!("{} {why}", schema.name)));
     }
 
-    /// Enters a rule of access, an `AccessRule<Input>` in a box.
     #[inline(never)]
-    fn place_access(&mut self, schema: &'static OperationSchema, rule: Box<dyn Any>) {
-        match self.row_of(schema).and_then(|row| row.operation.as_mut()) {
-            Some(operation) => operation.set_access(rule),
-            None => self.defects.push(format!("{} has an access rule but no handler before it", schema.name)),
-        }
+    fn place_access(&mut self, schema: &'static OperationSchema, input: TypeId, rule: AccessRule) {
+        let defect = match self.row_of(schema).and_then(|row| row.bound.as_mut()) {
+            Some(bound) if bound.input == input => {
+                bound.access = Some(rule);
+                None
+            }
+            Some(_) => Some("has an access rule for another input than its handler's"),
+            None => Some("has an access rule but no handler before it"),
+        };
+        self.defects.extend(defect.map(|why| format!("{} {why}", schema.name)));
     }
 
     /// The list of all operations and how each is answered.
@@ -313,13 +342,13 @@ impl<S: Send + Sync + 'static> Operations<S> {
                 fidelity: row.fidelity,
                 body_limit_bytes: row.body_limit_bytes.unwrap_or(default_limit),
                 streams_input: streams_input(row.schema),
-                bound: row.operation.map(|operation| operation.bind(service.clone())),
+                bound: row.bound,
             })
             .collect();
         let mut by_schema: Vec<_> =
             entries.iter().enumerate().map(|(place, entry)| (std::ptr::from_ref(entry.schema).addr(), place)).collect();
         by_schema.sort_unstable();
-        Ok(Table { apis: self.apis, entries, by_schema })
+        Ok(Table { apis: self.apis, entries, by_schema, state: service.clone() })
     }
 }
 
@@ -352,7 +381,7 @@ pub(crate) struct Entry {
     pub fidelity: Fidelity,
     pub body_limit_bytes: u64,
     pub streams_input: bool,
-    pub bound: Option<Box<dyn BoundOperation>>,
+    pub bound: Option<Bound>,
 }
 
 /// The table as the host serves it.
@@ -361,6 +390,8 @@ pub(crate) struct Table {
     pub entries: Vec<Entry>,
     /// The address of an operation's schema and its place among the entries; sorted.
     by_schema: Vec<(usize, usize)>,
+    /// What every handler works on.
+    pub state: Arc<State>,
 }
 
 impl Table {

@@ -147,7 +147,7 @@ impl Server {
         }
         let mut body = Some(self.ready_body(cx, entry, body).await.map_err(refuse)?);
         let cx = &*cx;
-        let call = bound.call(cx, &mut |input| {
+        let call = bound.call(&*self.table.state, cx, &mut |input| {
             let read = protocol::read_request(&identified, api, &cx.head, body.take().unwrap_or_default(), input)?;
             match validation::validate(input, &read.missing) {
                 violations if violations.is_empty() => Ok(()),

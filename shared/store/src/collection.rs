@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::StoreError;
 use crate::key::{Key, KeyOf};
 use crate::scope::{RawKey, Scope};
+use crate::unpack;
 
 /// The longest key, its scope and collection included: what the disk engine's pages hold, and the same for every
 /// engine, so that none takes what another refuses. AWS's longest names fit (an S3 key has 1,024 bytes).
@@ -70,7 +71,7 @@ impl<K: Key, V> Collection<K, V> {
 
 impl<K, V: DeserializeOwned> Collection<K, V> {
     pub(crate) fn read_value(&self, bytes: &[u8]) -> Result<V, StoreError> {
-        rmp_serde::from_slice(bytes).map_err(|source| StoreError::Decode { collection: self.name, source })
+        unpack::from_slice(bytes).map_err(|source| StoreError::Decode { collection: self.name, source })
     }
 }
 

@@ -14,7 +14,7 @@ pub enum StoreError {
     Encode { collection: &'static str, source: rmp_serde::encode::Error },
     /// A stored record does not have the fields its type needs.
     #[error("a record of collection {collection} cannot be read: {source}")]
-    Decode { collection: &'static str, source: rmp_serde::decode::Error },
+    Decode { collection: &'static str, source: crate::unpack::UnpackError },
     /// The transaction met others again and again and was given up.
     #[error("the transaction was in conflict with others {attempts} times")]
     Conflict { attempts: u32 },

@@ -142,7 +142,7 @@ fn key_as_json(mut tuple: &[u8]) -> serde_json::Value {
 
 /// A stored record as JSON; byte strings as hex.
 fn value_as_json(bytes: &[u8]) -> serde_json::Value {
-    rmp_serde::from_slice::<Shown>(bytes).map_or_else(|_| to_hex(bytes).into(), |shown| shown.0)
+    crate::unpack::from_slice::<Shown>(bytes).map_or_else(|_| to_hex(bytes).into(), |shown| shown.0)
 }
 
 /// JSON's values with byte strings added, which MessagePack has and `serde_json::Value` refuses.

@@ -61,6 +61,7 @@ mod store;
 pub mod testing;
 mod transaction;
 mod transfer;
+mod unpack;
 
 pub use blobs::{BlobRef, BlobStream, BlobWriter, Blobs, INLINE_BYTES, Piece};
 pub use collection::{Collection, MAX_KEY_BYTES};
@@ -73,3 +74,4 @@ pub use range::{Order, Range};
 pub use scope::Scope;
 pub use store::Store;
 pub use transaction::{Keys, Scan, Snapshot, Transaction};
+pub use unpack::UnpackError;

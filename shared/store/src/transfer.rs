@@ -150,7 +150,7 @@ fn encoded_pages(snap: &Snapshot<'_>) -> Result<Vec<Vec<u8>>, StoreError> {
 }
 
 fn imported(contents: &[u8]) -> Result<RawEntry, StoreError> {
-    let exported: Exported = rmp_serde::from_slice(contents).map_err(broken)?;
+    let exported: Exported = crate::unpack::from_slice(contents).map_err(broken)?;
     let key = RawKey::parse(&exported.key).ok_or_else(|| broken("a key of no known form"))?;
     if exported.key.len() > crate::collection::MAX_KEY_BYTES {
         return Err(broken("a key too long"));

@@ -189,7 +189,7 @@ fn write_map_as_members(
 }
 
 fn write_value(member: &'static Member, value: &Document, writer: &mut dyn Writer) -> Result<(), WriteError> {
-    let mismatch = || WriteError { what: member.name.to_owned(), why: format!("not a {:?}", member.target.kind) };
+    let mismatch = || WriteError::new(member.name.to_owned(), format!("not a {:?}", member.target.kind));
     let element = || member.target.element().ok_or_else(mismatch);
     match (member.target.kind, value) {
         (Kind::Structure | Kind::Union, Document::Map(map)) => {

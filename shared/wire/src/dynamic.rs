@@ -55,8 +55,9 @@ impl<'a> Maker<'a> {
         text.map(|text| self.keep(text))
     }
 
-    fn keep_namespace(&mut self, namespace: &'a facts::XmlNamespace) -> XmlNamespace {
-        XmlNamespace { uri: self.keep(namespace.uri()), prefix: namespace.prefix().map(|prefix| self.keep(prefix)) }
+    fn keep_namespace(&mut self, namespace: &'a facts::XmlNamespace) -> &'static XmlNamespace {
+        let (uri, prefix) = (self.keep(namespace.uri()), self.keep_option(namespace.prefix()));
+        Box::leak(Box::new(XmlNamespace { uri, prefix }))
     }
 
     /// Gives every shape an address; those with members get them afterwards.
@@ -83,8 +84,8 @@ impl<'a> Maker<'a> {
             schema.by_wire_name = by_wire_name(name, shape)?.leak();
         }
         schema.values = shape.values.iter().map(|value| self.keep(value)).collect::<Vec<_>>().leak();
-        schema.constraints =
-            Constraints { min: shape.min, max: shape.max, pattern: self.keep_option(shape.pattern.as_deref()) };
+        let pattern = self.keep_option(shape.pattern.as_deref());
+        schema.constraints = Box::leak(Box::new(Constraints { min: shape.min, max: shape.max, pattern }));
         if shape.is_error() {
             schema.error = Some(self.error_trait(name, shape));
         }
@@ -103,13 +104,13 @@ impl<'a> Maker<'a> {
         Ok(schema)
     }
 
-    fn error_trait(&mut self, name: &'a str, shape: &'a ShapeFacts) -> ErrorTrait {
+    fn error_trait(&mut self, name: &'a str, shape: &'a ShapeFacts) -> &'static ErrorTrait {
         let code = self.api.error_code(name);
-        ErrorTrait {
+        Box::leak(Box::new(ErrorTrait {
             code: self.keep(code),
             status: shape.error.as_ref().and_then(|error| error.http_status_code),
             sender_fault: !shape.fault,
-        }
+        }))
     }
 
     fn fill_members(&mut self) -> Result<(), SchemaError> {

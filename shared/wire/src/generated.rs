@@ -12,7 +12,8 @@ pub use crate::document::Document;
 pub use crate::failure::Failure;
 pub use crate::operation::Operation;
 pub use crate::schema::{
-    HttpTrait, Kind, Location, Member, OperationSchema, Protocol, Schema, ServiceSchema, TimestampFormat, XmlNamespace,
+    Constraints, ErrorTrait, HttpTrait, Kind, Location, Member, OperationSchema, Protocol, Schema, ServiceSchema,
+    TimestampFormat, XmlNamespace,
 };
 pub use crate::shape::{ReadError, Reader, Shape, WriteError, Writer};
 
@@ -103,7 +104,7 @@ fn element_to_read(member: &'static Member) -> Result<&'static Member, ReadError
 }
 
 fn element_to_write(member: &'static Member) -> Result<&'static Member, WriteError> {
-    let no_element = || WriteError { what: member.name.to_owned(), why: "its shape has no element".to_owned() };
+    let no_element = || WriteError::new(member.name.to_owned(), "its shape has no element");
     member.target.element().ok_or_else(no_element)
 }
 

@@ -13,6 +13,6 @@ pub trait Operation: Send + Sync + 'static {
 
     const SCHEMA: &'static OperationSchema;
 
-    /// The API that the operation belongs to.
+    /// The API that the operation belongs to; its list of operations may be empty, since a call needs none but its own.
     const SERVICE: &'static ServiceSchema;
 }

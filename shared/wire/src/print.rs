@@ -32,7 +32,7 @@ struct Printer<'a, 'f> {
 }
 
 fn failed(_: fmt::Error) -> WriteError {
-    WriteError { what: "text".to_owned(), why: "the formatter takes no more".to_owned() }
+    WriteError::new("text", "the formatter takes no more")
 }
 
 impl Printer<'_, '_> {

@@ -126,13 +126,14 @@ pub struct Schema {
     pub by_wire_name: &'static [u16],
     /// The known values of an enum.
     pub values: &'static [&'static str],
-    pub constraints: Constraints,
-    pub error: Option<ErrorTrait>,
+    /// What few shapes have stands elsewhere: an API has a thousand schemas.
+    pub constraints: &'static Constraints,
+    pub error: Option<&'static ErrorTrait>,
     /// The member that is the whole HTTP body (`httpPayload`).
     pub payload: Option<u16>,
     /// The element name of the shape when it is a root or payload (`locationName` on the shape).
     pub xml_name: Option<&'static str>,
-    pub xml_namespace: Option<XmlNamespace>,
+    pub xml_namespace: Option<&'static XmlNamespace>,
     /// The format on the shape itself (timestamps).
     pub timestamp_format: Option<TimestampFormat>,
     /// Repeated elements without a wrapper (on the list or map shape itself).
@@ -158,7 +159,7 @@ impl Schema {
             members: Members::Known(&[]),
             by_wire_name: &[],
             values: &[],
-            constraints: Constraints::NONE,
+            constraints: &Constraints::NONE,
             error: None,
             payload: None,
             xml_name: None,
@@ -185,13 +186,13 @@ impl Schema {
         self
     }
 
-    pub const fn constrained(mut self, min: Option<f64>, max: Option<f64>, pattern: Option<&'static str>) -> Self {
-        self.constraints = Constraints { min, max, pattern };
+    pub const fn constrained(mut self, constraints: &'static Constraints) -> Self {
+        self.constraints = constraints;
         self
     }
 
-    pub const fn error(mut self, code: &'static str, status: Option<u16>, sender_fault: bool) -> Self {
-        self.error = Some(ErrorTrait { code, status, sender_fault });
+    pub const fn error(mut self, error: &'static ErrorTrait) -> Self {
+        self.error = Some(error);
         self
     }
 
@@ -205,8 +206,8 @@ impl Schema {
         self
     }
 
-    pub const fn xml_namespace(mut self, uri: &'static str, prefix: Option<&'static str>) -> Self {
-        self.xml_namespace = Some(XmlNamespace { uri, prefix });
+    pub const fn xml_namespace(mut self, namespace: &'static XmlNamespace) -> Self {
+        self.xml_namespace = Some(namespace);
         self
     }
 
@@ -305,7 +306,7 @@ pub struct Member {
     /// Repeated elements without a wrapper (on the member or its list).
     pub flattened: bool,
     pub xml_attribute: bool,
-    pub xml_namespace: Option<XmlNamespace>,
+    pub xml_namespace: Option<&'static XmlNamespace>,
     pub timestamp_format: Option<TimestampFormat>,
     /// EC2's `queryName`.
     pub query_name: Option<&'static str>,
@@ -366,8 +367,8 @@ impl Member {
         self
     }
 
-    pub const fn xml_namespace(mut self, uri: &'static str, prefix: Option<&'static str>) -> Self {
-        self.xml_namespace = Some(XmlNamespace { uri, prefix });
+    pub const fn xml_namespace(mut self, namespace: &'static XmlNamespace) -> Self {
+        self.xml_namespace = Some(namespace);
         self
     }
 
@@ -432,7 +433,7 @@ pub struct OperationSchema {
     pub errors: &'static [&'static Schema],
     /// The root element of an XML request body, where the model names one, and its namespace.
     pub input_xml_name: Option<&'static str>,
-    pub input_xml_namespace: Option<XmlNamespace>,
+    pub input_xml_namespace: Option<&'static XmlNamespace>,
     /// The element around a Query answer's members.
     pub result_wrapper: Option<&'static str>,
     /// The modelled host prefix, such as `data-` or `{AccountId}.`.

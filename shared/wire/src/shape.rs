@@ -1,5 +1,7 @@
 //! The traits between shapes and protocols.
 
+use std::ops::{Deref, DerefMut};
+
 use bytes::Bytes;
 use fractus_clock::Timestamp;
 
@@ -135,9 +137,14 @@ pub enum ReadErrorKind {
     TooLarge,
 }
 
+/// In a box, so that a result is one word: every member of every shape passes one on.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ReadError {
+#[error("{}", .0.message)]
+pub struct ReadError(Box<Unreadable>);
+
+/// What there is to say of a [`ReadError`].
+#[derive(Clone, Debug)]
+pub struct Unreadable {
     pub kind: ReadErrorKind,
     /// For people: what was found, and what was expected.
     pub message: String,
@@ -146,8 +153,9 @@ pub struct ReadError {
 }
 
 impl ReadError {
+    #[cold]
     pub fn new(kind: ReadErrorKind, message: impl Into<String>) -> Self {
-        ReadError { kind, message: message.into(), path: String::new() }
+        ReadError(Box::new(Unreadable { kind, message: message.into(), path: String::new() }))
     }
 
     pub fn malformed(message: impl Into<String>) -> Self {
@@ -159,10 +167,35 @@ impl ReadError {
     }
 }
 
-/// A value that the protocol cannot carry: always a defect on our side.
+impl Deref for ReadError {
+    type Target = Unreadable;
+
+    fn deref(&self) -> &Unreadable {
+        &self.0
+    }
+}
+
+impl DerefMut for ReadError {
+    fn deref_mut(&mut self) -> &mut Unreadable {
+        &mut self.0
+    }
+}
+
+/// A value that the protocol cannot carry: always a defect on our side. In a box, as a [`ReadError`] is.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot write {what}: {why}")]
-pub struct WriteError {
-    pub what: String,
-    pub why: String,
+#[error("cannot write {}: {}", .0.what, .0.why)]
+pub struct WriteError(Box<Unwritable>);
+
+#[derive(Clone, Debug)]
+struct Unwritable {
+    what: String,
+    why: String,
+}
+
+impl WriteError {
+    /// What cannot be written, and why.
+    #[cold]
+    pub fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        WriteError(Box::new(Unwritable { what: what.into(), why: why.into() }))
+    }
 }

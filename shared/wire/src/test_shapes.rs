@@ -61,7 +61,8 @@ pub static ENTRY: Schema = {
         ],
         &[],
     );
-    schema.xml_namespace = Some(XmlNamespace { uri: "http://www.w3.org/2001/XMLSchema-instance", prefix: Some("xsi") });
+    schema.xml_namespace =
+        Some(&XmlNamespace { uri: "http://www.w3.org/2001/XMLSchema-instance", prefix: Some("xsi") });
     schema
 };
 pub static ENTRIES: Schema = Schema::new("Entries", Kind::List).with_members(&[Member::new("member", 0, &ENTRY)], &[]);

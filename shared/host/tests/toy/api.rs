@@ -35,7 +35,7 @@ static STRING: Schema = Schema::new("String", Kind::String);
 static LONG: Schema = Schema::new("Long", Kind::Long);
 static SHORT_TEXT: Schema = {
     let mut schema = Schema::new("ShortText", Kind::String);
-    schema.constraints = Constraints { min: Some(1.0), max: Some(80.0), pattern: None };
+    schema.constraints = &Constraints { min: Some(1.0), max: Some(80.0), pattern: None };
     schema
 };
 static STREAM: Schema = {

@@ -41,7 +41,7 @@ pub(super) fn write_request(call: &Call, input: &mut dyn Shape) -> Result<Reques
 }
 
 fn unwritable(what: &str, why: &dyn std::error::Error) -> WriteError {
-    WriteError { what: what.to_owned(), why: why.to_string() }
+    WriteError::new(what.to_owned(), why.to_string())
 }
 
 pub(super) fn read_response(

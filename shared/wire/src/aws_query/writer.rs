@@ -154,7 +154,7 @@ impl Writer for QueryWriter {
         entries: &mut dyn FnMut(&mut dyn Writer) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         let [key, _] = &*member.target.members else {
-            return Err(WriteError { what: member.name.to_owned(), why: "not a map".to_owned() });
+            return Err(WriteError::new(member.name.to_owned(), "not a map"));
         };
         let length = self.enter(member);
         let wrapper = (!names::is_flattened(member)).then_some("entry");
@@ -165,7 +165,7 @@ impl Writer for QueryWriter {
 
     fn write_key(&mut self, key: &str) -> Result<(), WriteError> {
         let Place::Value(count, key_member) = &mut self.place else {
-            return Err(WriteError { what: key.to_owned(), why: "a key stands outside a map".to_owned() });
+            return Err(WriteError::new(key.to_owned(), "a key stands outside a map"));
         };
         *count += 1;
         let (count, key_member) = (*count, *key_member);
@@ -228,7 +228,7 @@ impl Writer for QueryWriter {
     fn write_document(&mut self, member: &'static Member, value: &Document) -> Result<(), WriteError> {
         match value {
             Document::String(text) => self.write_string(member, text),
-            _ => Err(WriteError { what: member.name.to_owned(), why: "parameters carry no documents".to_owned() }),
+            _ => Err(WriteError::new(member.name.to_owned(), "parameters carry no documents")),
         }
     }
 }

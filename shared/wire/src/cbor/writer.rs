@@ -124,7 +124,7 @@ impl<'a> CborWriter<'a> {
 
 /// Writing to memory cannot fail; the encoder's error says so with its type, but for its own messages.
 fn done<T>(result: Result<T, Error<Infallible>>) -> Result<(), WriteError> {
-    result.map(|_| ()).map_err(|error| WriteError { what: "a CBOR item".to_owned(), why: error.to_string() })
+    result.map(|_| ()).map_err(|error| WriteError::new("a CBOR item", error.to_string()))
 }
 
 impl Writer for CborWriter<'_> {

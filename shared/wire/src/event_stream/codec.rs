@@ -26,7 +26,7 @@ pub(super) fn write_members(
         Protocol::RestXml | Protocol::AwsQuery | Protocol::Ec2Query => {
             let name = member.target.xml_name.unwrap_or(member.target.name);
             let mut writer = XmlWriter::new(Names::Wire);
-            writer.open_in(name, member.xml_namespace.or(member.target.xml_namespace));
+            writer.open_in(name, member.xml_namespace.or(member.target.xml_namespace).copied());
             write(&mut writer)?;
             writer.close(name);
             Ok(writer.into_bytes())

@@ -41,7 +41,7 @@ static END: Schema = Schema::new("EndEvent", Kind::Structure);
 static GONE: Schema = {
     let mut schema =
         Schema::new("GoneException", Kind::Structure).with_members(&[Member::new("message", 0, &STRING)], &[]);
-    schema.error = Some(ErrorTrait { code: "GoneException", status: Some(410), sender_fault: true });
+    schema.error = Some(&ErrorTrait { code: "GoneException", status: Some(410), sender_fault: true });
     schema
 };
 static UNION: Schema = Schema::new("Events", Kind::Union).with_members(

@@ -17,7 +17,7 @@ use super::frame::{Header, HeaderValue, Message};
 pub fn message_of_event(protocol: Protocol, union: &dyn Shape) -> Result<Message, WriteError> {
     let mut writer = VariantWriter { protocol, message: None };
     union.write_members(&mut writer)?;
-    writer.message.ok_or_else(|| WriteError { what: union.schema().name.to_owned(), why: "no event is set".to_owned() })
+    writer.message.ok_or_else(|| WriteError::new(union.schema().name.to_owned(), "no event is set"))
 }
 
 /// The message that ends a stream with an error: a modelled exception of the union, or an error without a shape.
@@ -69,7 +69,7 @@ struct VariantWriter {
 
 impl VariantWriter {
     fn refuse(&self, member: &Member) -> WriteError {
-        WriteError { what: member.name.to_owned(), why: "an event is a structure".to_owned() }
+        WriteError::new(member.name.to_owned(), "an event is a structure")
     }
 }
 
@@ -101,7 +101,7 @@ impl EventWriter<'_> {
     fn body(&mut self, member: &'static Member) -> Result<&mut dyn Writer, WriteError> {
         match &mut self.body {
             Some(body) if !member.event_header && !member.event_payload => Ok(&mut **body),
-            _ => Err(WriteError { what: member.name.to_owned(), why: "an event has no place for it".to_owned() }),
+            _ => Err(WriteError::new(member.name.to_owned(), "an event has no place for it")),
         }
     }
 }
@@ -167,7 +167,7 @@ impl Writer for VariantWriter {
     }
 
     fn write_key(&mut self, key: &str) -> Result<(), WriteError> {
-        Err(WriteError { what: key.to_owned(), why: "a key stands outside a map".to_owned() })
+        Err(WriteError::new(key.to_owned(), "a key stands outside a map"))
     }
 
     fn write_null(&mut self, member: &'static Member) -> Result<(), WriteError> {
@@ -215,7 +215,7 @@ impl Writer for EventWriter<'_> {
     }
 
     fn write_key(&mut self, key: &str) -> Result<(), WriteError> {
-        Err(WriteError { what: key.to_owned(), why: "a key stands outside a map".to_owned() })
+        Err(WriteError::new(key.to_owned(), "a key stands outside a map"))
     }
 
     fn write_null(&mut self, member: &'static Member) -> Result<(), WriteError> {

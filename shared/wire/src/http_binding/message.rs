@@ -298,7 +298,7 @@ pub(crate) fn write_request(
     let uri = write_uri(operation, &written.bound)?;
     let mut request = Request::new(written.body);
     *request.method_mut() = Method::from_bytes(operation.http.method.as_bytes())
-        .map_err(|error| WriteError { what: operation.name.to_owned(), why: error.to_string() })?;
+        .map_err(|error| WriteError::new(operation.name.to_owned(), error.to_string()))?;
     *request.uri_mut() = uri;
     *request.headers_mut() = written.bound.headers;
     append_content_type(request.headers_mut(), written.content_type);
@@ -355,7 +355,7 @@ fn write_uri(operation: &'static OperationSchema, bound: &Bound) -> Result<Uri, 
             push(&mut text, name, Some(value));
         }
     }
-    text.parse().map_err(|_| WriteError { what: operation.name.to_owned(), why: format!("{text} is no URI") })
+    text.parse().map_err(|_| WriteError::new(operation.name.to_owned(), format!("{text} is no URI")))
 }
 
 fn push_label(
@@ -371,9 +371,6 @@ fn push_label(
             let _ = write!(text, "{}", utf8_percent_encode(value, encoded));
             Ok(())
         }
-        None => Err(WriteError {
-            what: format!("{}'s {name}", operation.name),
-            why: "the path needs it, and it is empty".to_owned(),
-        }),
+        None => Err(WriteError::new(format!("{}'s {name}", operation.name), "the path needs it, and it is empty")),
     }
 }

@@ -44,9 +44,8 @@ pub(crate) fn host_prefix(
     for member in operation.input.members.into_iter().filter(|member| member.host_label) {
         let label = format!("{{{}}}", member.name);
         if prefix.contains(&label) {
-            let value = member_text(input, member)?.ok_or_else(|| WriteError {
-                what: format!("{}'s {}", operation.name, member.name),
-                why: "the host name needs it".to_owned(),
+            let value = member_text(input, member)?.ok_or_else(|| {
+                WriteError::new(format!("{}'s {}", operation.name, member.name), "the host name needs it")
             })?;
             prefix = prefix.replace(&label, &value);
         }

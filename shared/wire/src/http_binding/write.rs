@@ -136,8 +136,7 @@ impl BindingWriter<'_> {
 }
 
 fn header_name(name: &str) -> Result<HeaderName, WriteError> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|error| WriteError { what: name.to_owned(), why: error.to_string() })
+    HeaderName::from_bytes(name.as_bytes()).map_err(|error| WriteError::new(name.to_owned(), error.to_string()))
 }
 
 /// The name of a modelled header; one in small letters, as most are, is not copied, and the usual others are known.
@@ -160,7 +159,7 @@ fn static_header_name(name: &'static str) -> Result<HeaderName, WriteError> {
 
 fn header_value(name: &str, text: &str) -> Result<HeaderValue, WriteError> {
     HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|error| WriteError { what: format!("header {name}"), why: error.to_string() })
+        .map_err(|error| WriteError::new(format!("header {name}"), error.to_string()))
 }
 
 /// Sends a value to the body or binds it.
@@ -197,7 +196,7 @@ impl Writer for BindingWriter<'_> {
     }
 
     fn write_key(&mut self, key: &str) -> Result<(), WriteError> {
-        Err(WriteError { what: key.to_owned(), why: "a key outside a map".to_owned() })
+        Err(WriteError::new(key.to_owned(), "a key outside a map"))
     }
 
     fn write_null(&mut self, member: &'static Member) -> Result<(), WriteError> {
@@ -310,7 +309,7 @@ fn quote(text: &str) -> String {
 }
 
 fn no_text(member: &'static Member) -> WriteError {
-    WriteError { what: member.name.to_owned(), why: "has no form as text".to_owned() }
+    WriteError::new(member.name.to_owned(), "has no form as text")
 }
 
 impl Writer for TextWriter {

@@ -31,17 +31,17 @@ impl XmlBody {
         }
         let schema = root.schema;
         if !root.is_request {
-            return (schema.xml_name.unwrap_or(schema.name), schema.xml_namespace.or(self.namespace));
+            return (schema.xml_name.unwrap_or(schema.name), schema.xml_namespace.copied().or(self.namespace));
         }
         let operation = root.operation;
         let name = schema.xml_name.or(operation.input_xml_name).unwrap_or(schema.name);
-        (name, operation.input_xml_namespace.or(schema.xml_namespace).or(self.namespace))
+        (name, operation.input_xml_namespace.or(schema.xml_namespace).copied().or(self.namespace))
     }
 
     /// A prefix does not name the root's own namespace; the service's still does.
     fn payload_namespace(&self, root: &Root, payload: &'static Member) -> Option<XmlNamespace> {
         let own = payload.xml_namespace.or(payload.target.xml_namespace);
-        own.or(root.schema.xml_namespace).or(self.namespace)
+        own.or(root.schema.xml_namespace).copied().or(self.namespace)
     }
 
     /// A request whose root is called otherwise is none for this operation. Answers are taken as they come.

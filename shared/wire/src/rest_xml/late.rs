@@ -61,7 +61,7 @@ impl Late {
         match response.into_body() {
             ByteStream::Whole(document) => Ok(document.into()),
             ByteStream::Streaming { .. } => {
-                Err(WriteError { what: self.operation.name.to_owned(), why: "its answer is a stream".to_owned() })
+                Err(WriteError::new(self.operation.name.to_owned(), "its answer is a stream"))
             }
         }
     }

@@ -92,7 +92,7 @@ impl Codec for RpcV2Cbor {
     fn write_request(&self, call: &Call, input: &mut dyn Shape) -> Result<Request<ByteStream>, WriteError> {
         let name = call.service.target_prefix.unwrap_or(call.service.service_id);
         let path = format!("/service/{name}/operation/{}", call.operation.name);
-        let uri = path.parse().map_err(|_| WriteError { what: path.clone(), why: "is no path".to_owned() })?;
+        let uri = path.parse().map_err(|_| WriteError::new(path.clone(), "is no path"))?;
         let mut out = Vec::new();
         let has_input = !is_unit(call.operation.input);
         if has_input {

@@ -83,12 +83,12 @@ fn elements_and_entries_are_told_of_with_their_collection() {
 
 static NAME: Schema = {
     let mut schema = Schema::new("Name", Kind::String);
-    schema.constraints = Constraints { min: Some(1.0), max: Some(3.0), pattern: Some("[a-zé]+") };
+    schema.constraints = &Constraints { min: Some(1.0), max: Some(3.0), pattern: Some("[a-zé]+") };
     schema
 };
 static SECRET: Schema = {
     let mut schema = Schema::new("Secret", Kind::String);
-    schema.constraints = Constraints { min: Some(6.0), max: None, pattern: None };
+    schema.constraints = &Constraints { min: Some(6.0), max: None, pattern: None };
     schema.sensitive = true;
     schema
 };

@@ -69,7 +69,7 @@ impl Walker {
             }
             Scope::Entry | Scope::KeyedEntry => return Ok(()),
         };
-        self.path.enter(step).map_err(|error| WriteError { what: member.name.to_owned(), why: error.message })
+        self.path.enter(step).map_err(|error| WriteError::new(member.name.to_owned(), error.message.clone()))
     }
 
     fn leave(&mut self) {
@@ -123,7 +123,7 @@ impl Walker {
         let outer = (self.scope, self.broken_elements, self.broken_keys, self.member);
         (self.scope, self.broken_elements, self.broken_keys) = (scope, false, false);
         if matches!(scope, Scope::KeyedEntry) {
-            self.path.enter(Step::Element(0)).map_err(|error| too_deep(member, error.message))?;
+            self.path.enter(Step::Element(0)).map_err(|error| too_deep(member, error.message.clone()))?;
         }
         inside(self)?;
         if matches!(scope, Scope::KeyedEntry) {
@@ -154,7 +154,7 @@ impl Walker {
 }
 
 fn too_deep(member: &'static Member, why: String) -> WriteError {
-    WriteError { what: member.name.to_owned(), why }
+    WriteError::new(member.name.to_owned(), why)
 }
 
 /// AWS names all constraints of a collection's elements when one is broken; a list's elements must not be null either.

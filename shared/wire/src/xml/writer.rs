@@ -225,7 +225,7 @@ impl XmlWriter {
     fn named(&self, member: &'static Member) -> (&'static str, Option<XmlNamespace>) {
         // A shape's own namespace is for where it is a root; its prefixes are needed wherever it stands.
         let prefixed = member.target.xml_namespace.filter(|namespace| namespace.prefix.is_some());
-        let own = member.xml_namespace.or(prefixed);
+        let own = member.xml_namespace.or(prefixed).copied();
         match self.lent {
             Some((name, namespace)) => (name, own.or(namespace)),
             None => (names::key(member, self.names), own),
@@ -331,7 +331,7 @@ impl Writer for XmlWriter {
             return Ok(());
         }
         let [key, _] = &*member.target.members else {
-            return Err(WriteError { what: member.name.to_owned(), why: "not a map".to_owned() });
+            return Err(WriteError::new(member.name.to_owned(), "not a map"));
         };
         let mut write_entries = |writer: &mut Self, entry, namespace| {
             writer.inside(|writer| {
@@ -355,13 +355,13 @@ impl Writer for XmlWriter {
     fn write_key(&mut self, key: &str) -> Result<(), WriteError> {
         self.close_entry();
         let Some(map) = &mut self.map else {
-            return Err(WriteError { what: key.to_owned(), why: "a key stands outside a map".to_owned() });
+            return Err(WriteError::new(key.to_owned(), "a key stands outside a map"));
         };
         map.is_entry_open = true;
         let map = *map;
         self.open_in(map.entry, map.namespace);
         let name = names::element_key(map.key, self.names);
-        self.open_in(name, map.key.xml_namespace);
+        self.open_in(name, map.key.xml_namespace.copied());
         escape::push_text(&mut self.out, key);
         self.close(name);
         Ok(())
@@ -419,9 +419,9 @@ impl Writer for XmlWriter {
         match value {
             Document::String(text) => self.write_string(member, text),
             _ if member.target.kind == Kind::Document => {
-                Err(WriteError { what: member.name.to_owned(), why: "XML carries no documents".to_owned() })
+                Err(WriteError::new(member.name.to_owned(), "XML carries no documents"))
             }
-            _ => Err(WriteError { what: member.name.to_owned(), why: "not a text".to_owned() }),
+            _ => Err(WriteError::new(member.name.to_owned(), "not a text")),
         }
     }
 }
