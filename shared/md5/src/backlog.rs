@@ -216,7 +216,6 @@ impl Lanes {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,7 +242,11 @@ mod tests {
         full.put(1, vec![0; WORTH_BYTES].into());
         assert_eq!(full.due(), Due::Now);
         if are_faster_together() {
-            assert_eq!(lanes(&[&[WORTH_BYTES; LANES][..], &[0; 5]].concat()).due(), Due::Now, "eight are all there can be");
+            assert_eq!(
+                lanes(&[&[WORTH_BYTES; LANES][..], &[0; 5]].concat()).due(),
+                Due::Now,
+                "eight are all there can be"
+            );
         }
     }
 
