@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -16,6 +16,7 @@ use fractus_sigv4::{ChunkedDecoder, Trailers};
 use fractus_wire::{BodyError, ByteStream, Failure};
 
 use crate::activity::Busy;
+use crate::rope::Rope;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -228,7 +229,7 @@ pub(crate) struct ResponseBody {
 
 enum Kind {
     Whole(Bytes),
-    Stream { body: UnsyncBoxBody<Bytes, BodyError>, left_bytes: Option<u64> },
+    Stream(Flow),
     Forwarded(Incoming),
 }
 
@@ -241,7 +242,8 @@ impl ResponseBody {
         match stream {
             ByteStream::Whole(bytes) => Self::whole(bytes),
             ByteStream::Streaming { body, length_bytes } => {
-                ResponseBody { kind: Kind::Stream { body, left_bytes: length_bytes }, busy: Some(busy) }
+                let flow = Flow { body, left_bytes: length_bytes, waiting: None };
+                ResponseBody { kind: Kind::Stream(flow), busy: Some(busy) }
             }
         }
     }
@@ -251,24 +253,60 @@ impl ResponseBody {
     }
 }
 
+/// A body that flows, and what came of it behind the pieces that were ready together.
+struct Flow {
+    body: UnsyncBoxBody<Bytes, BodyError>,
+    left_bytes: Option<u64>,
+    waiting: Option<Option<Result<Frame<Rope>, BoxError>>>,
+}
+
+impl Flow {
+    /// The pieces that are there already, as one frame: what lies in memory goes out by a few large writes.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Rope>, BoxError>>> {
+        if let Some(waiting) = self.waiting.take() {
+            return Poll::Ready(waiting);
+        }
+        let mut rope = Rope::default();
+        while !rope.is_full() && self.left_bytes != Some(0) || !rope.has_remaining() {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending if rope.has_remaining() => break,
+                Poll::Pending => return Poll::Pending,
+                // Only hyper hears of an error, and closes the connection; it itself cannot be shared between threads.
+                Poll::Ready(frame) => frame.map(|frame| frame.map_err(|error| BoxError::from(error.to_string()))),
+            };
+            let behind = match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => {
+                    self.left_bytes = self.left_bytes.map(|left| left.saturating_sub(data.len() as u64));
+                    rope.push(data);
+                    continue;
+                }
+                Some(Ok(Err(other))) => Some(Ok(other.map_data(Rope::from))),
+                Some(Err(error)) => Some(Err(error)),
+                None => None,
+            };
+            if !rope.has_remaining() {
+                return Poll::Ready(behind);
+            }
+            self.waiting = Some(behind);
+            break;
+        }
+        Poll::Ready(Some(Ok(Frame::data(rope))))
+    }
+}
+
 impl Body for ResponseBody {
-    type Data = Bytes;
+    type Data = Rope;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Rope>, BoxError>>> {
         let this = &mut *self;
         let polled = match &mut this.kind {
             Kind::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
-            Kind::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Kind::Stream { body, left_bytes } => {
-                // Only hyper hears of it, and closes the connection; the error itself cannot be shared between threads.
-                let polled = Pin::new(body).poll_frame(cx).map_err(|error| BoxError::from(error.to_string()));
-                if let (Some(left), Poll::Ready(Some(Ok(frame)))) = (left_bytes, &polled) {
-                    *left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
-                }
-                polled
-            }
-            Kind::Forwarded(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BoxError::from),
+            Kind::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes).into())))),
+            Kind::Stream(flow) => flow.poll(cx),
+            Kind::Forwarded(incoming) => Pin::new(incoming)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(Rope::from)).map_err(BoxError::from))),
         };
         if let Some(busy) = &mut this.busy {
             busy.waits_for_service(polled.is_pending());
@@ -279,7 +317,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Stream { body, .. } => body.is_end_stream(),
+            Kind::Stream(flow) => flow.waiting.is_none() && flow.body.is_end_stream(),
             Kind::Forwarded(incoming) => incoming.is_end_stream(),
         }
     }
@@ -287,9 +325,61 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream { left_bytes: Some(left), .. } => SizeHint::with_exact(*left),
-            Kind::Stream { body, .. } => body.size_hint(),
+            Kind::Stream(flow) => flow.left_bytes.map_or_else(|| flow.body.size_hint(), SizeHint::with_exact),
             Kind::Forwarded(incoming) => incoming.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use http_body_util::StreamBody;
+
+    use super::*;
+    use crate::activity::Activity;
+
+    type Next = Option<Result<Frame<Bytes>, BodyError>>;
+
+    /// What comes of a body that has these ready, one poll each where there is nothing: pieces as their lengths.
+    async fn seen(ready: Vec<Next>, length: Option<u64>) -> Vec<Result<usize, String>> {
+        let mut ready = std::collections::VecDeque::from(ready);
+        let stream = futures::stream::poll_fn(move |cx| match ready.pop_front() {
+            Some(None) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(frame) => Poll::Ready(frame),
+            None => Poll::Ready(None),
+        });
+        let body = ByteStream::from_body(StreamBody::new(stream.fuse()), length);
+        let mut body = ResponseBody::of(body, std::sync::Arc::<Activity>::default().begin());
+        let mut seen = Vec::new();
+        while let Some(frame) = body.frame().await {
+            seen.push(match frame {
+                Ok(frame) => Ok(frame.into_data().map_or(usize::MAX, |data| data.remaining())),
+                Err(error) => Err(error.to_string()),
+            });
+        }
+        seen
+    }
+
+    fn data(length: usize) -> Next {
+        Some(Ok(Frame::data(Bytes::from(vec![0; length]))))
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_goes_out_together_and_nothing_is_lost_behind_it() {
+        assert_eq!(seen(vec![data(3), data(4), None, data(0), data(5)], None).await, [Ok(7), Ok(5)]);
+        assert_eq!(seen(vec![data(3), data(4)], Some(7)).await, [Ok(7)]);
+        let trailers = Some(Ok(Frame::trailers(HeaderMap::new())));
+        assert_eq!(seen(vec![data(3), trailers], None).await, [Ok(3), Ok(usize::MAX)]);
+        let failed = Some(Err(BodyError::TooLong { limit_bytes: 1 }));
+        let after = seen(vec![data(3), failed], Some(9)).await;
+        assert!(after[0] == Ok(3) && after[1].is_err() && after.len() == 2, "{after:?}");
+        let much = seen((0..9).map(|_| data(1 << 20)).collect(), None).await;
+        assert_eq!(much.iter().flatten().sum::<usize>(), 9 << 20);
+        assert!(much.len() > 3, "not all of it at once: {much:?}");
+        assert!(seen(vec![], Some(0)).await.is_empty());
     }
 }

@@ -29,14 +29,15 @@ use crate::admin;
 use crate::body::ResponseBody;
 use crate::config::HostConfig;
 use crate::identity::LatestIdentity;
+use crate::reading::BoundedReads;
 use crate::serve::{Connection, Server};
 use crate::socket::Socket;
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_READ_BYTES: usize = 8 * 1024;
 const HTTP2_MAX_STREAMS: u32 = 250;
-/// Bounds what hyper reads ahead of a body; large enough for streams to be fast.
-const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Bounds what hyper gathers of an answer before it writes. What it reads at once is bounded in `reading`.
+const WRITE_BUFFER_BYTES: usize = 256 * 1024;
 
 /// The bound sockets.
 pub(crate) struct Sockets {
@@ -111,7 +112,7 @@ impl Connections {
         http1
             .half_close(false)
             .max_header_size(config.max_head_bytes)
-            .max_buf_size(READ_BUFFER_BYTES.max(config.max_head_bytes));
+            .max_buf_size(WRITE_BUFFER_BYTES.max(config.max_head_bytes));
         if config.max_headers != 100 {
             http1.max_headers(config.max_headers);
         }
@@ -276,7 +277,7 @@ async fn run(stream: Prefixed<Socket>, served: Arc<Served>, connections: &Connec
         let served = answering.clone();
         async move { Ok::<_, Infallible>(served.respond(request).await) }
     });
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(BoundedReads::new(stream, served.server.clone()));
     if is_http2 {
         drive!(connections.http2.serve_connection(io, service), served, connections);
     }

@@ -5,12 +5,13 @@
 //! as it comes; long ones share a [`Pool`], whose workers hash what has arrived of all of them together, outside the
 //! tasks that read. A body that is alone is hashed in one lane, while the next part of it is being read.
 //!
-//! In reading order: [`state`] one MD5 under way, [`lanes`] several of them over the same number of blocks, [`group`] over
-//! whatever has arrived of each, [`pool`] who does it and when.
+//! In reading order: [`state`] one MD5 under way, [`lanes`] several of them over the same number of blocks (`vectors` how),
+//! [`group`] over whatever has arrived of each, `backlog` what is to be hashed when, [`pool`] who does it.
 //!
 //! Left out: vectors wider than eight lanes and other processors than x86-64 with AVX2 (they hash body by body): eight
 //! lanes are faster than the network of one machine, and everything else of a request costs more by then.
 
+mod backlog;
 pub mod body;
 pub mod group;
 pub mod lanes;
@@ -18,7 +19,7 @@ pub mod pool;
 pub mod state;
 
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+mod vectors;
 
 pub use body::BodyMd5;
 pub use pool::{Pool, Stopped};

@@ -1,33 +1,28 @@
 //! Who hashes, and when.
 //!
 //! Bodies put their chunks down, each in its own lane. A worker (a thread that is there while there is work, and a little
-//! longer) takes up to eight lanes and hashes what lies in them. It starts when every open lane has something, or when
-//! somebody waits: for the end of a body, or for room in a full lane. So a body that is alone is hashed as it comes, and
-//! bodies that come together are hashed together, and a client that has fallen silent holds up nobody for longer than it
-//! takes to fill a lane.
+//! longer) takes up to eight lanes and hashes what lies in them. It starts when every open lane has something; where
+//! somebody waits, for the end of a body or for room in a full lane, it gives the others a short grace to come as well:
+//! a lane that goes alone takes as long as eight together. Who brings nothing in that time is not waited for again until
+//! he does. So a body that is alone is hashed as it comes, bodies that come together are hashed together, and a client
+//! that has fallen silent holds up nobody for longer than one grace.
 //!
 //! All lanes together hold a bounded amount: beyond it, who puts a chunk down waits until it is hashed. What lies in the
 //! lanes is then no more than that amount and one chunk of each body, however many clients have fallen silent.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::group::{self, Member};
-use crate::lanes::{LANES, are_faster_together};
+use crate::backlog::{Due, FULL_BYTES, Lanes};
+use crate::group;
 use crate::state::Md5State;
 
-/// A lane with this many bytes is full: who brings more waits.
-const FULL_BYTES: usize = 1024 * 1024;
-/// Fewer bytes are not yet worth a worker's way, unless they are the last ones.
-const WORTH_BYTES: usize = 64 * 1024;
-
-/// What all lanes together may hold, until somebody says otherwise.
-const DEFAULT_HELD_BYTES: usize = 16 * 1024 * 1024;
+/// How long a lane that is waited for waits for company.
+const GRACE: Duration = Duration::from_millis(1);
 
 /// A worker without work ends after this long.
 const LINGER: Duration = Duration::from_secs(5);
@@ -48,146 +43,8 @@ struct Shared {
     lanes: Mutex<Lanes>,
     /// Workers that have nothing to do wait here.
     due: Condvar,
-}
-
-#[derive(Debug)]
-struct Lanes {
-    open: BTreeMap<u64, Lane>,
-    next: u64,
-    /// All that is not hashed yet, and how much that should be at most.
-    held_bytes: usize,
-    most_bytes: usize,
-    /// All workers, those of them that wait for work, and how many of these have been called.
-    workers: usize,
-    resting: usize,
-    called: usize,
-}
-
-#[derive(Debug)]
-struct Lane {
-    /// Nothing while a worker has it.
-    state: Option<Md5State>,
-    waiting: VecDeque<Bytes>,
-    /// All that is not hashed yet, what a worker has included.
-    unhashed_bytes: usize,
-    is_ending: bool,
-    /// The body waits for all that it has put down, because the lanes together hold too much.
-    is_pressed: bool,
-    waker: Option<Waker>,
-}
-
-/// How many lanes one worker takes at once.
-fn group_size() -> usize {
-    if are_faster_together() { LANES } else { 1 }
-}
-
-impl Lane {
-    fn is_urgent(&self) -> bool {
-        self.is_ending || self.unhashed_bytes >= FULL_BYTES || (self.is_pressed && self.unhashed_bytes > 0)
-    }
-
-    fn is_worth_hashing(&self) -> bool {
-        self.unhashed_bytes >= WORTH_BYTES || ((self.is_ending || self.is_pressed) && self.unhashed_bytes > 0)
-    }
-
-    /// How much of it somebody waits for: all at the end and where room is short, else half of a lane.
-    fn urgent_bytes(&self) -> usize {
-        if self.is_ending || self.is_pressed {
-            usize::MAX
-        } else if self.unhashed_bytes >= FULL_BYTES {
-            self.unhashed_bytes - FULL_BYTES / 2
-        } else {
-            0
-        }
-    }
-}
-
-impl Default for Lanes {
-    fn default() -> Self {
-        let open = BTreeMap::new();
-        Lanes { open, next: 0, held_bytes: 0, most_bytes: DEFAULT_HELD_BYTES, workers: 0, resting: 0, called: 0 }
-    }
-}
-
-impl Lanes {
-    fn is_pressed(&self) -> bool {
-        self.held_bytes > self.most_bytes
-    }
-
-    fn remove(&mut self, id: u64) -> Option<Lane> {
-        let lane = self.open.remove(&id)?;
-        self.held_bytes -= lane.unhashed_bytes;
-        Some(lane)
-    }
-
-    fn idle(&self) -> impl Iterator<Item = (&u64, &Lane)> {
-        self.open.iter().filter(|(_, lane)| lane.state.is_some())
-    }
-
-    /// Whether there is work for one more worker.
-    fn is_due(&self) -> bool {
-        let (mut idle, mut worth, is_pressed) = (0, 0, self.is_pressed());
-        for (_, lane) in self.idle() {
-            idle += 1;
-            if lane.is_worth_hashing() {
-                if lane.is_urgent() {
-                    return true;
-                }
-                worth += 1;
-            }
-            if is_pressed && lane.unhashed_bytes > 0 {
-                return true;
-            }
-        }
-        worth > 0 && worth >= idle.min(LANES)
-    }
-
-    /// Whether there may be one more worker at work: one for each group of lanes, as far as there are processors.
-    fn has_room_for_a_worker(&self) -> bool {
-        static PROCESSORS: LazyLock<usize> =
-            LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let busy = self.workers - self.resting + self.called;
-        busy < self.open.len().div_ceil(group_size()).min(*PROCESSORS)
-    }
-
-    /// The lanes for one go: who is waited for first, then who has most.
-    fn take(&mut self) -> (Vec<u64>, Vec<Member>, usize) {
-        let mut chosen: Vec<(bool, usize, u64)> = self
-            .idle()
-            .filter(|(_, lane)| lane.unhashed_bytes > 0)
-            .map(|(id, lane)| (lane.is_urgent(), lane.unhashed_bytes, *id))
-            .collect();
-        chosen.sort_unstable_by(|one, other| other.cmp(one));
-        chosen.truncate(group_size());
-        let (possible, is_pressed) = (chosen.len(), self.is_pressed());
-        let mut ids = Vec::with_capacity(possible);
-        let mut members = Vec::with_capacity(possible);
-        for (_, _, id) in chosen {
-            let Some(lane) = self.open.get_mut(&id) else { continue };
-            let urgent_bytes = if is_pressed { usize::MAX } else { lane.urgent_bytes() };
-            let Some(state) = lane.state.take() else { continue };
-            ids.push(id);
-            members.push(Member { state, waiting: std::mem::take(&mut lane.waiting), urgent_bytes });
-        }
-        (ids, members, possible.div_ceil(2))
-    }
-
-    /// Puts lanes back after a go, and wakes who waits for them. A lane whose body is gone is forgotten.
-    fn give_back(&mut self, ids: Vec<u64>, members: Vec<Member>) {
-        for (id, mut member) in ids.into_iter().zip(members) {
-            let Some(lane) = self.open.get_mut(&id) else { continue };
-            member.waiting.append(&mut lane.waiting);
-            let waiting_bytes = member.waiting_bytes();
-            self.held_bytes -= lane.unhashed_bytes - waiting_bytes;
-            lane.unhashed_bytes = waiting_bytes;
-            lane.is_pressed = false;
-            lane.waiting = member.waiting;
-            lane.state = Some(member.state);
-            if let Some(waker) = lane.waker.take() {
-                waker.wake();
-            }
-        }
-    }
+    /// A worker that waits for more lanes to come does it here.
+    company: Condvar,
 }
 
 impl Pool {
@@ -209,24 +66,19 @@ impl Pool {
 
     /// A lane that goes on from `state`.
     pub(crate) fn open(&self, state: Md5State) -> LaneHandle {
-        let mut lanes = self.shared.lanes.lock();
-        let id = lanes.next;
-        lanes.next += 1;
-        let lane = Lane {
-            state: Some(state),
-            waiting: VecDeque::new(),
-            unhashed_bytes: 0,
-            is_ending: false,
-            is_pressed: false,
-            waker: None,
-        };
-        lanes.open.insert(id, lane);
+        let id = self.shared.lanes.lock().begin(state);
         LaneHandle { pool: self.clone(), id }
     }
 
     /// Sees to it that a worker does what is due.
     fn call_worker(&self, mut lanes: MutexGuard<'_, Lanes>) {
-        if !lanes.is_due() || !lanes.has_room_for_a_worker() {
+        let due = lanes.due();
+        if due == Due::Now && lanes.is_waiting_for_company {
+            self.shared.company.notify_one();
+            return;
+        }
+        let is_cared_for = due == Due::Nothing || lanes.is_waiting_for_company;
+        if is_cared_for || !lanes.has_room_for_a_worker() {
             return;
         }
         if lanes.resting > lanes.called {
@@ -278,15 +130,28 @@ impl Worker {
     }
 
     fn do_what_is_due<'s>(&mut self, shared: &'s Shared, mut lanes: MutexGuard<'s, Lanes>) -> MutexGuard<'s, Lanes> {
-        while lanes.is_due() {
-            let (ids, mut members, least) = lanes.take();
+        loop {
+            let due = lanes.due();
+            if due == Due::Nothing || (due == Due::AfterGrace && lanes.is_waiting_for_company) {
+                return lanes;
+            }
+            let is_late = due == Due::AfterGrace && !Self::finds_company(shared, &mut lanes);
+            let (ids, mut members, least) = lanes.take(is_late);
             self.taken = ids;
             drop(lanes);
             group::hash(&mut members, least);
             lanes = shared.lanes.lock();
             lanes.give_back(std::mem::take(&mut self.taken), members);
         }
-        lanes
+    }
+
+    /// Waits until all have come who may, for a grace at most; whether they have.
+    fn finds_company(shared: &Shared, lanes: &mut MutexGuard<'_, Lanes>) -> bool {
+        lanes.is_waiting_for_company = true;
+        let is_late = shared.company.wait_while_for(lanes, |lanes| lanes.due() == Due::AfterGrace, GRACE).timed_out();
+        lanes.is_waiting_for_company = false;
+        lanes.graces += u64::from(is_late);
+        !is_late
     }
 }
 
@@ -315,12 +180,7 @@ impl LaneHandle {
     /// Puts a chunk down.
     pub fn put(&self, chunk: Bytes) -> Result<(), Stopped> {
         let mut lanes = self.pool.shared.lanes.lock();
-        let lane = lanes.open.get_mut(&self.id).ok_or(Stopped)?;
-        let length = chunk.len();
-        lane.unhashed_bytes += length;
-        lane.waiting.push_back(chunk);
-        let is_worth_hashing = lane.is_worth_hashing();
-        lanes.held_bytes += length;
+        let is_worth_hashing = lanes.put(self.id, chunk).ok_or(Stopped)?;
         if is_worth_hashing {
             self.pool.call_worker(lanes);
         }
