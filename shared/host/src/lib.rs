@@ -58,7 +58,7 @@ pub use host::{Host, HostParts};
 pub use identity::LANE_HEADER;
 pub use launch::{LaunchError, Running, launch};
 pub use operations::{Fidelity, Handler, OperationRow, Operations};
-pub use permissions::{LookUpPolicies, NamedPolicy, PrincipalPolicies};
+pub use permissions::{LookUpPolicies, NamedPolicy, PrincipalPolicies, SERVICE_ROLE};
 pub use readiness::Hold;
 pub use run::{Program, run};
 pub use serve::FIDELITY_HEADER;
