@@ -69,7 +69,7 @@ impl Report {
             }
             _ => record.value,
         };
-        let Head { id, date, account } = head;
+        let Head { id, date, account } = *head;
         let Record { region, class, kind, bucket, .. } = record;
         let said = ["V_1", id, date, account, region, class, kind, value, bucket];
         for (metric, count) in counts.metrics() {
