@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
@@ -179,3 +180,37 @@ def test_an_object_lambda_access_point_leads_to_its_bucket(control, bucket, poin
     with pytest.raises(ClientError) as raised:
         s3.get_object(Bucket=arn, Key="k")
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+
+
+def test_a_multi_region_access_point_is_signed_for_every_region(control, s3, bucket):
+    """botocore sends such ARNs to AWS's global host alone, signed by its CRT: the request goes here under that host's name."""
+    name, own = stack.unique("mrap"), {"AccountId": ACCOUNT}
+    s3.put_object(Bucket=bucket, Key="k", Body=b"wherever it is")
+    control.create_multi_region_access_point(
+        **own, ClientToken=name, Details={"Name": name, "Regions": [{"Bucket": bucket}]}
+    )
+
+    def ready():
+        point = control.get_multi_region_access_point(**own, Name=name)["AccessPoint"]
+        return point if point["Status"] == "READY" else None
+
+    alias = stack.wait_for(ready, seconds=40, pause=0.5)["Alias"]
+    sent = []
+
+    def here(request, **_):
+        asked = urlsplit(request.url)
+        sent.append((asked.netloc, dict(request.headers)))
+        request.headers["Host"] = asked.netloc
+        query = f"?{asked.query}" if asked.query else ""
+        request.url = f"{stack.endpoint()}{asked.path}{query}"
+
+    reader = stack.client("s3")
+    reader.meta.events.register("before-send.s3", here)
+    arn = f"arn:aws:s3::{ACCOUNT}:accesspoint/{alias}"
+    assert reader.get_object(Bucket=arn, Key="k")["Body"].read() == b"wherever it is"
+    host, headers = sent[0]
+    assert host == f"{alias}.accesspoint.s3-global.amazonaws.com"
+    text = {key.lower(): value.decode() if isinstance(value, bytes) else value for key, value in headers.items()}
+    assert text["authorization"].startswith("AWS4-ECDSA-P256-SHA256 ")
+    assert text["x-amz-region-set"] == "*"
+    control.delete_multi_region_access_point(**own, ClientToken=stack.unique("t"), Details={"Name": name})

@@ -21,13 +21,13 @@ use crate::control::lens_export::Lens;
 use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::lifecycle::Lifecycle;
+use crate::object_lambda::answers;
 use crate::object_lambda::lambda::Functions;
 use crate::object_lambda::waiting::Waiting;
 use crate::operations::{
     acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, form,
-    get, legacy, lifecycle, list, locks, metadata_tables, multipart, notifications, object_lambda as through_points,
-    parts, policy, public_access, put, select, series, settings, tagging, uploads, versions,
-    website as website_configuration,
+    legacy, lifecycle, locks, metadata_tables, multipart, notifications, object_lambda as through_points, parts,
+    policy, public_access, put, select, series, settings, tagging, uploads, versions, website as website_configuration,
 };
 use crate::readers::Readers;
 use crate::replication::Replication;
@@ -131,8 +131,8 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         .access(api::PutObject, on_object!("s3:PutObject"))
         .on(api::GetObject, through_points::get)
         .access(api::GetObject, |cx, input| Ok::<_, Error>(through_points::access(cx, input)))
-        .on(api::HeadObject, get::head)
-        .access(api::HeadObject, on_version!("s3:GetObject", "s3:GetObjectVersion"))
+        .on(api::HeadObject, answers::head)
+        .access(api::HeadObject, |cx, input| Ok::<_, Error>(answers::head_access(cx, input)))
         .on(api::GetObjectAttributes, attributes::get)
         .access(api::GetObjectAttributes, on_version!("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"))
         .on(api::CopyObject, copy::copy)
@@ -147,15 +147,17 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         .access(api::GetObjectTagging, on_version!("s3:GetObjectTagging", "s3:GetObjectVersionTagging"))
         .on(api::DeleteObjectTagging, tagging::delete_object)
         .access(api::DeleteObjectTagging, on_version!("s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging"))
-        .on(api::ListObjects, list::v1)
+        .on(api::ListObjects, answers::list)
         .access(api::ListObjects, |cx, input| {
             let (prefix, delimiter) = (input.prefix.as_deref(), input.delimiter.as_deref());
-            Ok::<_, Error>(access::to_list(cx, &input.bucket, prefix, delimiter, input.max_keys))
+            let direct = || access::to_list(cx, &input.bucket, prefix, delimiter, input.max_keys);
+            Ok::<_, Error>(answers::list_access(cx, "ListObjects", direct))
         })
-        .on(api::ListObjectsV2, list::v2)
+        .on(api::ListObjectsV2, answers::list_v2)
         .access(api::ListObjectsV2, |cx, input| {
             let (prefix, delimiter) = (input.prefix.as_deref(), input.delimiter.as_deref());
-            Ok::<_, Error>(access::to_list(cx, &input.bucket, prefix, delimiter, input.max_keys))
+            let direct = || access::to_list(cx, &input.bucket, prefix, delimiter, input.max_keys);
+            Ok::<_, Error>(answers::list_access(cx, "ListObjectsV2", direct))
         })
         .on(api::CreateMultipartUpload, multipart::create)
         .access(api::CreateMultipartUpload, on_object!("s3:PutObject"))

@@ -62,7 +62,7 @@ pub use host::{Host, HostParts};
 pub use identity::LANE_HEADER;
 pub use launch::{LaunchError, Running, launch};
 pub use operations::{Fidelity, Handler, OperationRow, Operations};
-pub use permissions::{LookUpPolicies, NamedPolicy, PrincipalPolicies};
+pub use permissions::{LookUpPolicies, NamedPolicy, PrincipalPolicies, SERVICE_ROLE};
 pub use readiness::Hold;
 pub use resending::{Attempted, Resending, Verdict};
 pub use run::{Program, run};

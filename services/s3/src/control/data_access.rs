@@ -7,17 +7,18 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fractus_aws::{AccountId, Arn};
-use fractus_bus::contracts::{Credential, CredentialKind};
+use fractus_bus::contracts::Credential;
 use fractus_host::access_key::issue_access_key_id;
 use fractus_host::{Access, Context};
 use fractus_s3control_api as api;
-use fractus_store::{Order, Range, Scope, Snapshot};
 use serde_json::json;
 
 use crate::control::errors::{invalid, refused};
-use crate::control::grants::{DEFAULT, GRANTEES, grant, instance, instance_arn};
+use crate::control::grants::grant::{LOOKED_THROUGH, of_grantee};
+use crate::control::grants::{DEFAULT, Home, bucket_of_scope, instance_arn};
 use crate::control::kept::Kind;
 use crate::control::pages::Page;
+use crate::control::roles;
 use crate::directory::{SESSIONS, session_scope};
 use crate::error::{Error, Result};
 use crate::objects::scope;
@@ -31,6 +32,15 @@ const DEFAULT_SECS: i32 = 3_600;
 pub fn grantee(cx: &Context) -> String {
     let role = cx.caller.credential.as_deref().and_then(|credential| credential.role.as_ref());
     role.map_or_else(|| cx.caller.arn.clone(), ToString::to_string)
+}
+
+/// All names that grants may know the caller by: somebody of a directory, whose session says so, has that name too.
+///
+/// <https://docs.aws.amazon.com/singlesignon/latest/userguide/condition-context-keys-sts-idc.html>
+fn grantees(cx: &Context) -> Vec<String> {
+    let session = cx.caller.credential.iter().flat_map(|credential| &credential.session_context);
+    let user = session.filter(|(key, _)| key == "identitystore:UserId").map(|(_, user)| user.clone());
+    std::iter::once(grantee(cx)).chain(user).collect()
 }
 
 /// Whether a scope reaches all that a target names; both may end with `*`.
@@ -93,30 +103,6 @@ fn session_policy(partition: &str, target: &str, permission: &api::Permission) -
     json!({"Version": "2012-10-17", "Statement": statements}).to_string()
 }
 
-/// The grants of one grantee.
-fn grants_of(
-    snapshot: &Snapshot<'_>,
-    scope: &Scope,
-    (account, region): (&str, &str),
-    grantee: &str,
-    after: Option<&str>,
-    take: usize,
-) -> Result<Vec<(String, api::ListAccessGrantEntry)>> {
-    let mut range = Range::prefix(&(account, region, grantee));
-    if let Some(after) = after {
-        range = range.after(&(account, region, grantee, after));
-    }
-    let mut found = Vec::new();
-    for key in snapshot.keys(&GRANTEES, scope, range, Order::Ascending)?.take(take) {
-        let (_, _, _, id) = key?;
-        found.push((id.clone(), grant(snapshot, scope, (account, region), &id)?));
-    }
-    Ok(found)
-}
-
-/// The most grants of one grantee that are looked through for a target.
-const LOOKED_THROUGH: usize = 10_000;
-
 /// The policy on an access grants instance. Nothing else of S3 Control has one that is evaluated here.
 pub async fn policy(s3: &S3, cx: &Context, resource: &Arn) -> Option<String> {
     resource.resource.strip_prefix("access-grants/").filter(|name| *name == DEFAULT)?;
@@ -155,7 +141,7 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetDataAccessInput) -> Resul
     if !(SHORTEST_SECS..=LONGEST_SECS).contains(&seconds) {
         return Err(invalid(format!("DurationSeconds must be between {SHORTEST_SECS} and {LONGEST_SECS}")));
     }
-    if !input.target.starts_with("s3://") || crate::control::grants::bucket_of_scope(&input.target).is_none() {
+    if !input.target.starts_with("s3://") || bucket_of_scope(&input.target).is_none() {
         return Err(invalid("The target must be an S3 URI: s3://bucket/prefix*"));
     }
     let is_object = matches!(input.target_type, Some(api::S3PrefixType::Object));
@@ -164,13 +150,16 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetDataAccessInput) -> Resul
         (true, false) | (false, true) => input.target.clone(),
         (false, false) => format!("{}*", input.target),
     };
-    let (scope, name) = (scope(cx), grantee(cx));
-    let at = (account, cx.region.as_str());
+    let (home, names) = (Home::of_account(cx, account), grantees(cx));
     let found = s3
         .store
         .read(|snapshot| {
-            instance(snapshot, &scope, at)?;
-            grants_of(snapshot, &scope, at, &name, None, LOOKED_THROUGH)
+            home.instance(snapshot)?;
+            let mut found = Vec::new();
+            for name in &names {
+                found.extend(of_grantee(&home, snapshot, name, None, LOOKED_THROUGH)?);
+            }
+            Ok::<_, Error>(found)
         })
         .await?;
     let fits = |entry: &api::ListAccessGrantEntry| {
@@ -189,7 +178,9 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetDataAccessInput) -> Resul
     })?;
     let granted = matched.grant_scope.unwrap_or_default();
     let given = if input.privilege == Some(api::Privilege::Minimal) { target } else { granted };
-    let credential = issue(s3, cx, account, &given, &input.permission, seconds).await?;
+    let location = matched.access_grants_location_id.as_deref().unwrap_or_default();
+    let role = s3.store.read(|snapshot| home.role_of(snapshot, location)).await?;
+    let credential = issue(s3, cx, &role, &given, &input.permission, seconds).await?;
     Ok(api::GetDataAccessOutput {
         credentials: Some(api::Credentials {
             access_key_id: Some(credential.access_key_id),
@@ -203,34 +194,29 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetDataAccessInput) -> Resul
     })
 }
 
-/// Keys for what was granted. They act for the account that granted it, within their session's policy alone.
+/// Keys for what was granted: a session of the location's role, which may do what its own policies, those of what it reaches
+/// and the session's let it.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-location.html>
 async fn issue(
     s3: &S3,
     cx: &Context,
-    account: &str,
+    role: &Arn,
     given: &str,
     permission: &api::Permission,
     seconds: i32,
 ) -> Result<Credential> {
-    let owner = AccountId::new(account).map_err(|_| Error::AccessDenied)?;
+    let owner = AccountId::new(&role.account).map_err(|_| Error::AccessDenied)?;
     let random = cx.random();
     let expiration = cx.now().to_secs_precision().plus(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-    let credential = Credential {
-        access_key_id: issue_access_key_id("ASIA", &owner, random),
-        secret_access_key: STANDARD.encode(random.bytes::<30>()),
-        session_token: Some(STANDARD.encode(random.bytes::<96>())),
-        kind: CredentialKind::FederatedUser,
-        principal: Arn::new(cx.world.partition, "iam", "", owner.as_str(), "root"),
-        principal_id: format!("{account}:access-grants"),
-        account: owner.clone(),
-        role: None,
-        active: true,
-        expiration: Some(expiration),
-        session_policies: vec![session_policy(cx.world.partition.as_str(), given, permission)],
-        session_policy_arns: Vec::new(),
-        session_tags: Vec::new(),
-        session_context: Vec::new(),
-    };
+    let instance = instance_arn(cx, owner.as_str());
+    let mut credential = roles::session(role, &format!("access-grants-{}", random.uuid())).0;
+    credential.access_key_id = issue_access_key_id("ASIA", &owner, random);
+    credential.secret_access_key = STANDARD.encode(random.bytes::<30>());
+    credential.session_token = Some(STANDARD.encode(random.bytes::<96>()));
+    credential.expiration = Some(expiration);
+    credential.session_policies = vec![session_policy(cx.world.partition.as_str(), given, permission)];
+    credential.session_context.push(("s3:AccessGrantsInstanceArn".to_owned(), instance));
     let scope = session_scope(&cx.world.lane, &owner);
     // Known a little longer than it is good for, so that it is told to be expired and not unknown.
     let until = expiration.plus(Duration::from_secs(300));
@@ -251,13 +237,12 @@ pub async fn list(
     let account = input.account_id.as_str();
     check_account(s3, cx, account, "s3:ListCallerAccessGrants").await?;
     let page = Page::read(input.next_token.as_deref(), input.max_results, 1_000)?;
-    let (scope, name) = (scope(cx), grantee(cx));
-    let at = (account, cx.region.as_str());
+    let (home, name) = (Home::of_account(cx, account), grantee(cx));
     let mut found = s3
         .store
         .read(|snapshot| {
-            instance(snapshot, &scope, at)?;
-            grants_of(snapshot, &scope, at, &name, page.after.as_deref(), page.max + 1)
+            home.instance(snapshot)?;
+            of_grantee(&home, snapshot, &name, page.after.as_deref(), page.max + 1)
         })
         .await?;
     let next_token = page.cut(&mut found, |(id, _)| id.clone());
@@ -283,13 +268,12 @@ pub async fn instance_for_prefix(
 ) -> Result<api::GetAccessGrantsInstanceForPrefixOutput> {
     let account = input.account_id.as_str();
     check_account(s3, cx, account, "s3:GetAccessGrantsInstanceForPrefix").await?;
-    let scope = scope(cx);
-    let at = (account, cx.region.as_str());
+    let home = Home::of_account(cx, account);
     let covered = s3
         .store
         .read(|snapshot| {
-            instance(snapshot, &scope, at)?;
-            for (_, kept) in Kind::GrantsLocation.list(snapshot, &scope, at.0, at.1, None, 1_000)? {
+            home.instance(snapshot)?;
+            for (_, kept) in home.list(Kind::GrantsLocation, snapshot, None, 1_000)? {
                 let location: api::ListAccessGrantsLocationsEntry = kept.read()?;
                 let location = location.location_scope.unwrap_or_default();
                 if input.s3_prefix.starts_with(location.trim_end_matches('*')) {

@@ -7,7 +7,7 @@ use fractus_s3control_api as api;
 use fractus_store::{Collection, Order, Range, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::control::errors::{invalid, refused};
+use crate::control::errors::refused;
 use crate::control::kept::{KEPT, Kept, Kind};
 use crate::control::pages::Page;
 use crate::control::tags;
@@ -57,19 +57,52 @@ fn check_count(
     Err(refused("TooManyConfigurations", 400, format!("You cannot have more than {most} of these in a Region")))
 }
 
+/// The most buckets or regions that a configuration names, and how deep its prefixes go.
+const MAX_NAMED: usize = 50;
+const DEPTHS: std::ops::RangeInclusive<i32> = 1..=10;
+const PERCENTAGES: std::ops::RangeInclusive<f64> = 1.0..=100.0;
+
+/// What a configuration's parts say of each other, in the words of AWS's list.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#S3LensErrorCodeList>
 fn check(id: &str, configuration: &api::StorageLensConfiguration) -> Result<()> {
+    let flaw = |code, message: &str| Err(refused(code, 400, message));
     if configuration.id != id {
-        return Err(invalid("The id of the configuration is not the one in the request's path"));
-    }
-    if configuration.include.is_some() && configuration.exclude.is_some() {
-        return Err(invalid("A configuration has either Include or Exclude"));
-    }
-    let export = configuration.data_export.as_ref().and_then(|export| export.s3_bucket_destination.as_ref());
-    if export.is_some_and(|export| export.format == api::Format::Parquet) {
-        return Err(refused("NotImplemented", 501, "Exports as Parquet are not implemented yet."));
+        return flaw("InvalidConfigId", "The configuration ID is not valid.");
     }
     if configuration.aws_org.is_some() {
-        return Err(refused("NotImplemented", 501, "Dashboards of organizations are not implemented yet."));
+        let message = "This account is not part of your organization.";
+        return Err(refused("AWSOrganizationsNotInUseException", 403, message));
+    }
+    if configuration.include.is_some() && configuration.exclude.is_some() {
+        let message = "You can specify either an Include container or an Exclude container in a configuration. You \
+                       cannot specify both in a configuration.";
+        return flaw("InvalidIncludeExcludeContainers", message);
+    }
+    let include = configuration.include.as_ref().map(|include| (&include.buckets, &include.regions));
+    let exclude = configuration.exclude.as_ref().map(|exclude| (&exclude.buckets, &exclude.regions));
+    for (buckets, regions) in include.into_iter().chain(exclude) {
+        let more = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| list.len() > MAX_NAMED);
+        if more(buckets) {
+            return flaw("TooManyBuckets", "The buckets container cannot have more than 50 buckets.");
+        }
+        if more(regions) {
+            return flaw("TooManyRegions", "The Regions container cannot have more than 50 Regions.");
+        }
+    }
+    let prefixes = configuration.account_level.bucket_level.prefix_level.as_ref();
+    let criteria = prefixes.and_then(|level| level.storage_metrics.selection_criteria.as_ref());
+    if criteria.and_then(|criteria| criteria.max_depth).is_some_and(|depth| !DEPTHS.contains(&depth)) {
+        return flaw("InvalidMaximumPrefixDepth", "`MaxDepth` must be within the range [1,10].");
+    }
+    let share = criteria.and_then(|criteria| criteria.min_storage_bytes_percentage);
+    if share.is_some_and(|share| !PERCENTAGES.contains(&share)) {
+        let message = "`MinStorageBytesPercentage` must be within the range [1.00,100.00].";
+        return flaw("InvalidMinimumStorageBytesPercentage", message);
+    }
+    let export = configuration.data_export.as_ref().and_then(|export| export.s3_bucket_destination.as_ref());
+    if export.is_some_and(|export| !export.arn.contains(":s3:::") || export.arn.ends_with(':')) {
+        return flaw("InvalidDestination", "The S3 bucket ARN is malformed.");
     }
     Ok(())
 }
@@ -223,22 +256,49 @@ pub async fn delete_tags(
 }
 
 /// A filter says one thing, or several by And or by Or.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#S3LensErrorCodeList>
 fn check_group(name: &str, group: &api::StorageLensGroup) -> Result<()> {
+    let flaw = |code, message: &str| Err(refused(code, 400, message));
+    if group.name != name {
+        return flaw("MismatchedName", "The name specified in the request doesn't match the Storage Lens group name.");
+    }
     let filter = &group.filter;
-    let said = [
+    let (and, or) = (filter.and.as_ref(), filter.or.as_ref());
+    let said = |parts: [bool; 5]| parts.into_iter().filter(|is_said| *is_said).count();
+    let own = said([
         filter.match_any_prefix.is_some(),
         filter.match_any_suffix.is_some(),
         filter.match_any_tag.is_some(),
         filter.match_object_age.is_some(),
         filter.match_object_size.is_some(),
-        filter.and.is_some(),
-        filter.or.is_some(),
-    ];
-    if said.into_iter().filter(|is_said| *is_said).count() != 1 {
-        return Err(invalid("A filter of a Storage Lens group has exactly one condition, or one And or Or of several"));
+    ]);
+    if own + usize::from(and.is_some()) + usize::from(or.is_some()) != 1 {
+        let message = "A filter must include one of the following elements: `And`, `Or`, `MatchAnyTag`, \
+                       `MatchAnyPrefix`, `MatchAnySuffix`, `MatchObjectAge`, `MatchObjectSize`.";
+        return flaw("InvalidFilter", message);
     }
-    if group.name != name {
-        return Err(invalid("The name of the group is not the one in the request's path"));
+    let of_and = and.map(|and| {
+        said([
+            and.match_any_prefix.is_some(),
+            and.match_any_suffix.is_some(),
+            and.match_any_tag.is_some(),
+            and.match_object_age.is_some(),
+            and.match_object_size.is_some(),
+        ])
+    });
+    let of_or = or.map(|or| {
+        said([
+            or.match_any_prefix.is_some(),
+            or.match_any_suffix.is_some(),
+            or.match_any_tag.is_some(),
+            or.match_object_age.is_some(),
+            or.match_object_size.is_some(),
+        ])
+    });
+    if of_and.or(of_or).is_some_and(|count| count < 2) {
+        let message = "At least two sub elements must be present in the logical operators `And` or `Or`.";
+        return flaw("InvalidLogicalOperator", message);
     }
     Ok(())
 }
@@ -258,8 +318,8 @@ pub async fn create_group(
     s3.store
         .write(|tx| {
             if Kind::LensGroup.get(tx, &scope, account, region, name)?.is_some() {
-                let message = "A Storage Lens group of this name exists already";
-                return Err(refused("StorageLensGroupAlreadyExists", 409, message));
+                let message = "The specified configuration already exists.";
+                return Err(refused("ConfigurationAlreadyExists", 409, message));
             }
             check_count(tx, &scope, (account, region), Kind::LensGroup, MAX_GROUPS)?;
             Kind::LensGroup.put(tx, &scope, account, region, name, &kept)

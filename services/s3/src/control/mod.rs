@@ -16,10 +16,12 @@ pub mod lens;
 pub mod lens_export;
 pub mod mrap;
 pub mod mrap_requests;
+pub mod mrap_routes;
 pub mod names;
 pub mod object_lambda;
 pub mod outposts;
 pub mod pages;
+pub mod roles;
 pub mod routing;
 pub mod store;
 pub mod supported;
@@ -61,11 +63,12 @@ const FAMILIES: [&str; 13] = [
 ];
 
 /// Whether a request is S3 Control's: it names an account or an Outpost as only that API's do, comes to its host, or has
-/// one of its paths where no host names a bucket.
+/// one of its paths where no host names a bucket. A method that S3 has none of is about no object either.
 pub fn is_control(head: &Parts, host: &str) -> bool {
     let Some(rest) = head.uri.path().strip_prefix(ROOT) else { return false };
     let family = rest.split('/').next().unwrap_or_default();
-    FAMILIES.contains(&family)
+    let is_of_s3 = [Method::GET, Method::PUT, Method::POST, Method::DELETE, Method::HEAD, Method::OPTIONS];
+    (FAMILIES.contains(&family) || !is_of_s3.contains(&head.method))
         && (head.headers.contains_key(ACCOUNT)
             || head.headers.contains_key("x-amz-outpost-id")
             || host.split('.').any(|label| label.starts_with("s3-control") || label.starts_with("s3-outposts"))
@@ -153,6 +156,7 @@ mod tests {
         assert!(is_control(&head("GET", path, None), "123456789012.s3-control.us-east-1.amazonaws.com"));
         assert!(!is_control(&head("GET", path, None), "bucket.s3.us-east-1.amazonaws.com"));
         assert!(!is_control(&head("GET", "/v20180820/key", None), "localhost"));
+        assert!(is_control(&head("PATCH", "/v20180820/key", None), "localhost"));
         assert!(!is_control(&head("GET", "/bucket/v20180820/jobs", account), "localhost"));
     }
 

@@ -13,7 +13,7 @@ use crate::service::S3;
 fn refuse(cx: &Context, bucket: &str) -> Error {
     let names_one = cx.header("x-amz-outpost-id").is_some() || bucket.contains(":outpost/");
     if names_one {
-        return refused("NoSuchOutpost", 404, "The specified Outpost does not exist");
+        return refused("NoSuchOutpost", 404, "The specified Outpost does not exist.");
     }
     invalid("This operation is supported for buckets on Outposts only: the request must name an Outpost")
 }

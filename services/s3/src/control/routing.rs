@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::configurations::PublicAccessBlock;
 use crate::control::access_points;
 use crate::control::errors::{no_access_point, refused};
-use crate::control::mrap;
+use crate::control::mrap_routes;
 use crate::control::names::{Named, is_signed_for_lambda, of_path, of_source};
 use crate::control::store::{ACCOUNT_BLOCKS, ALIASES, Alias, Reach};
 use crate::control::supported::{check_supported, method_not_allowed};
@@ -133,7 +133,7 @@ impl Near<'_> {
             },
             Named::MultiRegion(alias) => match snapshot.get(&ALIASES, self.scope, &(alias.as_str(),))? {
                 Some(Alias::MultiRegion { account, name }) => {
-                    let (point, bucket) = mrap::route(snapshot, self.scope, &account, &name, self.region)?;
+                    let (point, bucket) = mrap_routes::route(snapshot, self.scope, &account, &name, self.region)?;
                     let blocks = self.blocks(snapshot, &account, point.block)?;
                     Ok(Some(Through {
                         arn: point.arn(self.partition.as_str()),

@@ -97,13 +97,7 @@ pub fn check_supported(head: &Parts, through: &Through) -> Result<(), Failure> {
     if !is_supported(operation, through.is_multi_region) || !through_lambda {
         return Err(method_not_allowed(head.method.as_str()).into());
     }
-    match &through.lambda {
-        Some(point) if operation != "GetObject" && point.configuration.transformation(operation).is_some() => {
-            let message = format!("Functions before {operation} are not called; only those before GetObject are.");
-            Err(Failure::new("NotImplemented", 501, message))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]

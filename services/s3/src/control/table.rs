@@ -4,10 +4,11 @@ use fractus_aws::Arn;
 use fractus_host::{Access, Context, Operations};
 use fractus_s3control_api as api;
 
+use crate::control::grants::{grant, identity_center, instance, location};
 use crate::control::jobs::{create, manage};
 use crate::control::{
-    access_point_policy, access_points, account_block, data_access, grants, lens, mrap, mrap_requests, object_lambda,
-    outposts, tags,
+    access_point_policy, access_points, account_block, data_access, grants, lens, mrap, mrap_requests, mrap_routes,
+    object_lambda, outposts, tags,
 };
 use crate::error::Error;
 use crate::service::S3;
@@ -46,7 +47,7 @@ macro_rules! on_own {
 
 /// Adds every operation of S3 Control.
 pub fn operations(table: Operations<S3>) -> Operations<S3> {
-    grants(lens(jobs(on_outposts(lambda(multi_region(points(account(table))))))))
+    access_grants(lens(jobs(on_outposts(lambda(multi_region(points(account(table))))))))
 }
 
 /// An action on a job of the caller's.
@@ -59,6 +60,7 @@ fn to_job(cx: &Context, id: &str) -> Result<Vec<Access>, Error> {
 fn jobs(table: Operations<S3>) -> Operations<S3> {
     table
         .on(api::CreateJob, create::create)
+        .access(api::CreateJob, |_, input| Ok::<_, Error>(create::access(input)))
         .on(api::DescribeJob, manage::describe)
         .access(api::DescribeJob, |cx, input| to_job(cx, &input.job_id))
         .on(api::ListJobs, manage::list)
@@ -122,8 +124,8 @@ fn multi_region(table: Operations<S3>) -> Operations<S3> {
         .on(api::PutMultiRegionAccessPointPolicy, mrap::put_policy)
         .on(api::GetMultiRegionAccessPointPolicy, mrap::get_policy)
         .on(api::GetMultiRegionAccessPointPolicyStatus, mrap::policy_status)
-        .on(api::GetMultiRegionAccessPointRoutes, mrap::get_routes)
-        .on(api::SubmitMultiRegionAccessPointRoutes, mrap::submit_routes)
+        .on(api::GetMultiRegionAccessPointRoutes, mrap_routes::get_routes)
+        .on(api::SubmitMultiRegionAccessPointRoutes, mrap_routes::submit_routes)
         .on(api::DescribeMultiRegionAccessPointOperation, mrap_requests::describe)
 }
 
@@ -143,33 +145,34 @@ fn lens(table: Operations<S3>) -> Operations<S3> {
         .on(api::ListStorageLensGroups, lens::list_groups)
 }
 
-/// There is no Identity Center that could know who its users are.
-fn grants(table: Operations<S3>) -> Operations<S3> {
+fn access_grants(table: Operations<S3>) -> Operations<S3> {
     table
-        .on(api::CreateAccessGrantsInstance, grants::create_instance)
-        .on(api::GetAccessGrantsInstance, grants::get_instance)
-        .on(api::DeleteAccessGrantsInstance, grants::delete_instance)
-        .on(api::ListAccessGrantsInstances, grants::list_instances)
-        .on(api::PutAccessGrantsInstanceResourcePolicy, grants::put_policy)
-        .on(api::GetAccessGrantsInstanceResourcePolicy, grants::get_policy)
-        .on(api::DeleteAccessGrantsInstanceResourcePolicy, grants::delete_policy)
-        .on(api::CreateAccessGrantsLocation, grants::create_location)
-        .on(api::GetAccessGrantsLocation, grants::get_location)
-        .on(api::UpdateAccessGrantsLocation, grants::update_location)
-        .on(api::DeleteAccessGrantsLocation, grants::delete_location)
-        .on(api::ListAccessGrantsLocations, grants::list_locations)
-        .on(api::CreateAccessGrant, grants::create_grant)
-        .on(api::GetAccessGrant, grants::get_grant)
-        .on(api::DeleteAccessGrant, grants::delete_grant)
-        .on(api::ListAccessGrants, grants::list_grants)
+        .on(api::CreateAccessGrantsInstance, instance::create)
+        .on(api::GetAccessGrantsInstance, instance::get)
+        .on(api::DeleteAccessGrantsInstance, instance::delete)
+        .on(api::ListAccessGrantsInstances, instance::list)
+        .on(api::PutAccessGrantsInstanceResourcePolicy, instance::put_policy)
+        .on(api::GetAccessGrantsInstanceResourcePolicy, instance::get_policy)
+        .on(api::DeleteAccessGrantsInstanceResourcePolicy, instance::delete_policy)
+        .on(api::CreateAccessGrantsLocation, location::create)
+        .access(api::CreateAccessGrantsLocation, |cx, input| grants::with_role(cx, &input.iam_role_arn))
+        .on(api::GetAccessGrantsLocation, location::get)
+        .on(api::UpdateAccessGrantsLocation, location::update)
+        .access(api::UpdateAccessGrantsLocation, |cx, input| grants::with_role(cx, &input.iam_role_arn))
+        .on(api::DeleteAccessGrantsLocation, location::delete)
+        .on(api::ListAccessGrantsLocations, location::list)
+        .on(api::CreateAccessGrant, grant::create)
+        .on(api::GetAccessGrant, grant::get)
+        .on(api::DeleteAccessGrant, grant::delete)
+        .on(api::ListAccessGrants, grant::list)
         .on(api::GetDataAccess, data_access::get)
         .access(api::GetDataAccess, on_own!("s3:GetDataAccess"))
         .on(api::ListCallerAccessGrants, data_access::list)
         .access(api::ListCallerAccessGrants, on_own!("s3:ListCallerAccessGrants"))
         .on(api::GetAccessGrantsInstanceForPrefix, data_access::instance_for_prefix)
         .access(api::GetAccessGrantsInstanceForPrefix, on_own!("s3:GetAccessGrantsInstanceForPrefix"))
-        .stored(api::AssociateAccessGrantsIdentityCenter, grants::associate)
-        .stored(api::DissociateAccessGrantsIdentityCenter, grants::dissociate)
+        .on(api::AssociateAccessGrantsIdentityCenter, identity_center::associate)
+        .on(api::DissociateAccessGrantsIdentityCenter, identity_center::dissociate)
 }
 
 fn lambda(table: Operations<S3>) -> Operations<S3> {

@@ -8,60 +8,48 @@ use fractus_bus::contracts::CredentialKind;
 use fractus_host::{Caller, CallerKind, Context};
 use fractus_sigv4::{KeyCache, Payload, Scheme, Signer, uri_encode};
 use fractus_wire::Failure;
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::control::routing::{InHost, Through};
 use crate::error::{Error, Result};
-use crate::object_lambda::points::{Point, Transformation};
+use crate::object_lambda::call::Asked;
 
 /// How long the URL of the original holds; a function has a minute.
 const URL_LASTS: Duration = Duration::from_secs(61);
 
-/// Where the answer goes.
-pub struct Output<'a> {
-    pub route: &'a str,
-    pub token: &'a str,
-}
-
-/// The event of a GetObject.
-pub fn get_object(
-    cx: &Context,
-    through: &Through,
-    point: &Point,
-    transformation: &Transformation,
-    input_url: &str,
-    output: &Output<'_>,
-) -> Value {
-    json!({
+/// The event of an operation; `context` is what it is told besides, under the operation's own name.
+pub fn event(cx: &Context, asked: &Asked<'_>, context: (&str, Value)) -> Value {
+    let mut event = json!({
         "xAmzRequestId": cx.request_id,
-        "getObjectContext": {
-            "inputS3Url": input_url,
-            "outputRoute": output.route,
-            "outputToken": output.token,
-        },
         "configuration": {
-            "accessPointArn": point.arn(cx.world.partition).to_string(),
-            "supportingAccessPointArn": through.arn,
-            "payload": transformation.payload.as_deref().unwrap_or_default(),
+            "accessPointArn": asked.point.arn(cx.world.partition).to_string(),
+            "supportingAccessPointArn": asked.through.arn,
+            "payload": asked.transformation.payload.as_deref().unwrap_or_default(),
         },
         "userRequest": { "url": asked_url(cx), "headers": asked_headers(cx) },
         "userIdentity": identity(&cx.caller),
         "protocolVersion": "1.00",
-    })
+    });
+    event[context.0] = context.1;
+    event
 }
 
-/// The URL as it was asked for, without what belongs to its signature.
-fn asked_url(cx: &Context) -> String {
-    let uri = cx.original_uri();
+/// The query as it was asked for, without what belongs to its signature.
+pub fn asked_query(cx: &Context) -> String {
     let signs = |name: &str| {
         name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
             || matches!(name, "AWSAccessKeyId" | "Signature" | "Expires")
     };
-    let kept = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let kept = cx.original_uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let kept: Vec<&str> = kept.filter(|pair| !signs(pair.split('=').next().unwrap_or_default())).collect();
-    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
-    let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
-    format!("{}{path}{query}", cx.endpoint())
+    if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) }
+}
+
+/// The URL as it was asked for, without what belongs to its signature.
+fn asked_url(cx: &Context) -> String {
+    let path = percent_encoding::percent_decode_str(cx.original_uri().path()).decode_utf8_lossy().into_owned();
+    format!("{}{path}{}", cx.endpoint(), asked_query(cx))
 }
 
 /// The headers but those of the signature, in the spelling that clients use.
@@ -125,12 +113,33 @@ fn identity(caller: &Caller) -> Value {
     identity
 }
 
+/// What of the original an operation is about, and how its URL asks for it.
+pub struct Original {
+    pub method: Method,
+    /// Behind the access point: `/KEY`, or nothing.
+    pub path: String,
+    /// With its `?`, or nothing.
+    pub query: String,
+}
+
+impl Original {
+    pub fn object(method: Method, key: &str, version_id: Option<&str>) -> Original {
+        let names: Vec<String> = key.split('/').map(uri_encode).collect();
+        let query = version_id.map(|id| format!("?versionId={}", uri_encode(id))).unwrap_or_default();
+        Original { method, path: format!("/{}", names.join("/")), query }
+    }
+
+    /// A listing, with everything that it was asked for with.
+    pub fn listing(cx: &Context) -> Original {
+        Original { method: Method::GET, path: String::new(), query: asked_query(cx) }
+    }
+}
+
 /// A URL of the original by the supporting access point, signed as the caller itself would: the caller's permissions hold for it.
-pub fn input_url(cx: &Context, through: &Through, key: &str, version_id: Option<&str>) -> Result<String> {
-    let path: Vec<String> = key.split('/').map(uri_encode).collect();
-    let query = version_id.map(|id| format!("?versionId={}", uri_encode(id))).unwrap_or_default();
-    let uri = format!("{}://{}/{}/{}{query}", cx.scheme(), bare_authority(cx), through.label, path.join("/"));
-    let request = http::Request::get(uri).body(()).map_err(cannot_sign)?;
+pub fn input_url(cx: &Context, through: &Through, original: &Original) -> Result<String> {
+    let Original { method, path, query } = original;
+    let uri = format!("{}://{}/{}{path}{query}", cx.scheme(), bare_authority(cx), through.label);
+    let request = http::Request::builder().method(method).uri(uri).body(()).map_err(cannot_sign)?;
     let (mut parts, ()) = request.into_parts();
     let credential = cx.caller.credential.as_deref();
     let root_secret = || cx.host().config().root_secret.as_deref().unwrap_or("test");

@@ -21,6 +21,8 @@ pub mod invoke {
 
 /// A function has a minute to answer; what it does after that is of no interest.
 const INVOKED_WITHIN: Duration = Duration::from_secs(65);
+/// The longest that Lambda lets a function run, and a little more.
+const RUNS_WITHIN: Duration = Duration::from_secs(905);
 /// Lambda's own limit of an answer is 6 MB.
 const MAX_ANSWER_BYTES: u64 = 8 << 20;
 
@@ -28,6 +30,8 @@ const MAX_ANSWER_BYTES: u64 = 8 << 20;
 #[derive(Clone)]
 pub struct Functions {
     client: Arc<Client>,
+    /// For functions that nobody waits for.
+    patient: Arc<Client>,
     directory: Arc<Directory>,
     host: Host,
 }
@@ -38,12 +42,25 @@ impl Functions {
         let resolver = move |service: &'static ServiceSchema, _: &_| {
             crate::destinations::resolve(&directory, router.as_deref(), service)
         };
-        let client = Client::with(resolver, limits(), RetryRules::ONCE, host.random().clone());
-        Functions { client: Arc::new(client), directory: Arc::new(host.bus().directory()), host: host.clone() }
+        let client = |limits| Arc::new(Client::with(resolver.clone(), limits, RetryRules::ONCE, host.random().clone()));
+        Functions {
+            client: client(limits()),
+            patient: client(Limits { answer_within: RUNS_WITHIN, ..limits() }),
+            directory: Arc::new(host.bus().directory()),
+            host: host.clone(),
+        }
     }
 
     fn calls(&self, cx: &Context, client: &Client) -> Calls {
         let calls = client.on_behalf(cx.world.clone(), cx.region.clone());
+        // A service's own session of a role has no keys: its account calls.
+        if cx.caller.access_key_id.starts_with("arn:") {
+            let key = Credentials::of_account(&cx.world.account);
+            return match &self.host.config().root_secret {
+                Some(secret) => calls.with_credentials(Credentials { secret: secret.clone(), ..key }),
+                None => calls,
+            };
+        }
         let root_secret = self.host.config().root_secret.clone();
         let secret = cx.caller.credential.as_deref().map(|credential| credential.secret_access_key.clone());
         match secret.or(root_secret) {
@@ -56,29 +73,37 @@ impl Functions {
         }
     }
 
-    /// Calls a function and waits until it has ended. Its answer to this call says nothing: it answers S3.
+    /// Calls a function, waits until it has ended, and gives its answer (of a GetObject it says nothing: there the function
+    /// answers S3).
     pub fn invoke(
         &self,
         cx: &Context,
         function: &str,
         event: &serde_json::Value,
-    ) -> impl Future<Output = Result<()>> + Send + 'static {
-        let input = api::InvokeInput {
-            function_name: function.to_owned(),
-            invocation_type: Some(api::InvocationType::RequestResponse),
-            payload: Some(Bytes::from(event.to_string())),
-            ..Default::default()
-        };
+    ) -> impl Future<Output = Result<Bytes>> + Send + 'static {
         let calls = self.calls(cx, &self.client);
+        let input = invocation(function, event);
         async move {
             match calls.try_call::<api::Invoke>(input).await {
                 Ok(output) if output.function_error.is_some() => {
                     Err(Error::other("LambdaRuntimeError", 500, "The Lambda function failed during execution."))
                 }
-                Ok(_) => Ok(()),
+                Ok(output) => Ok(output.payload.unwrap_or_default()),
                 Err(error) => Err(refused(error)),
             }
         }
+    }
+
+    /// Calls a function that may take as long as Lambda lets it, and gives what came of it.
+    pub fn call(
+        &self,
+        cx: &Context,
+        function: &str,
+        event: &serde_json::Value,
+    ) -> impl Future<Output = Result<api::InvokeOutput, CallError>> + Send + 'static {
+        let calls = self.calls(cx, &self.patient);
+        let input = invocation(function, event);
+        async move { calls.try_call::<api::Invoke>(input).await }
     }
 
     /// Passes an answer on to the replica in which its request waits; nothing if there is none of that name.
@@ -94,6 +119,15 @@ impl Functions {
         let client = Client::with(resolver, limits(), RetryRules::ONCE, self.host.random().clone());
         let answer = self.calls(cx, &client).try_call::<s3_api::WriteGetObjectResponse>(input).await;
         Some(answer.map_err(|error| Error::Other(Box::new(error.into()))))
+    }
+}
+
+fn invocation(function: &str, event: &serde_json::Value) -> api::InvokeInput {
+    api::InvokeInput {
+        function_name: function.to_owned(),
+        invocation_type: Some(api::InvocationType::RequestResponse),
+        payload: Some(Bytes::from(event.to_string())),
+        ..Default::default()
     }
 }
 
@@ -134,6 +168,11 @@ pub fn timed_out() -> Error {
 pub fn unanswered() -> Error {
     let message = "The Lambda exited without successfully calling WriteGetObjectResponse.";
     Error::other("LambdaResponseNotReceived", 500, message)
+}
+
+/// A function's answer that is none of its operation.
+pub fn unusable(why: impl std::fmt::Display) -> Error {
+    Error::other("LambdaInvalidResponse", 400, format!("The response of the Lambda function is not valid: {why}"))
 }
 
 #[cfg(test)]

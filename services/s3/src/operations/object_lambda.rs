@@ -2,100 +2,65 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html>
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::Bytes;
 use fractus_host::{Access, Context};
 use fractus_s3_api as api;
 use fractus_wire::{BodyError, ByteStream};
 use futures::stream;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::access;
-use crate::control::routing::Through;
 use crate::error::{Error, Result};
-use crate::object_lambda::points::{Point, SIGNING_NAME, Transformation};
+use crate::object_lambda::call::{ANSWERS_WITHIN, Asked};
+use crate::object_lambda::event::Original;
 use crate::object_lambda::waiting::Answered;
 use crate::object_lambda::{event, lambda};
 use crate::operations::get;
 use crate::service::S3;
 
-/// How long a function has, by the lane's clock.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 /// Pieces of a body that are on their way from a function to who asked.
 const PIECES: usize = 4;
 /// What a function may answer with.
 const STATUSES: [i32; 14] = [200, 206, 304, 400, 401, 403, 404, 405, 409, 411, 412, 416, 500, 503];
 
-/// The function that stands before GetObject where this request came, with its point and the way behind that.
-fn function(cx: &Context) -> Option<(&Through, &Point, &Transformation)> {
-    let through = cx.extensions().get::<Arc<Through>>()?;
-    let point = through.lambda.as_deref()?;
-    Some((through, point, point.configuration.transformation("GetObject")?))
-}
-
-/// What a GetObject reaches for. Where a function answers, that is the point alone: whether the original may be read is
-/// asked when the function reads it.
+/// What a GetObject reaches for.
 pub fn access(cx: &Context, input: &api::GetObjectInput) -> Vec<Access> {
     let action = if input.version_id.is_some() { "GetObjectVersion" } else { "GetObject" };
-    match function(cx) {
-        Some((_, point, _)) => {
-            vec![Access::to(&point.arn(cx.world.partition)).by(format!("{SIGNING_NAME}:{action}"))]
-        }
+    match Asked::of(cx, "GetObject") {
+        Some(asked) => asked.access(cx, action),
         None => access::to_object(cx, &input.bucket, &input.key, &format!("s3:{action}")),
     }
 }
 
 /// GetObject, of a bucket or through a point.
 pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
-    match function(cx) {
+    match Asked::of(cx, "GetObject") {
         None => get::get(s3, cx, input).await,
         // In a box, so that the usual way stays short.
-        Some((through, point, transformation)) => {
-            Box::pin(transformed(s3, cx, through, point, transformation, input)).await
-        }
+        Some(asked) => Box::pin(transformed(s3, cx, asked, input)).await,
     }
-}
-
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/range-get-olap.html>
-fn check_features(cx: &Context, point: &Point, input: &api::GetObjectInput) -> Result<()> {
-    let asks =
-        |name: &str| cx.uri().query().unwrap_or_default().split('&').any(|pair| pair.split('=').next() == Some(name));
-    let range = input.range.is_some() || asks("Range");
-    if range && !point.configuration.allows("GetObject-Range") {
-        return Err(Error::NotImplemented { header: "Range".into() });
-    }
-    if input.part_number.is_some() && !point.configuration.allows("GetObject-PartNumber") {
-        return Err(Error::NotImplemented { header: "partNumber".into() });
-    }
-    Ok(())
 }
 
 /// Has the function make the answer.
 async fn transformed(
     s3: &S3,
     cx: &Context,
-    through: &Through,
-    point: &Point,
-    transformation: &Transformation,
+    asked: Asked<'_>,
     input: api::GetObjectInput,
 ) -> Result<api::GetObjectOutput> {
-    check_features(cx, point, &input)?;
+    asked.check_features(cx, "GetObject", input.range.is_some(), input.part_number.is_some())?;
     let mut place = s3.waiting.enter(cx.random())?;
-    let output = event::Output { route: s3.waiting.route(), token: &place.token };
-    let input_url = event::input_url(cx, through, &input.key, input.version_id.as_deref())?;
-    let event = event::get_object(cx, through, point, transformation, &input_url, &output);
-    // A task of its own: who asked may go, and the function goes on after it has answered.
-    let (ended, mut end) = tokio::sync::oneshot::channel();
-    let invoked = s3.functions.invoke(cx, &transformation.function, &event);
-    s3.host.spawn("object lambda", async move {
-        // Nobody may be there any more.
-        let _ = ended.send(invoked.await);
+    let original = Original::object(Method::GET, &input.key, input.version_id.as_deref());
+    let told = json!({
+        "inputS3Url": event::input_url(cx, asked.through, &original)?,
+        "outputRoute": s3.waiting.route(),
+        "outputToken": place.token,
     });
+    let mut end = asked.call(s3, cx, &event::event(cx, &asked, ("getObjectContext", told)));
     let deadline = cx.now().plus(ANSWERS_WITHIN);
     let answered = tokio::select! {
         biased;

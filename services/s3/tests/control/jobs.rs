@@ -1,12 +1,17 @@
 //! Batch jobs that do what they say.
 
+use fractus_bus::contracts::StateChange;
+use fractus_bus::{Heard, Hears, Publishers, Subscription};
 use fractus_testkit::wait_for;
 
 use crate::*;
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/batch";
 
-fn input(operation: api::JobOperation, manifest: (&str, &str, &[api::JobManifestFieldName])) -> api::CreateJobInput {
+pub fn input(
+    operation: api::JobOperation,
+    manifest: (&str, &str, &[api::JobManifestFieldName]),
+) -> api::CreateJobInput {
     let (key, e_tag, fields) = manifest;
     api::CreateJobInput {
         account_id: ACCOUNT.into(),
@@ -38,10 +43,10 @@ fn input(operation: api::JobOperation, manifest: (&str, &str, &[api::JobManifest
     }
 }
 
-const BUCKET_AND_KEY: [api::JobManifestFieldName; 2] =
+pub const BUCKET_AND_KEY: [api::JobManifestFieldName; 2] =
     [api::JobManifestFieldName::Bucket, api::JobManifestFieldName::Key];
 
-async fn manifest(client: &Client, key: &str, lines: &str) -> String {
+pub async fn manifest(client: &Client, key: &str, lines: &str) -> String {
     put(client, "bucket", key, lines).await.unwrap().e_tag.unwrap()
 }
 
@@ -50,11 +55,11 @@ async fn describe(client: &Client, id: &str) -> api::JobDescriptor {
     client.call(api::DescribeJob, input).await.unwrap().job.unwrap()
 }
 
-async fn create(client: &Client, input: api::CreateJobInput) -> String {
+pub async fn create(client: &Client, input: api::CreateJobInput) -> String {
     client.call(api::CreateJob, input).await.unwrap().job_id.unwrap()
 }
 
-async fn reaches(client: &Client, id: &str, status: api::JobStatus) -> api::JobDescriptor {
+pub async fn reaches(client: &Client, id: &str, status: api::JobStatus) -> api::JobDescriptor {
     wait_for("the job is as it should be", async || {
         let job = describe(client, id).await;
         (job.status == Some(status.clone())).then_some(job)
@@ -62,7 +67,7 @@ async fn reaches(client: &Client, id: &str, status: api::JobStatus) -> api::JobD
     .await
 }
 
-fn counts(job: &api::JobDescriptor) -> (i64, i64, i64) {
+pub fn counts(job: &api::JobDescriptor) -> (i64, i64, i64) {
     let summary = job.progress_summary.clone().unwrap();
     (
         summary.total_number_of_tasks.unwrap(),
@@ -71,7 +76,7 @@ fn counts(job: &api::JobDescriptor) -> (i64, i64, i64) {
     )
 }
 
-fn tagging(key: &str, value: &str) -> api::JobOperation {
+pub fn tagging(key: &str, value: &str) -> api::JobOperation {
     let tag_set = Some(vec![api::S3Tag { key: key.into(), value: value.into() }]);
     api::JobOperation {
         s3_put_object_tagging: Some(api::S3SetObjectTaggingOperation { tag_set }),
@@ -85,7 +90,7 @@ async fn tags(client: &Client, key: &str) -> Vec<(String, String)> {
     output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect()
 }
 
-async fn prepared(stack: &Stack) -> Client {
+pub async fn prepared(stack: &Stack) -> Client {
     let client = client_of(stack);
     bucket(&client, "bucket").await;
     bucket(&client, "reports").await;
@@ -342,4 +347,48 @@ async fn a_job_that_nobody_confirms_fails_after_thirty_days() {
     let job = reaches(&client, &id, api::JobStatus::Failed).await;
     assert_eq!(job.failure_reasons.unwrap()[0].failure_code.as_deref(), Some("ConfirmationTimedOut"));
     assert_eq!(tags(&client, "c").await, []);
+}
+
+/// The states that a job comes to, as EventBridge hears of them.
+async fn hears(changes: &mut Subscription<StateChange>, until: &str) -> Vec<(String, String)> {
+    let mut heard = Vec::new();
+    loop {
+        let Some(Heard::Event { event, .. }) = changes.next().await else { panic!("an event was missed") };
+        assert_eq!((event.source.as_str(), event.detail_type.as_str()), ("aws.s3", "AWS Service Event via CloudTrail"));
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let details = &event.detail["serviceEventDetails"];
+        let said = (text(&event.detail["eventName"]), text(&details["status"]));
+        assert!(text(&details["jobArn"]).ends_with(&text(&details["jobId"])));
+        heard.push(said.clone());
+        if said.1 == until {
+            return heard;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_state_is_told() {
+    let stack = builder().with_nats().start().await;
+    let client = prepared(&stack).await;
+    let etag = manifest(&client, "list.csv", "bucket,c\n").await;
+    let bus = stack.host("s3").bus();
+    let mut changes = bus.subscribe::<StateChange>(Publishers::Any, Hears::EveryReplica);
+    changes.ready().await;
+    let mut asked = input(tagging("k", "v"), ("list.csv", &etag, &BUCKET_AND_KEY));
+    asked.confirmation_required = Some(true);
+    let id = create(&client, asked).await;
+    let heard = hears(&mut changes, "Suspended").await;
+    let named = |states: &[&str]| -> Vec<(String, String)> {
+        states.iter().map(|state| ("JobStatusChanged".to_owned(), (*state).to_owned())).collect()
+    };
+    assert_eq!(heard[0], ("JobCreated".to_owned(), "New".to_owned()));
+    assert_eq!(heard[1..], named(&["Preparing", "Suspended"]));
+    let ready = api::UpdateJobStatusInput {
+        account_id: ACCOUNT.into(),
+        job_id: id,
+        requested_job_status: api::RequestedJobStatus::Ready,
+        status_update_reason: None,
+    };
+    client.call(api::UpdateJobStatus, ready).await.unwrap();
+    assert_eq!(hears(&mut changes, "Complete").await, named(&["Ready", "Active", "Completing", "Complete"]));
 }

@@ -1,11 +1,13 @@
 //! S3 Control, and what it changes for S3's own callers, over the wire.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
+mod functions;
 mod grants;
 mod jobs;
 mod lens;
 mod points;
 mod regions;
+mod roles;
 
 use bytes::Bytes;
 use fractus_host::config::AuthMode;

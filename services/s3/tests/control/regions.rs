@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fractus_sigv4::{KeyCache, Payload, Scheme, Signer};
+
 use crate::*;
 
 async fn regional(stack: &Stack, region: &str, name: &str) {
@@ -92,4 +94,53 @@ async fn requests_go_to_the_nearest_region_that_is_active() {
     assert_eq!(get_point().await.unwrap().status, Some(api::MultiRegionAccessPointStatus::Deleting));
     stack.clock().advance(Duration::from_secs(11));
     assert_eq!(get_point().await.unwrap_err().code, "NoSuchMultiRegionAccessPoint");
+}
+
+/// A read of `k` as the SDKs send it to a multi-region access point: to its host, signed once for a set of regions.
+async fn read_signed_for(stack: &Stack, alias: &str, regions: &str, secret: &str) -> Response<Bytes> {
+    let uri = format!("{}/k", stack.url("s3").trim_end_matches('/'));
+    let host = format!("{alias}.accesspoint.s3-global.amazonaws.com");
+    let request = http::Request::get(uri).header("host", host).body(Bytes::new()).unwrap();
+    let (mut parts, body) = request.into_parts();
+    let signer = Signer {
+        access_key: ACCOUNT,
+        secret,
+        token: None,
+        service: "s3",
+        region: regions,
+        time: stack.clock().now(),
+        scheme: Scheme::V4a,
+    };
+    signer.sign(&mut parts, &Payload::Unsigned, &KeyCache::with_capacity(1)).unwrap();
+    assert_eq!(parts.headers["x-amz-region-set"], regions);
+    fractus_testkit::http::send(http::Request::from_parts(parts, body)).await
+}
+
+#[tokio::test]
+async fn a_signature_for_many_regions_is_verified() {
+    let stack = enforced().await;
+    let owner = client_of(&stack).as_account(ACCOUNT);
+    let bucket = s3::CreateBucketInput { bucket: "american".into(), ..Default::default() };
+    owner.call(s3::CreateBucket, bucket).await.unwrap();
+    put(&owner, "american", "k", "there").await.unwrap();
+    let create = api::CreateMultiRegionAccessPointRequest {
+        account_id: ACCOUNT.into(),
+        client_token: "create".into(),
+        details: api::CreateMultiRegionAccessPointInput {
+            name: "world".into(),
+            public_access_block: None,
+            regions: vec![api::Region { bucket: "american".into(), bucket_account_id: None }],
+        },
+    };
+    owner.call(api::CreateMultiRegionAccessPoint, create).await.unwrap();
+    stack.clock().advance(Duration::from_secs(11));
+    let input = api::GetMultiRegionAccessPointInput { account_id: ACCOUNT.into(), name: "world".into() };
+    let point = owner.call(api::GetMultiRegionAccessPoint, input).await.unwrap().access_point.unwrap();
+    let alias = point.alias.unwrap();
+    for regions in ["*", "us-east-1,eu-west-1", "us-*"] {
+        let answer = read_signed_for(&stack, &alias, regions, "test").await;
+        assert_eq!((answer.status().as_u16(), text(&answer).as_str()), (200, "there"), "{regions}");
+    }
+    let wrong = read_signed_for(&stack, &alias, "*", "another secret").await;
+    assert!(wrong.status() == 403 && text(&wrong).contains("<Code>SignatureDoesNotMatch</Code>"), "{}", text(&wrong));
 }

@@ -32,6 +32,51 @@ fn writer(url: &str) -> Client {
     Client::new(url).with_keys("000000000000", SECRET, None)
 }
 
+/// What functions before HeadObject and the listings return, by their names.
+async fn answer(name: &str, event: &Value) -> Result<lambda_api::InvokeOutput, Failure> {
+    let head = event["headObjectContext"]["inputS3Url"].as_str();
+    let list = event["listObjectsContext"]["inputS3Url"].as_str();
+    let url = head.or(list).or(event["listObjectsV2Context"]["inputS3Url"].as_str()).unwrap();
+    let method = if head.is_some() { http::Method::HEAD } else { http::Method::GET };
+    let request = Request::builder().method(method).uri(url).body(Bytes::new()).unwrap();
+    let original = fractus_testkit::http::send(request).await;
+    let status = original.status().as_u16();
+    let payload = match name {
+        "passes" if head.is_some() => {
+            let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+                (name.to_string(), Value::from(value.to_str().unwrap()))
+            };
+            let mut headers: serde_json::Map<String, Value> = original.headers().iter().map(header).collect();
+            headers.insert("x-amz-meta-made-by".into(), "passes".into());
+            headers.insert("Content-Length".into(), 4_242.into());
+            serde_json::json!({"statusCode": status, "headers": headers})
+        }
+        "passes" => {
+            let text = String::from_utf8(original.body().to_vec()).unwrap();
+            let text = text.replace("<Key>a key</Key>", "<Key>another key</Key>");
+            serde_json::json!({"statusCode": status, "listResultXml": text})
+        }
+        "members" => serde_json::json!({
+            "statusCode": 200,
+            "listBucketResult": {
+                "name": "made up", "keyCount": 1, "isTruncated": false,
+                "contents": [{"key": "only & this", "size": 7, "eTag": "\"e\""}],
+            },
+        }),
+        "forbid" => {
+            serde_json::json!({"statusCode": 403, "errorCode": "NotForYou", "errorMessage": "the function says no"})
+        }
+        "wrong" => serde_json::json!({"headers": {}}),
+        "broken" => {
+            let function_error = Some("Unhandled".to_owned());
+            return Ok(lambda_api::InvokeOutput { function_error, ..Default::default() });
+        }
+        _ => return Err(Failure::new("ResourceNotFoundException", 404, format!("Function not found: {name}"))),
+    };
+    let payload = Some(Bytes::from(payload.to_string()));
+    Ok(lambda_api::InvokeOutput { status_code: Some(200), payload, ..Default::default() })
+}
+
 /// Does what the function's name says.
 async fn invoke(
     functions: &Functions,
@@ -40,6 +85,10 @@ async fn invoke(
 ) -> Result<lambda_api::InvokeOutput, Failure> {
     let event: Value = serde_json::from_slice(&input.payload.unwrap()).unwrap();
     functions.events.lock().push(event.clone());
+    let name = input.function_name.rsplit(':').next().unwrap().to_owned();
+    if event["getObjectContext"].is_null() {
+        return answer(&name, &event).await;
+    }
     let context = &event["getObjectContext"];
     let text = |name: &str| context[name].as_str().unwrap().to_owned();
     let url = text("inputS3Url");
@@ -50,7 +99,6 @@ async fn invoke(
         ..Default::default()
     };
     let client = writer(functions.answers_at.lock().as_deref().unwrap_or(&origin));
-    let name = input.function_name.rsplit(':').next().unwrap().to_owned();
     match name.as_str() {
         "upper" => {
             let request = Request::get(&url).body(Bytes::new()).unwrap();
@@ -260,12 +308,10 @@ async fn without_a_function_before_it_an_object_is_as_it_is() {
     let arn = "arn:aws:s3-object-lambda:us-east-1:000000000000:accesspoint/heads";
     let alias = make_point(&client, "heads", configuration(&["HeadObject"], "upper", &[])).await;
     assert_eq!(through(&client, "heads").await.unwrap(), "quiet words");
-    // What no function stands before goes to the bucket; what one does and cannot be called says so.
+    // What no function stands before goes to the bucket.
     let write = api::PutObjectInput { bucket: arn.into(), ..put_input("new", "words") };
     client.call(api::PutObject, write).await.unwrap();
     assert_eq!(read(&client, get_input("new")).await.unwrap(), "words");
-    let head = api::HeadObjectInput { bucket: alias.clone(), key: "new".into(), ..Default::default() };
-    assert_eq!(client.call(api::HeadObject, head).await.unwrap_err().status, 501);
     let location = api::GetBucketLocationInput { bucket: alias.clone(), ..Default::default() };
     assert_eq!(client.call(api::GetBucketLocation, location).await.unwrap_err().status, 405);
     // By its host, and by a host of one's own that is signed for Object Lambda.
@@ -295,6 +341,99 @@ async fn without_a_function_before_it_an_object_is_as_it_is() {
     client.call(control::DeleteAccessPointForObjectLambda, input).await.unwrap();
     let gone = read(&client, api::GetObjectInput { bucket: alias, ..get_input("new") }).await.unwrap_err();
     assert_eq!((gone.code.as_ref(), gone.status), ("NoSuchBucket", 404));
+}
+
+/// Functions before HeadObject and both listings, each by its own name.
+async fn answering(client: &Client) {
+    for name in ["passes", "members", "forbid", "wrong", "broken", "nobody"] {
+        let point = format!("all-{name}");
+        let features = ["HeadObject-Range"];
+        make_point(client, &point, configuration(&["HeadObject", "ListObjects", "ListObjectsV2"], name, &features))
+            .await;
+    }
+}
+
+fn point_arn(name: &str) -> String {
+    format!("arn:aws:s3-object-lambda:us-east-1:{ACCOUNT}:accesspoint/all-{name}")
+}
+
+#[tokio::test]
+async fn what_a_function_returns_is_the_head_of_an_object() {
+    let functions = Arc::default();
+    let (_stack, client) = stack_with(&functions).await;
+    answering(&client).await;
+    let head = |name: &str, range: Option<&str>, part_number: Option<i32>| {
+        let (bucket, range) = (point_arn(name), range.map(str::to_owned));
+        let input = api::HeadObjectInput { bucket, key: "a key".into(), range, part_number, ..Default::default() };
+        client.call(api::HeadObject, input)
+    };
+    let output = head("passes", None, None).await.unwrap();
+    assert_eq!(
+        (output.content_length, output.content_type.as_deref()),
+        (Some(4_242), Some("application/octet-stream"))
+    );
+    assert_eq!(output.metadata.unwrap()["made-by"], "passes");
+    assert!(output.e_tag.is_some() && output.last_modified.is_some());
+    let event = functions.events.lock().pop().unwrap();
+    assert_eq!(event["configuration"]["supportingAccessPointArn"], BEHIND);
+    assert!(event["headObjectContext"]["outputToken"].is_null(), "there is nothing to write to");
+    assert!(event["userRequest"]["url"].as_str().unwrap().ends_with("/a key"));
+    for (name, status) in [("forbid", 403), ("wrong", 400), ("broken", 500), ("nobody", 404)] {
+        assert_eq!(head(name, None, None).await.unwrap_err().status, status, "{name}");
+    }
+    // What the function can do of a part is what the point's configuration says.
+    head("passes", Some("bytes=0-1"), None).await.unwrap();
+    assert_eq!(head("passes", None, Some(1)).await.unwrap_err().status, 501);
+}
+
+#[tokio::test]
+async fn what_a_function_returns_is_the_listing() {
+    let functions = Arc::default();
+    let (stack, client) = stack_with(&functions).await;
+    answering(&client).await;
+    put(&client, "b key", "more").await;
+    let v1 = |name: &str| {
+        let (bucket, prefix) = (point_arn(name), Some("a ".to_owned()));
+        client.call(api::ListObjects, api::ListObjectsInput { bucket, prefix, ..Default::default() })
+    };
+    let v2 = |client: Client, name: &str| {
+        let input = api::ListObjectsV2Input { bucket: point_arn(name), max_keys: Some(1), ..Default::default() };
+        async move { client.call(api::ListObjectsV2, input).await }
+    };
+    // The URL of the original asks for what the caller asked for.
+    let output = v1("passes").await.unwrap();
+    let keys: Vec<_> = output.contents.unwrap().into_iter().map(|object| object.key.unwrap()).collect();
+    assert_eq!((keys, output.prefix.as_deref()), (vec!["another key".to_owned()], Some("a ")));
+    let event = functions.events.lock().pop().unwrap();
+    assert!(event["listObjectsContext"]["inputS3Url"].as_str().unwrap().contains("prefix=a"));
+    let output = v2(client.clone(), "passes").await.unwrap();
+    assert_eq!((output.key_count, output.is_truncated), (Some(1), Some(true)));
+    assert!(functions.events.lock().pop().unwrap()["listObjectsV2Context"].is_object());
+    // A document of members is made a listing.
+    let output = v2(client.clone(), "members").await.unwrap();
+    let object = output.contents.unwrap().remove(0);
+    assert_eq!((output.name.as_deref(), object.key.as_deref()), (Some("made up"), Some("only & this")));
+    assert_eq!((object.size, object.e_tag.as_deref()), (Some(7), Some("\"e\"")));
+    for (name, code, status) in [
+        ("forbid", "NotForYou", 403),
+        ("wrong", "LambdaInvalidResponse", 400),
+        ("broken", "LambdaRuntimeError", 500),
+        ("nobody", "LambdaNotFound", 404),
+    ] {
+        let refused = v1(name).await.unwrap_err();
+        assert_eq!((refused.code.as_ref(), refused.status), (code, status), "{name}: {}", refused.message);
+        assert_eq!(v2(client.clone(), name).await.unwrap_err().code, code);
+    }
+    // The point's policy decides who may ask the function.
+    let other = Client::new(stack.url("s3")).with_keys("222222222222", SECRET, None);
+    assert_eq!(v2(other.clone(), "members").await.unwrap_err().code, "AccessDenied");
+    let input = control::PutAccessPointPolicyForObjectLambdaInput {
+        account_id: ACCOUNT.into(),
+        name: "all-members".into(),
+        policy: statement("222222222222", "s3-object-lambda:ListBucket", &point_arn("members")),
+    };
+    client.call(control::PutAccessPointPolicyForObjectLambda, input).await.unwrap();
+    assert_eq!(v2(other, "members").await.unwrap().name.as_deref(), Some("made up"));
 }
 
 fn statement(account: &str, action: &str, resource: &str) -> String {

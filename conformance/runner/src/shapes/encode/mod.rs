@@ -96,7 +96,7 @@ pub fn unknown_operation(api: &Api, name: &str, protocol: Protocol) -> Outgoing 
             let mut outgoing = called_by_name(api, name, Protocol::Json, Vec::new());
             outgoing.headers.clear();
             outgoing.method = Method::PATCH;
-            outgoing.target = format!("/{name}/of/no/service/at/all");
+            outgoing.target = format!("{}/{name}/of/no/service/at/all", common_root(api));
             outgoing
         }
         Protocol::Query | Protocol::Ec2 => {
@@ -105,6 +105,15 @@ pub fn unknown_operation(api: &Api, name: &str, protocol: Protocol) -> Outgoing 
         Protocol::Cbor => called_by_name(api, name, protocol, b"\xa0".to_vec()),
         Protocol::Json => called_by_name(api, name, protocol, b"{}".to_vec()),
     }
+}
+
+/// What all paths of an API begin with: a version such as `/v20180820`, or nothing.
+fn common_root(api: &Api) -> String {
+    let first = |uri: &str| uri.split(['/', '?']).nth(1).unwrap_or_default().to_owned();
+    let mut roots = api.operations.values().map(|operation| first(&operation.http.request_uri));
+    let root = roots.next().unwrap_or_default();
+    let is_common = !root.is_empty() && !root.starts_with('{') && roots.all(|other| other == root);
+    if is_common { format!("/{root}") } else { String::new() }
 }
 
 /// The operation in a protocol that the service does not speak.

@@ -2,13 +2,14 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_CreateJob.html>
 
-use fractus_host::Context;
+use fractus_host::{Access, Context};
 use fractus_s3control_api as api;
 
-use super::job::{self, JOBS, Job, Status, TOKENS, WAITING};
+use super::job::{self, JOBS, Job, TOKENS, WAITING};
+use super::{functions, told};
 use crate::control::errors::{invalid, refused};
 use crate::control::kept::to_json;
-use crate::control::tags;
+use crate::control::{roles, tags};
 use crate::error::Result;
 use crate::objects::scope;
 use crate::service::S3;
@@ -68,14 +69,29 @@ fn check(input: &api::CreateJobInput) -> Result<()> {
         manifest.spec.format == api::JobManifestFormat::S3BatchOperationsCsv20180820
             && !fields.any(|field| *field == api::JobManifestFieldName::VersionId)
     };
+    if let Some(asked) = &input.operation.lambda_invoke {
+        functions::check(asked)?;
+    }
     if input.operation.s3_replicate_object.is_some() && input.manifest.as_ref().is_some_and(names_no_versions) {
         return Err(invalid("A manifest for S3ReplicateObject must name the versions of its objects"));
     }
     Ok(())
 }
 
+/// Who creates a job hands its role over.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html>
+pub fn access(input: &api::CreateJobInput) -> Vec<Access> {
+    let mut wanted = vec![Access::to_all()];
+    wanted.extend(roles::to_pass(&input.role_arn, "batchoperations.s3.amazonaws.com"));
+    wanted
+}
+
 pub async fn create(s3: &S3, cx: &Context, input: api::CreateJobInput) -> Result<api::CreateJobOutput> {
     check(&input)?;
+    if roles::of_account(&input.role_arn, cx.world.partition, &cx.world.account).is_none() {
+        return Err(invalid("The RoleArn must be that of an IAM role of this account"));
+    }
     let given = input.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
     let tags = tags::check(given, MAX_TAGS)?;
     let asked = api::JobDescriptor {
@@ -89,33 +105,19 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateJobInput) -> Result
         ..api::JobDescriptor::default()
     };
     let job = Job {
-        id: cx.random().uuid(),
-        account: cx.world.account.to_string(),
-        region: cx.region.to_string(),
         priority: u32::try_from(input.priority).unwrap_or(0),
-        asked: to_json(&asked)?,
-        status: Status::New,
-        status_reason: None,
-        created_at: cx.now().to_millis_precision(),
-        suspended_at: None,
-        active_at: None,
-        ended_at: None,
-        total: 0,
-        succeeded: 0,
-        failed: 0,
-        failures: Vec::new(),
-        generated: None,
         tags,
+        ..Job::new(cx.random().uuid(), cx, to_json(&asked)?)
     };
     let scope = scope(cx);
     let token = (job.account.as_str(), job.region.as_str(), input.client_request_token.as_str());
-    let id = s3
+    let (id, is_new) = s3
         .store
         .write(|tx| {
             if let Some(id) = tx.get(&TOKENS, &scope, &token)? {
                 let known = tx.get(&JOBS, &scope, &(token.0, token.1, id.as_str()))?;
                 if known.is_some_and(|known| known.asked == job.asked) {
-                    return Ok(id);
+                    return Ok((id, false));
                 }
                 let message = "The client request token was used by another request";
                 return Err(refused("IdempotencyException", 400, message));
@@ -123,9 +125,12 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateJobInput) -> Result
             tx.put(&TOKENS, &scope, &token, &job.id)?;
             tx.put(&WAITING, &scope, &job.waiting(), &job.at())?;
             job::keep(tx, &scope, &job)?;
-            Ok(job.id.clone())
+            Ok((job.id.clone(), true))
         })
         .await?;
+    if is_new {
+        told::created(s3, cx, &job);
+    }
     s3.jobs.wake();
     Ok(api::CreateJobOutput { job_id: Some(id) })
 }
@@ -133,6 +138,15 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateJobInput) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_creates_a_job_hands_its_role_over() {
+        let role = "arn:aws:iam::000000000000:role/batch";
+        let wanted = access(&api::CreateJobInput { role_arn: role.into(), ..Default::default() });
+        assert_eq!((wanted[1].action.as_str(), wanted[1].resource.as_str()), ("iam:PassRole", role));
+        let service = vec!["batchoperations.s3.amazonaws.com".to_owned()];
+        assert_eq!(wanted[1].conditions, [("iam:PassedToService".to_owned(), service)]);
+    }
 
     #[test]
     fn a_job_does_one_thing() {

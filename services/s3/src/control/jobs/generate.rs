@@ -106,7 +106,7 @@ impl Search<'_> {
     fn task(&self, key: &str, object: &Object) -> Task {
         let version_id = self.bucket.settings.versioning.is_some();
         let version_id = version_id.then(|| object.version_id.clone().unwrap_or_else(|| NULL.to_owned()));
-        Task { bucket: self.bucket.name.clone(), key: key.to_owned(), version_id }
+        Task::new(&*self.bucket.name, key, version_id)
     }
 
     async fn current(&self, sink: &mut impl Sink) -> Result<()> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::errors::refused;
 use crate::control::kept::from_json;
+use crate::control::roles;
 use crate::error::{Error, Result};
 use crate::service::S3;
 
@@ -42,6 +43,20 @@ pub struct Task {
     pub key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
+    /// How often it was tried in vain.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub tries: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(tries: &u32) -> bool {
+    *tries == 0
+}
+
+impl Task {
+    pub fn new(bucket: impl Into<String>, key: impl Into<String>, version_id: Option<String>) -> Task {
+        Task { bucket: bucket.into(), key: key.into(), version_id, tries: 0 }
+    }
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-job-status.html>
@@ -52,6 +67,10 @@ pub enum Status {
     Suspended,
     Ready,
     Active,
+    /// Between `Active` and `Paused`.
+    Pausing,
+    /// Something more important is being done.
+    Paused,
     Completing,
     Complete,
     Cancelling,
@@ -68,6 +87,8 @@ impl Status {
             Status::Suspended => api::JobStatus::Suspended,
             Status::Ready => api::JobStatus::Ready,
             Status::Active => api::JobStatus::Active,
+            Status::Pausing => api::JobStatus::Pausing,
+            Status::Paused => api::JobStatus::Paused,
             Status::Completing => api::JobStatus::Completing,
             Status::Complete => api::JobStatus::Complete,
             Status::Cancelling => api::JobStatus::Cancelling,
@@ -88,7 +109,13 @@ impl Status {
             (api::RequestedJobStatus::Ready, Status::Suspended) => Some(Status::Ready),
             (
                 api::RequestedJobStatus::Cancelled,
-                Status::New | Status::Preparing | Status::Suspended | Status::Ready | Status::Active,
+                Status::New
+                | Status::Preparing
+                | Status::Suspended
+                | Status::Ready
+                | Status::Active
+                | Status::Pausing
+                | Status::Paused,
             ) => Some(Status::Cancelling),
             _ => None,
         }
@@ -117,8 +144,11 @@ pub struct Job {
     pub created_at: Timestamp,
     #[serde(default)]
     pub suspended_at: Option<Timestamp>,
+    /// Since when it is active, and for how long it was before.
     #[serde(default)]
     pub active_at: Option<Timestamp>,
+    #[serde(default)]
+    pub was_active_ms: u64,
     #[serde(default)]
     pub ended_at: Option<Timestamp>,
     #[serde(default)]
@@ -138,8 +168,62 @@ pub struct Job {
 }
 
 impl Job {
+    /// A job of the caller's that is new.
+    pub fn new(id: String, cx: &Context, asked: String) -> Job {
+        let created_at = cx.now().to_millis_precision();
+        Job::of(id, (cx.world.account.as_str(), cx.region.as_str()), asked, created_at)
+    }
+
+    fn of(id: String, (account, region): (&str, &str), asked: String, created_at: Timestamp) -> Job {
+        Job {
+            id,
+            account: account.to_owned(),
+            region: region.to_owned(),
+            priority: 0,
+            asked,
+            status: Status::New,
+            status_reason: None,
+            created_at,
+            suspended_at: None,
+            active_at: None,
+            was_active_ms: 0,
+            ended_at: None,
+            total: 0,
+            succeeded: 0,
+            failed: 0,
+            failures: Vec::new(),
+            generated: None,
+            tags: Vec::new(),
+        }
+    }
+
     pub fn asked(&self) -> Result<api::JobDescriptor> {
         from_json(&self.asked)
+    }
+
+    /// Goes over to a state, and keeps the times that belong to it.
+    pub fn enter(&mut self, status: Status, now: Timestamp) {
+        if let Some(since) = self.active_at.take() {
+            self.was_active_ms += u64::try_from(now.since(since).as_millis()).unwrap_or(0);
+        }
+        self.active_at = (status == Status::Active).then_some(now);
+        if status == Status::Suspended {
+            self.suspended_at = Some(now);
+        }
+        if status.has_ended() {
+            self.ended_at = Some(now);
+        }
+        self.status = status;
+    }
+
+    /// For how long it has been active by now.
+    pub fn active_secs(&self, now: Timestamp) -> u64 {
+        let current = self.active_at.map_or(0, |since| u64::try_from(now.since(since).as_millis()).unwrap_or(0));
+        (self.was_active_ms + current) / 1_000
+    }
+
+    pub fn arn(&self, partition: Partition) -> String {
+        format!("arn:{partition}:s3:{}:{}:job/{}", self.region, self.account, self.id)
     }
 
     /// Its place among those that wait.
@@ -152,21 +236,26 @@ impl Job {
         At { account: self.account.clone(), region: self.region.clone(), id: self.id.clone() }
     }
 
-    /// What it does is done by its account, in its region.
+    /// What it does is done by its role, in its account and region.
     pub fn context(&self, s3: &S3, lane: &fractus_aws::Lane, partition: Partition) -> Context {
         let account = AccountId::new(&self.account).unwrap_or_else(|_| AccountId::default_account());
         let region = Region::new(&self.region).unwrap_or_else(|_| Region::us_east_1());
         let cause = Cause::root(self.id.clone(), "batchoperations.s3.amazonaws.com".to_owned());
         let world = World { lane: lane.clone(), partition, account: account.clone() };
         let mut cx = Context::internal(&s3.host, world, region, cause);
-        // Not the service itself: where policies are evaluated, other accounts' buckets are theirs.
-        cx.caller = std::sync::Arc::new(Caller {
-            arn: format!("arn:{partition}:iam::{account}:root"),
-            principal_id: account.to_string(),
-            account,
-            kind: CallerKind::Root,
-            access_key_id: String::new(),
-            credential: None,
+        // Not the service itself: where policies are evaluated, they are asked about the role.
+        let role = self.asked().ok().and_then(|asked| roles::of_account(&asked.role_arn?, partition, &account));
+        cx.caller = std::sync::Arc::new(match role {
+            Some(role) => roles::session(&role, &format!("s3-batch-operations_{}", self.id)).into_caller(),
+            // A job of before its role was looked at.
+            None => Caller {
+                arn: format!("arn:{partition}:iam::{account}:root"),
+                principal_id: account.to_string(),
+                account,
+                kind: CallerKind::Root,
+                access_key_id: String::new(),
+                credential: None,
+            },
         });
         cx
     }
@@ -215,6 +304,20 @@ mod tests {
             assert!(ended.has_ended());
             assert_eq!(ended.requested(&Cancelled), None);
         }
+    }
+
+    #[test]
+    fn only_the_time_in_which_a_job_is_active_counts() {
+        let at = Timestamp::from_secs;
+        let mut job = Job::of("i".into(), ("000000000000", "us-east-1"), "{}".into(), at(0));
+        let steps = [(Status::Ready, 10), (Status::Active, 20), (Status::Paused, 25), (Status::Active, 100)];
+        for (status, secs) in steps {
+            job.enter(status, at(secs));
+        }
+        assert_eq!(job.active_secs(at(103)), 8);
+        job.enter(Status::Completing, at(110));
+        job.enter(Status::Complete, at(500));
+        assert_eq!((job.active_secs(at(900)), job.ended_at), (15, Some(at(500))));
     }
 
     #[test]

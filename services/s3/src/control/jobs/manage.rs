@@ -6,6 +6,7 @@ use fractus_store::{Order, Range};
 
 use super::create::operation;
 use super::job::{self, JOBS_BY_TIME, Job, WAITING};
+use super::told;
 use crate::control::errors::{invalid, refused};
 use crate::control::pages::Page;
 use crate::control::tags;
@@ -22,13 +23,11 @@ fn number(count: u64) -> Option<i64> {
 }
 
 fn progress(cx: &Context, job: &Job) -> api::JobProgressSummary {
-    let end = job.ended_at.unwrap_or_else(|| cx.now());
-    let active = job.active_at.map_or(0, |since| end.since(since).as_secs());
     api::JobProgressSummary {
         total_number_of_tasks: number(job.total),
         number_of_tasks_succeeded: number(job.succeeded),
         number_of_tasks_failed: number(job.failed),
-        timers: Some(api::JobTimers { elapsed_time_in_active_seconds: number(active) }),
+        timers: Some(api::JobTimers { elapsed_time_in_active_seconds: number(job.active_secs(cx.now())) }),
     }
 }
 
@@ -50,7 +49,7 @@ pub async fn describe(s3: &S3, cx: &Context, input: api::DescribeJobInput) -> Re
     });
     let shown = api::JobDescriptor {
         job_id: Some(job.id.clone()),
-        job_arn: Some(format!("arn:{}:s3:{}:{}:job/{}", cx.world.partition, job.region, job.account, job.id)),
+        job_arn: Some(job.arn(cx.world.partition)),
         status: Some(job.status.shown()),
         priority: i32::try_from(job.priority).ok(),
         progress_summary: Some(progress(cx, &job)),
@@ -126,7 +125,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListJobsInput) -> Result<ap
 async fn change(s3: &S3, cx: &Context, id: &str, work: impl Fn(&mut Job) -> Result<()> + Send + Sync) -> Result<Job> {
     let scope = scope(cx);
     let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
-    let job = s3
+    let (job, was) = s3
         .store
         .write(|tx| {
             let mut job = job::find(tx, &scope, account, region, id)?;
@@ -136,9 +135,12 @@ async fn change(s3: &S3, cx: &Context, id: &str, work: impl Fn(&mut Job) -> Resu
                 tx.put(&WAITING, &scope, &job.waiting(), &job.at())?;
             }
             job::keep(tx, &scope, &job)?;
-            Ok::<_, Error>(job)
+            Ok::<_, Error>((job, was))
         })
         .await?;
+    if job.status != was {
+        told::status_changed(s3, cx, &job);
+    }
     s3.jobs.wake();
     Ok(job)
 }
@@ -170,7 +172,7 @@ pub async fn update_status(
             let (from, to) = (job.status.shown(), input.requested_job_status.as_str());
             refused("JobStatusException", 400, format!("A job cannot go from {} to {to}", from.as_str()))
         })?;
-        job.status = status;
+        job.enter(status, cx.now());
         job.status_reason.clone_from(&input.status_update_reason);
         Ok(())
     })

@@ -111,7 +111,7 @@ fn task(line: &str, fields: &[Field]) -> Result<Option<Task>, Unusable> {
         let (found, wanted) = (values.len(), fields.len());
         return Err(content(format!("A line of the manifest has {found} values, its fields are {wanted}")));
     }
-    let mut task = Task { bucket: String::new(), key: String::new(), version_id: None };
+    let mut task = Task::new("", "", None);
     for (field, value) in fields.iter().zip(values) {
         match field {
             Field::Bucket => task.bucket = value,
@@ -297,9 +297,9 @@ mod tests {
     fn lines_name_objects() {
         let fields = [Field::Bucket, Field::Key, Field::Ignored, Field::VersionId];
         let found = task("b,a+b%2Fc,x,", &fields).unwrap().unwrap();
-        assert_eq!(found, Task { bucket: "b".into(), key: "a b/c".into(), version_id: None });
+        assert_eq!(found, Task::new("b", "a b/c", None));
         let found = task("\"b\",\"a\"\"c\",,v1\r", &fields).unwrap().unwrap();
-        assert_eq!(found, Task { bucket: "b".into(), key: "a\"c".into(), version_id: Some("v1".into()) });
+        assert_eq!(found, Task::new("b", "a\"c", Some("v1".into())));
         assert_eq!(task("", &fields).unwrap(), None);
         for bad in ["b,k", "b,,x,v", "b,%ff,x,v", "\"b,k,x,v", "\"b\"x,k,x,v"] {
             assert!(task(bad, &fields).is_err(), "{bad}");

@@ -146,14 +146,16 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use fractus_wire::Failure;
+
     use super::*;
 
     #[test]
     fn rows_are_as_aws_writes_them() {
-        let task = Task { bucket: "b".into(), key: "a b,c".into(), version_id: None };
-        let good = Outcome { failed: false, code: String::new(), http_status: 200, message: "Successful".into() };
+        let task = Task::new("b", "a b,c", None);
+        let good = Outcome::done("Successful");
         assert_eq!(row(&task, &good), "b,a+b%2Cc,,succeeded,200,,Successful");
-        let bad = Outcome { failed: true, code: "NoSuchKey".into(), http_status: 404, message: "No \"key\"".into() };
+        let bad = Outcome::of(Failure::new("NoSuchKey", 404, "No \"key\""));
         assert_eq!(row(&task, &bad), "b,a+b%2Cc,,failed,404,NoSuchKey,\"No \"\"key\"\"\"");
     }
 }

@@ -10,6 +10,7 @@ use fractus_s3control_api as api;
 use fractus_wire::Failure;
 use serde_json::json;
 
+use super::functions;
 use super::job::Task;
 use super::manifest::bucket_of_arn;
 use crate::access;
@@ -25,19 +26,22 @@ use crate::service::S3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub failed: bool,
+    /// It is worth another try.
+    pub again: bool,
     pub code: String,
     pub http_status: u16,
     pub message: String,
 }
 
 impl Outcome {
-    fn done(message: impl Into<String>) -> Outcome {
-        Outcome { failed: false, code: String::new(), http_status: 200, message: message.into() }
+    pub fn done(message: impl Into<String>) -> Outcome {
+        Outcome { failed: false, again: false, code: String::new(), http_status: 200, message: message.into() }
     }
 
-    fn of(failure: Failure) -> Outcome {
+    pub fn of(failure: Failure) -> Outcome {
         Outcome {
             failed: true,
+            again: false,
             code: failure.code.to_string(),
             http_status: failure.status,
             message: failure.message.clone(),
@@ -45,20 +49,19 @@ impl Outcome {
     }
 }
 
-/// Does one task. What fails for a moment is tried again.
-pub async fn run(s3: &S3, cx: &Context, operation: &api::JobOperation, task: &Task) -> Outcome {
-    const TRIES: usize = 3;
-    let mut tried = 0;
-    loop {
-        tried += 1;
-        match once(s3, cx, operation, task).await {
-            Ok(message) => return Outcome::done(message),
-            Err(error) => {
-                let again = matches!(error, Error::ConditionalRequestConflict { .. } | Error::Store(_));
-                if !again || tried == TRIES {
-                    return Outcome::of(error.into());
-                }
-            }
+/// How often a task is tried.
+pub const TRIES: u32 = 3;
+
+/// Does one task. What fails for a moment is worth another try.
+pub async fn run(s3: &S3, cx: &Context, job: &str, operation: &api::JobOperation, task: &Task) -> Outcome {
+    if let Some(asked) = &operation.lambda_invoke {
+        return functions::run(s3, cx, job, asked, task).await;
+    }
+    match once(s3, cx, operation, task).await {
+        Ok(message) => Outcome::done(message),
+        Err(error) => {
+            let again = matches!(error, Error::ConditionalRequestConflict { .. } | Error::Store(_));
+            Outcome { again, ..Outcome::of(error.into()) }
         }
     }
 }
@@ -88,8 +91,7 @@ async fn once(s3: &S3, cx: &Context, operation: &api::JobOperation, task: &Task)
     } else if let Some(asked) = &operation.s3_update_object_encryption {
         one.encrypt(asked).await?;
     } else {
-        let message = "The function could not be invoked: no Lambda answers";
-        return Err(Error::Other(Box::new(Failure::new("ServiceUnavailable", 503, message))));
+        return Err(Error::MalformedXml);
     }
     Ok(SUCCESSFUL.to_owned())
 }
@@ -289,7 +291,7 @@ impl One<'_> {
     /// Existing objects go the way of new ones; the task has succeeded when the copy is there.
     async fn replicate(&self) -> Result<()> {
         self.allowed("s3:InitiateReplication", "s3:InitiateReplication").await?;
-        let Task { bucket, key, version_id } = self.task;
+        let Task { bucket, key, version_id, .. } = self.task;
         let status = replication::replicate(self.s3, self.cx, bucket, key, version_id.as_deref()).await?;
         if status == Status::Completed {
             return Ok(());
@@ -307,7 +309,7 @@ impl One<'_> {
                 "A composite checksum is that of an object's parts as they were uploaded",
             ));
         }
-        let Task { bucket, key, version_id } = self.task;
+        let Task { bucket, key, version_id, .. } = self.task;
         let target = get::Target { bucket, key, version_id: version_id.as_deref(), owner: None };
         let (object, readable) = get::source(self.s3, self.cx, target).await?;
         let (_, checksum) = digest_stored(&self.s3.store, &readable.into_blob(), 0..object.size, algorithm).await?;
