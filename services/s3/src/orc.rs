@@ -10,7 +10,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-use crate::parquet::write::{Cell, ColumnKind, ColumnSpec};
+use crate::parquet::write::{Cell, ColumnKind, ColumnSpec, Filled, Sheet};
 
 const MAGIC: &[u8] = b"ORC";
 /// How many bytes are packed at once.
@@ -176,7 +176,7 @@ enum Values {
     Numbers(Vec<i64>),
 }
 
-struct Column {
+pub struct Column {
     values: Values,
     there: Vec<bool>,
 }
@@ -190,8 +190,8 @@ enum Stream {
     Secondary = 5,
 }
 
-impl Column {
-    fn new(kind: ColumnKind) -> Column {
+impl Filled for Column {
+    fn begin(kind: ColumnKind) -> Column {
         let values = match kind {
             ColumnKind::Text => Values::Texts { bytes: Vec::new(), lengths: Vec::new() },
             ColumnKind::Boolean => Values::Booleans(Vec::new()),
@@ -220,7 +220,9 @@ impl Column {
         };
         self.there.push(is_there);
     }
+}
 
+impl Column {
     fn has_nothing_missing(&self) -> bool {
         self.there.iter().all(|there| *there)
     }
@@ -251,33 +253,12 @@ impl Column {
 }
 
 /// A file that is being written.
-pub struct File {
-    specs: Vec<ColumnSpec>,
-    columns: Vec<Column>,
-    rows: usize,
-}
+pub type File = Sheet<Column>;
 
 impl File {
-    pub fn new(specs: Vec<ColumnSpec>) -> File {
-        let columns = specs.iter().map(|spec| Column::new(spec.kind)).collect();
-        File { specs, columns, rows: 0 }
-    }
-
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Adds a row, a cell for each column.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        for (column, cell) in self.columns.iter_mut().zip(cells) {
-            column.put(cell);
-        }
-        self.rows += 1;
-    }
-
     pub fn finish(self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        let stripes = if self.rows == 0 { Vec::new() } else { vec![self.stripe(&mut out)] };
+        let stripes = if self.rows() == 0 { Vec::new() } else { vec![self.stripe(&mut out)] };
         let content_bytes = out.len() as u64;
         let footer = pack(&self.footer(content_bytes, stripes).0);
         let postscript = Message::default()
@@ -318,7 +299,7 @@ impl File {
             .number(2, 0)
             .number(3, data_bytes as u64)
             .number(4, footer_bytes)
-            .number(5, self.rows as u64)
+            .number(5, self.rows() as u64)
     }
 
     fn footer(&self, content_bytes: u64, stripes: Vec<Message>) -> Message {
@@ -332,13 +313,13 @@ impl File {
             let values = column.there.iter().filter(|there| **there).count() as u64;
             Message::default().number(1, values).number(10, u64::from(!column.has_nothing_missing()))
         });
-        let of_root = Message::default().number(1, self.rows as u64).number(10, 0);
+        let of_root = Message::default().number(1, self.rows() as u64).number(10, 0);
         Message::default()
             .number(1, MAGIC.len() as u64)
             .number(2, content_bytes)
             .messages(3, stripes)
             .messages(4, std::iter::once(root).chain(kinds))
-            .number(6, self.rows as u64)
+            .number(6, self.rows() as u64)
             .messages(7, std::iter::once(of_root).chain(statistics))
             // No index, which would say where the rows of a stripe begin.
             .number(8, 0)

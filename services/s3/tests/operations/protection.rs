@@ -18,7 +18,10 @@ async fn locked(client: &Client) {
 }
 
 fn default_retention(mode: api::ObjectLockRetentionMode) -> api::PutObjectLockConfigurationInput {
-    let default = api::DefaultRetention { mode: Some(mode), days: Some(2), ..Default::default() };
+    lock_input(api::DefaultRetention { mode: Some(mode), days: Some(2), ..Default::default() })
+}
+
+fn lock_input(default: api::DefaultRetention) -> api::PutObjectLockConfigurationInput {
     api::PutObjectLockConfigurationInput {
         bucket: "bucket".into(),
         object_lock_configuration: Some(api::ObjectLockConfiguration {
@@ -346,20 +349,13 @@ async fn a_bucket_holds_what_is_put_until_its_event() {
     let stack = stack().await;
     let client = client_of(&stack);
     locked(&client).await;
-    let default = |days, hold| api::PutObjectLockConfigurationInput {
-        bucket: "bucket".into(),
-        object_lock_configuration: Some(api::ObjectLockConfiguration {
-            object_lock_enabled: Some(api::ObjectLockEnabled::Enabled),
-            rule: Some(api::ObjectLockRule {
-                default_retention: Some(api::DefaultRetention {
-                    mode: Some(api::ObjectLockRetentionMode::Governance),
-                    days,
-                    default_event_hold: Some(hold),
-                    ..Default::default()
-                }),
-            }),
-        }),
-        ..Default::default()
+    let default = |days, hold| {
+        lock_input(api::DefaultRetention {
+            mode: Some(api::ObjectLockRetentionMode::Governance),
+            days,
+            default_event_hold: Some(hold),
+            ..Default::default()
+        })
     };
     let hold = api::EventHoldDuration { days: None, years: Some(2) };
     let both = api::EventHoldDuration { days: Some(1), years: Some(2) };
