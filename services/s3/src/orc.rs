@@ -162,7 +162,7 @@ fn fraction(millis: u64) -> u64 {
     // Two zeros are written as 1, and so on: milliseconds have six at least.
     nanos /= 100;
     let mut zeros = 1;
-    while nanos % 10 == 0 && zeros < 7 {
+    while nanos.is_multiple_of(10) && zeros < 7 {
         nanos /= 10;
         zeros += 1;
     }

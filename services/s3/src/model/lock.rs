@@ -223,8 +223,7 @@ fn lasts_as_long(current: &Retention, new: &Retention, now: Timestamp) -> bool {
         (Some(old), Some(kept)) => kept.duration.in_days() >= old.duration.in_days() && new.until >= current.until,
         // A hold that is released, and no sooner over than it says.
         (Some(_), None) => new.ends() >= current.released(now).ends(),
-        (None, Some(_)) => new.until >= current.until,
-        (None, None) => new.until >= current.until,
+        (None, _) => new.until >= current.until,
     }
 }
 
@@ -304,7 +303,7 @@ impl AskedRetention {
             }
             (Some(false), _) if until.is_none() => return Err(needs("EventHold that is ON")),
             (None, Some(_)) if before.is_none() => return Err(needs("EventHold")),
-            (_, duration) => before.and_then(|before| Some(EventHold { on: before.on, duration: duration? })),
+            (_, duration) => before.zip(duration).map(|(before, duration)| EventHold { on: before.on, duration }),
         };
         Ok(Some(Retention { mode, until, event_hold }))
     }
