@@ -66,11 +66,7 @@ impl Destinations {
         judge(found.err(), text, "queue")?;
         let Some(queue_url) = queue_url.filter(|_| cx.evaluates_policies()) else { return Ok(()) };
         let name = sqs_api::QueueAttributeName::Policy;
-        let input = sqs_api::GetQueueAttributesInput {
-            queue_url,
-            attribute_names: Some(vec![name.clone()]),
-            ..Default::default()
-        };
+        let input = sqs_api::GetQueueAttributesInput { queue_url, attribute_names: Some(vec![name.clone()]) };
         match calls.try_call::<sqs_api::GetQueueAttributes>(input).await {
             Ok(found) => {
                 let policy = found.attributes.and_then(|attributes| attributes.get(name.as_str()).cloned());
