@@ -7,6 +7,7 @@ import {
   ListObjectsV2Command, NoSuchKey, paginateListObjectsV2, PutObjectCommand, S3Client, waitUntilObjectExists,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
+import { createPresignedPost } from "@aws-sdk/s3-presigned-post";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { endpoint, fetchBy, httpAgent, settings, text, unique } from "./stack.js";
 
@@ -76,6 +77,29 @@ test("getSignedUrl, then fetch itself, path style", async () => {
   assert.equal(answer.status, 200, await answer.text());
   const got = await fetch(await getSignedUrl(path, new GetObjectCommand({ Bucket, Key: "fetched" })));
   assert.equal(await got.text(), "by fetch");
+  path.destroy();
+});
+
+test("createPresignedPost, then a form as a browser sends it", async () => {
+  const path = new S3Client({ ...settings, forcePathStyle: true });
+  const { url, fields } = await createPresignedPost(path, {
+    Bucket, Key: "form/${filename}", Conditions: [["content-length-range", 1, 20], { success_action_status: "201" }],
+    Fields: { success_action_status: "201" }, Expires: 60,
+  });
+  const post = (content) => {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) form.append(name, value);
+    form.append("file", new Blob([content], { type: "text/plain" }), "photo.txt");
+    return fetch(url, { method: "POST", body: form });
+  };
+  const answer = await post("by form");
+  const said = await answer.text();
+  assert.equal(answer.status, 201, said);
+  assert.match(said, /<Key>form\/photo\.txt<\/Key>/);
+  assert.equal(await text((await s3.send(new GetObjectCommand({ Bucket, Key: "form/photo.txt" }))).Body), "by form");
+  const long = await post("much too long for this policy");
+  assert.equal(long.status, 400);
+  assert.match(await long.text(), /<Code>EntityTooLarge<\/Code>/);
   path.destroy();
 });
 

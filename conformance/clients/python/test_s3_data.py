@@ -1,6 +1,7 @@
 """Programs that read and write data in S3 from Python: pyarrow's datasets, boto3's transfer manager, queries, browser forms."""
 
 import hashlib
+import importlib
 import io
 import os
 import urllib.error
@@ -10,7 +11,7 @@ import pyarrow
 import pytest
 from boto3.s3.transfer import TransferConfig
 
-from stack import client, endpoint, unique
+from stack import admin, client, endpoint, unique, wait_for
 
 
 @pytest.fixture
@@ -52,6 +53,47 @@ def test_pyarrow_writes_and_reads_a_partitioned_dataset(bucket):
             out.write(b"y" * 1024 * 1024)
     assert fs.get_file_info(f"{bucket}/stream").size == 12 * 1024 * 1024
     fs.delete_dir_contents(f"{bucket}/set")
+
+
+@pytest.mark.parametrize(("format", "read"), [("ORC", "pyarrow.orc"), ("Parquet", "pyarrow.parquet")])
+def test_pyarrow_reads_inventories(format, read):
+    lane = unique("lane")
+    s3 = client("s3", lane=lane)
+    for name in ("source", "reports"):
+        s3.create_bucket(Bucket=name)
+    keys = [f"key {number:03}" for number in range(300)] + ["ä/ö+ü"]
+    for key in keys:
+        s3.put_object(Bucket="source", Key=key, Body=b"x" * (len(key) % 7))
+    s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
+    s3.delete_object(Bucket="source", Key="key 000")
+    fields = ["Size", "LastModifiedDate", "ETag", "StorageClass", "IsMultipartUploaded", "EncryptionStatus"]
+    inventory = {
+        "Id": "all", "IsEnabled": True, "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"},
+        "OptionalFields": [*fields, "ObjectLockRetainUntilDate"],
+        "Destination": {"S3BucketDestination": {"Bucket": "arn:aws:s3:::reports", "Format": format}},
+    }
+    s3.put_bucket_inventory_configuration(Bucket="source", Id="all", InventoryConfiguration=inventory)
+    assert admin("/_fractus/clock", {"lane": lane, "action": "advance", "seconds": 86_400})[0] == 200
+
+    def written():
+        found = s3.list_objects_v2(Bucket="reports").get("Contents", [])
+        return next((one["Key"] for one in found if "/data/" in one["Key"]), None)
+
+    file = io.BytesIO(s3.get_object(Bucket="reports", Key=wait_for(written))["Body"].read())
+    rows = importlib.import_module(read).read_table(file).to_pylist()
+    # The marker, and what it is on; all else is there once.
+    assert sorted(row["key"] for row in rows) == sorted([*keys, "key 000"])
+    assert sum(row["is_delete_marker"] for row in rows) == 1 and sum(row["is_latest"] for row in rows) == len(keys)
+    by_key = {row["key"]: row for row in rows if not row["is_delete_marker"]}
+    for key in ("key 000", "key 123", "ä/ö+ü"):
+        head = s3.get_object(Bucket="source", Key=key, VersionId="null")
+        row = by_key[key]
+        assert (row["bucket"], row["size"], row["e_tag"]) == ("source", head["ContentLength"], head["ETag"].strip('"'))
+        assert row["last_modified_date"].replace(microsecond=0, tzinfo=None) == head["LastModified"].replace(tzinfo=None)
+        assert (row["is_multipart_uploaded"], row["object_lock_retain_until_date"]) == (False, None)
+    marker = next(row for row in rows if row["is_delete_marker"])
+    assert (marker["size"], marker["e_tag"], marker["storage_class"]) == (None, None, None)
+    assert admin(f"/_fractus/clock?lane={lane}", {"action": "reset", "lane": lane})[0] == 200
 
 
 def test_pandas_style_reading_of_csv_by_select(s3, bucket):

@@ -32,15 +32,6 @@ const JUDGED_ELSEWHERE: [&str; 13] = [
 /// Operations that name their own errors for every value.
 const JUDGE_THEMSELVES: [&str; 1] = ["SelectObjectContent"];
 
-/// Headers that ask for what is not there yet. Without it the request would do something else: an object that should grow
-/// would be replaced, one that should be held could be deleted.
-const UNSUPPORTED: [&str; 4] = [
-    "x-amz-object-lock-event-hold",
-    "x-amz-object-lock-event-hold-duration-days",
-    "x-amz-object-lock-event-hold-duration-years",
-    "x-amz-write-offset-bytes",
-];
-
 /// The header of a request that cannot be answered. An upload's length has to be known before its bytes; one that comes as
 /// `aws-chunked` says it in a header of its own.
 ///
@@ -52,7 +43,7 @@ pub fn unsupported(method: &http::Method, headers: &http::HeaderMap) -> Option<&
     {
         return Some("Transfer-Encoding");
     }
-    headers.keys().find_map(|sent| UNSUPPORTED.into_iter().find(|name| sent.as_str() == *name))
+    None
 }
 
 /// What S3 says of constraints that are broken. What a body lacks, and values that a document's schema does not have, make

@@ -42,9 +42,9 @@ pub enum Error {
     #[error("The specified location-constraint is not valid")]
     InvalidLocationConstraint { location: String },
     #[error(
-        "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to."
+        "The {location} location constraint is incompatible for the region specific endpoint this request was sent to."
     )]
-    IllegalLocationConstraint,
+    IllegalLocationConstraint { location: String },
     #[error("Your key is too long")]
     KeyTooLong { size: usize, max: usize },
     #[error("{message}")]
@@ -144,7 +144,7 @@ impl Error {
             AccessPointsAttached { .. } => ("BucketHasAccessPointsAttached", 400),
             InvalidBucketName { .. } => ("InvalidBucketName", 400),
             InvalidLocationConstraint { .. } => ("InvalidLocationConstraint", 400),
-            IllegalLocationConstraint => ("IllegalLocationConstraintException", 400),
+            IllegalLocationConstraint { .. } => ("IllegalLocationConstraintException", 400),
             KeyTooLong { .. } => ("KeyTooLongError", 400),
             InvalidArgument { .. } => ("InvalidArgument", 400),
             InvalidRequest { .. } | InvalidChecksumValue { .. } => ("InvalidRequest", 400),

@@ -81,6 +81,11 @@ macro_rules! wanted {
             retention: $crate::model::lock::given(
                 $input.object_lock_mode.as_ref().map(|mode| mode.as_str()),
                 $input.object_lock_retain_until_date,
+                $crate::model::lock::AskedHold::of_headers(
+                    $input.object_lock_event_hold.as_ref().map(|status| status.as_str()),
+                    $input.object_lock_event_hold_duration_days,
+                    $input.object_lock_event_hold_duration_years,
+                )?,
                 $now,
             )?,
             legal_hold: $input

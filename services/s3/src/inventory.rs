@@ -1,4 +1,4 @@
-//! Inventories: lists of what is in a bucket, put as CSV or Parquet with a manifest into another one, daily or weekly.
+//! Inventories: lists of what is in a bucket, put as CSV, ORC or Parquet with a manifest into another one, daily or weekly.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html>
 
@@ -20,8 +20,11 @@ use crate::extras::Wanted;
 use crate::model::encoding::form_encode;
 use crate::model::encryption::{Asked, Encryption};
 use crate::model::lifecycle::midnight_after;
+use crate::model::lock::EventHold;
+use crate::orc;
 use crate::parquet::write::{Cell, ColumnKind, ColumnSpec, File, spelled};
 use crate::permissions::canonical_user;
+use crate::report_access::{self, Writer};
 use crate::schedule::{Parcel, put_parcel};
 use crate::service::S3;
 use crate::store::{Bucket, OBJECTS, Object};
@@ -96,6 +99,7 @@ struct Row<'a> {
 /// Rows on their way into a file.
 enum Rows {
     Csv { encoder: GzEncoder<Vec<u8>>, count: usize },
+    Orc(Box<orc::File>),
     Parquet(Box<File>),
 }
 
@@ -103,6 +107,7 @@ impl Rows {
     fn count(&self) -> usize {
         match self {
             Rows::Csv { count, .. } => *count,
+            Rows::Orc(file) => file.rows(),
             Rows::Parquet(file) => file.rows(),
         }
     }
@@ -129,19 +134,19 @@ impl Report<'_> {
         self.inventory.optional_fields.iter().flatten()
     }
 
-    fn is_parquet(&self) -> bool {
-        self.destination().format == api::InventoryFormat::Parquet
+    fn is_csv(&self) -> bool {
+        !matches!(self.destination().format, api::InventoryFormat::Orc | api::InventoryFormat::Parquet)
     }
 
     fn rows(&self) -> Rows {
-        if self.is_parquet() {
-            Rows::Parquet(Box::new(File::new(self.columns())))
-        } else {
-            Rows::Csv { encoder: GzEncoder::new(Vec::new(), Compression::default()), count: 0 }
+        match self.destination().format {
+            api::InventoryFormat::Orc => Rows::Orc(Box::new(orc::File::new(self.columns()))),
+            api::InventoryFormat::Parquet => Rows::Parquet(Box::new(File::new(self.columns()))),
+            _ => Rows::Csv { encoder: GzEncoder::new(Vec::new(), Compression::default()), count: 0 },
         }
     }
 
-    /// The columns of a Parquet file.
+    /// The columns of a file of ORC or Parquet.
     fn columns(&self) -> Vec<ColumnSpec> {
         let column = |name, kind, required| ColumnSpec { name, kind, required };
         let mut columns = vec![column("bucket", ColumnKind::Text, true), column("key", ColumnKind::Text, true)];
@@ -151,15 +156,17 @@ impl Report<'_> {
             columns.push(column("is_delete_marker", ColumnKind::Boolean, false));
         }
         columns.extend(self.fields().map(|field| {
-            let (name, kind) = parquet_column(field);
+            let (name, kind) = column_of(field);
             column(name, kind, false)
         }));
         columns
     }
 
     fn schema(&self) -> String {
-        if self.is_parquet() {
-            return spelled(MESSAGE, &self.columns());
+        match self.destination().format {
+            api::InventoryFormat::Orc => return orc::spelled(&self.columns()),
+            api::InventoryFormat::Parquet => return spelled(MESSAGE, &self.columns()),
+            _ => {}
         }
         let versions: &[&str] = if self.all_versions() { &["VersionId", "IsLatest", "IsDeleteMarker"] } else { &[] };
         let fields = ["Bucket", "Key"].into_iter().chain(versions.iter().copied());
@@ -175,6 +182,8 @@ impl Report<'_> {
             ..Asked::default()
         });
         let wanted = Wanted { encryption, ..Wanted::default() };
+        let place = (self.world, self.scope);
+        report_access::check(self.s3, place, Writer::Reports, self.bucket, (target, &key), self.now).await?;
         put_parcel(self.s3, self.world, self.scope, Parcel { bucket: target, key, content_type, content, wanted }).await
     }
 
@@ -281,7 +290,7 @@ impl Report<'_> {
     }
 
     fn write(&self, rows: &mut Rows, row: &Row<'_>) -> Result<()> {
-        let key = if self.is_parquet() { row.key.to_owned() } else { form_encode(row.key) };
+        let key = if self.is_csv() { form_encode(row.key) } else { row.key.to_owned() };
         let mut values = vec![self.bucket.name.clone(), key];
         if self.all_versions() {
             values.push(row.version_id.unwrap_or(NULL).to_owned());
@@ -291,6 +300,10 @@ impl Report<'_> {
         values.extend(self.fields().map(|field| self.value(field, row)));
         let (encoder, count) = match rows {
             Rows::Csv { encoder, count } => (encoder, count),
+            Rows::Orc(file) => {
+                file.row(self.columns().iter().zip(values).map(|(column, value)| cell(column.kind, value)));
+                return Ok(());
+            }
             Rows::Parquet(file) => {
                 file.row(self.columns().iter().zip(values).map(|(column, value)| cell(column.kind, value)));
                 return Ok(());
@@ -311,6 +324,7 @@ impl Report<'_> {
         };
         let extras = object.extras.as_deref();
         let retention = extras.and_then(|extras| extras.retention);
+        let event_hold = retention.and_then(|retention| retention.event_hold);
         match field {
             Field::Size => object.size.to_string(),
             Field::LastModifiedDate => modified(),
@@ -327,14 +341,17 @@ impl Report<'_> {
                 Some(Encryption::Kms { .. }) => "SSE-KMS",
             }
             .to_owned(),
-            Field::ObjectLockRetainUntilDate => {
-                retention.map(|retention| retention.until.date_time_millis()).unwrap_or_default()
-            }
+            Field::ObjectLockRetainUntilDate => retention
+                .and_then(|retention| retention.until)
+                .map(|until| until.date_time_millis())
+                .unwrap_or_default(),
             Field::ObjectLockMode => retention.map_or("", |retention| retention.mode.as_str()).to_owned(),
             Field::ObjectLockLegalHoldStatus => {
                 let held = extras.and_then(|extras| extras.legal_hold);
                 held.map_or("", |held| if held { "ON" } else { "OFF" }).to_owned()
             }
+            Field::ObjectLockEventHoldStatus => event_hold.map_or("", EventHold::status).to_owned(),
+            Field::ObjectLockEventHoldDuration => event_hold.map(|hold| hold.duration.spelled()).unwrap_or_default(),
             Field::BucketKeyStatus => match object.encryption() {
                 Some(Encryption::Kms { bucket_key: true, .. }) => "ENABLED",
                 _ => "DISABLED",
@@ -356,6 +373,7 @@ impl Report<'_> {
             Rows::Csv { encoder, .. } => {
                 (encoder.finish().map_err(|_| Error::IncompleteBody)?, "csv.gz", "application/gzip")
             }
+            Rows::Orc(file) => (file.finish(), "orc", "application/octet-stream"),
             Rows::Parquet(file) => (file.finish(MESSAGE), "parquet", "application/octet-stream"),
         };
         let key = format!("{}/data/{}.{end}", self.folder(), self.s3.host.random().uuid());
@@ -365,8 +383,8 @@ impl Report<'_> {
     }
 }
 
-/// What a Parquet file calls a field, and holds of it.
-fn parquet_column(field: &api::InventoryOptionalField) -> (&'static str, ColumnKind) {
+/// What a file of ORC or Parquet calls a field, and holds of it.
+fn column_of(field: &api::InventoryOptionalField) -> (&'static str, ColumnKind) {
     use api::InventoryOptionalField as Field;
     match field {
         Field::Size => ("size", ColumnKind::Long),

@@ -11,7 +11,7 @@
 //! waits for, [`web`] and [`website`] what browsers ask.
 //!
 //! [`object_lambda`] stands between objects and who reads them, [`watch`] with [`metrics`] and [`analytics`] looks at requests
-//! after they are answered, [`parquet`] is a format for queries and inventories.
+//! after they are answered, [`parquet`] is a format for queries and inventories, [`orc`] one for inventories.
 //!
 //! [`control`] is S3 Control, the API beside S3's own: access points, jobs over many objects, access grants.
 
@@ -38,10 +38,12 @@ pub mod notify;
 pub mod object_lambda;
 pub mod objects;
 pub mod operations;
+pub mod orc;
 pub mod parquet;
 pub mod permissions;
 pub mod readers;
 pub mod replication;
+pub mod report_access;
 pub mod restores;
 pub mod schedule;
 pub mod select;

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::objects::scope;
 use crate::permissions::canonical_user;
+use crate::report_access::{self, Writer};
 use crate::schedule::{self, Job, Parcel};
 use crate::service::S3;
 use crate::store::Bucket;
@@ -229,8 +230,26 @@ pub async fn deliver(s3: &S3, world: &World, scope: &Scope, bucket: &Bucket, now
                 content: content.into_bytes(),
                 wanted: wanted(&enabled),
             };
-            if !schedule::put_parcel(s3, world, scope, parcel).await? {
-                tracing::warn!(bucket = bucket.name, "the target bucket of access logs has gone; their lines are lost");
+            let place = (parcel.bucket, parcel.key.as_str());
+            match report_access::check(s3, (world, scope), Writer::AccessLogs, bucket, place, now).await {
+                Ok(()) => {
+                    if !schedule::put_parcel(s3, world, scope, parcel).await? {
+                        let name = bucket.name.as_str();
+                        tracing::warn!(
+                            bucket = name,
+                            "the target bucket of access logs has gone; their lines are lost"
+                        );
+                    }
+                }
+                Err(Error::Store(error)) => return Err(Error::Store(error)),
+                Err(error) => {
+                    let cause = &error as &dyn std::error::Error;
+                    tracing::warn!(
+                        error = cause,
+                        bucket = bucket.name,
+                        "access logs are not taken; their lines are lost"
+                    );
+                }
             }
         }
         s3.store

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fractus_bus::outbox::Handoff;
-use fractus_clock::Timestamp;
+use fractus_clock::{Random, Timestamp};
 use fractus_host::Context;
 use fractus_store::{BlobRef, Scope, Snapshot, Transaction};
 use fractus_wire::{BodyError, ByteStream, Failure};
@@ -21,7 +21,7 @@ use crate::notify::{Happening, announce};
 use crate::replication;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object, REPLACED, Replaced};
-use crate::{terms, versions};
+use crate::{directory, terms, versions};
 
 /// Where buckets and objects live for this caller.
 pub fn scope(cx: &Context) -> Scope {
@@ -212,6 +212,9 @@ pub fn put(
     let object = &mut new.object;
     if let Some(wanted) = &new.wanted {
         object.extras = wanted.resolve(tx, scope, bucket, happening.cx, object.last_modified)?;
+        if object.encryption().is_some() || directory::is_directory(&bucket.name) {
+            object.etag = opaque_etag(happening.cx.random());
+        }
     }
     let freed = if bucket.settings.versioning.is_some() {
         let random = happening.cx.random();
@@ -229,6 +232,13 @@ pub fn put(
     tx.put(&OBJECTS, scope, &(bucket.id, new.key.as_str()), object)?;
     let sent = announce(tx, s3, bucket, &new.key, Some(object), object.sequencer, happening)?;
     Ok(Changed { freed, sent })
+}
+
+/// The entity tag of what is encrypted by a key that is not S3's own, and of what lies in a directory bucket: no digest.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html#AmazonS3-Type-Object-ETag>
+pub fn opaque_etag(random: &Random) -> String {
+    format!("\"{}\"", hex::encode(random.bytes::<16>()))
 }
 
 /// What a delete came to.

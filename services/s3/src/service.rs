@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
+use crate::access::{Sets, sets};
 use crate::config::Config;
 use crate::control;
 use crate::control::jobs::work::Jobs;
@@ -128,7 +129,7 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         .on(api::GetBucketNotificationConfiguration, notifications::get)
         .access(api::GetBucketNotificationConfiguration, on_bucket!("s3:GetBucketNotification"))
         .on(api::PutObject, put::put)
-        .access(api::PutObject, on_object!("s3:PutObject"))
+        .access(api::PutObject, |cx, input| Ok::<_, Error>(access::to_put(cx, &input.bucket, &input.key, sets!(input))))
         .on(api::GetObject, through_points::get)
         .access(api::GetObject, |cx, input| Ok::<_, Error>(through_points::access(cx, input)))
         .on(api::HeadObject, answers::head)
@@ -136,11 +137,14 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         .on(api::GetObjectAttributes, attributes::get)
         .access(api::GetObjectAttributes, on_version!("s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"))
         .on(api::CopyObject, copy::copy)
-        .access(api::CopyObject, |cx, input| access::to_copy(cx, &input.copy_source, &input.bucket, &input.key))
+        .access(api::CopyObject, |cx, input| {
+            access::to_copy(cx, &input.copy_source, &input.bucket, &input.key, sets!(input))
+        })
         .on(api::DeleteObject, delete::one)
         .access(api::DeleteObject, on_version!("s3:DeleteObject", "s3:DeleteObjectVersion"))
         .on(api::DeleteObjects, delete::many)
-        .access(api::DeleteObjects, |cx, input| Ok::<_, Error>(access::to_delete_many(cx, input)))
+        // Nothing of the batch as a whole: its handler asks for each key.
+        .access(api::DeleteObjects, |_, _| Ok::<_, Error>(Vec::new()))
         .on(api::PutObjectTagging, tagging::put_object)
         .access(api::PutObjectTagging, on_version!("s3:PutObjectTagging", "s3:PutObjectVersionTagging"))
         .on(api::GetObjectTagging, tagging::get_object)
@@ -160,11 +164,15 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
             Ok::<_, Error>(answers::list_access(cx, "ListObjectsV2", direct))
         })
         .on(api::CreateMultipartUpload, multipart::create)
-        .access(api::CreateMultipartUpload, on_object!("s3:PutObject"))
+        .access(api::CreateMultipartUpload, |cx, input| {
+            Ok::<_, Error>(access::to_put(cx, &input.bucket, &input.key, sets!(input)))
+        })
         .on(api::UploadPart, parts::upload)
         .access(api::UploadPart, on_object!("s3:PutObject"))
         .on(api::UploadPartCopy, parts::upload_copy)
-        .access(api::UploadPartCopy, |cx, input| access::to_copy(cx, &input.copy_source, &input.bucket, &input.key))
+        .access(api::UploadPartCopy, |cx, input| {
+            access::to_copy(cx, &input.copy_source, &input.bucket, &input.key, Sets::default())
+        })
         .on(api::ListParts, parts::list)
         .access(api::ListParts, on_object!("s3:ListMultipartUploadParts"))
         .on(api::CompleteMultipartUpload, multipart::complete)

@@ -1,6 +1,8 @@
 //! Who looks at requests after they are answered: access logs, request metrics, storage class analysis. A request of a
 //! bucket that nobody watches costs nothing.
 
+use std::sync::Arc;
+
 use fractus_host::Context;
 use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use fractus_wire::ByteStream;
@@ -8,6 +10,7 @@ use http::Response;
 
 use crate::analytics::{self, Activity};
 use crate::configurations::{self, Kind};
+use crate::control::routing::Through;
 use crate::error::{Error, Result};
 use crate::logging;
 use crate::metrics;
@@ -89,7 +92,9 @@ impl Seen<'_> {
                 if self.bucket.settings.has(Kind::Metrics) {
                     let tags = object.as_ref().map(|object| object.tags.as_slice()).unwrap_or_default();
                     let key = (!self.key.is_empty()).then_some(self.key);
-                    let subject = Subject { key, tags, access_point: None };
+                    let through = cx.extensions().get::<Arc<Through>>();
+                    let access_point = through.map(|through| through.arn.as_str());
+                    let subject = Subject { key, tags, access_point };
                     let filters = metrics::filters(tx, self.scope, self.bucket, &subject)?;
                     metrics::add(tx, self.scope, self.bucket.id, &filters, &measures, now)?;
                 }

@@ -263,6 +263,12 @@ impl Acl {
         self.grants.iter().map(shown).collect()
     }
 
+    /// Whether the group of log delivery may write, as a list for logs says.
+    pub fn lets_logs_be_delivered(&self) -> bool {
+        let may_write = |permission| matches!(permission, Permission::Write | Permission::FullControl);
+        self.grants.iter().any(|grant| grant.grantee == Grantee::LogDelivery && may_write(grant.permission))
+    }
+
     /// The list as statements of a policy on `resource`, as they bear on one caller.
     pub fn statements(&self, on: On, resource: &str, caller: &AclCaller<'_>) -> Vec<Value> {
         let mut statements = Vec::new();

@@ -137,7 +137,7 @@ fn region_of(cx: &Context, constraint: Option<&str>) -> Result<String> {
     let endpoint = cx.region.as_str();
     match constraint {
         None | Some("") if endpoint == "us-east-1" => Ok(endpoint.to_owned()),
-        None | Some("") => Err(Error::IllegalLocationConstraint),
+        None | Some("") => Err(Error::IllegalLocationConstraint { location: "unspecified".to_owned() }),
         // The location of us-east-1 is said by saying nothing.
         Some("us-east-1") => Err(Error::InvalidLocationConstraint { location: "us-east-1".into() }),
         Some("EU") if matches!(endpoint, "us-east-1" | "eu-west-1") => Ok("eu-west-1".to_owned()),
@@ -145,7 +145,7 @@ fn region_of(cx: &Context, constraint: Option<&str>) -> Result<String> {
             Err(Error::InvalidLocationConstraint { location: constraint.to_owned() })
         }
         Some(constraint) if endpoint == "us-east-1" || endpoint == constraint => Ok(constraint.to_owned()),
-        Some(_) => Err(Error::IllegalLocationConstraint),
+        Some(other) => Err(Error::IllegalLocationConstraint { location: other.to_owned() }),
     }
 }
 

@@ -9,6 +9,7 @@ use fractus_s3_api as api;
 use fractus_store::BlobRef;
 
 use crate::control::routing::SourceThrough;
+use crate::directory;
 use crate::error::{Error, Result};
 use crate::extras::wanted;
 use crate::ingest::digest_stored;
@@ -113,7 +114,8 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
     };
     let blob = readable.into_blob();
     let asked = input.checksum_algorithm.as_ref().and_then(|name| Algorithm::parse(name.as_str()));
-    let (etag, checksum) = digests(s3, &source, &blob, asked).await?;
+    let has_digest = source.encryption().is_none() && !directory::is_directory(&from.bucket);
+    let (etag, checksum) = digests(s3, &source, has_digest, &blob, asked).await?;
     let now = cx.now().to_millis_precision();
     let object = Object {
         size: source.size,
@@ -175,15 +177,16 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
     Ok(output)
 }
 
-/// A copy is an object put whole: one that came in parts gets digests of its own.
+/// A copy is an object put whole: one that came in parts, or whose entity tag is no digest, gets digests of its own.
 async fn digests(
     s3: &S3,
     source: &Object,
+    has_digest: bool,
     blob: &BlobRef,
     asked: Option<Algorithm>,
 ) -> Result<(String, Option<crate::store::Checksum>)> {
     let own = source.checksum.as_ref().map(|checksum| checksum.algorithm);
-    if source.parts.is_empty() && (asked.is_none() || asked == own) {
+    if has_digest && source.parts.is_empty() && (asked.is_none() || asked == own) {
         return Ok((source.etag.clone(), source.checksum.clone()));
     }
     let algorithm = asked.or(own).unwrap_or(Algorithm::Crc64Nvme);

@@ -1,10 +1,14 @@
 //! DeleteObject and DeleteObjects.
 
+use std::borrow::Cow;
+
 use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::Transaction;
+use fractus_wire::Failure;
 
+use crate::access;
 use crate::error::{Error, Result};
 use crate::notify::Happening;
 use crate::objects::{self, Target, scope};
@@ -82,6 +86,30 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
     })
 }
 
+/// The code and the message that one key of a batch is refused with.
+type Refusal = (Cow<'static, str>, String);
+
+/// Whom policies forbid to delete a key, or to pass its retention over, is refused that key and no other.
+async fn refusals(
+    cx: &Context,
+    bucket: &str,
+    identifiers: &[api::ObjectIdentifier],
+    bypass: bool,
+) -> Vec<Option<Refusal>> {
+    if !cx.evaluates_policies() {
+        return vec![None; identifiers.len()];
+    }
+    let mut refused = Vec::with_capacity(identifiers.len());
+    for identifier in identifiers {
+        let mut wanted = access::to_delete(cx, bucket, identifier);
+        if bypass {
+            wanted.extend(access::to_object(cx, bucket, &identifier.key, "s3:BypassGovernanceRetention"));
+        }
+        refused.push(cx.authorize(&wanted).await.err().map(|failure| (failure.code, failure.message)));
+    }
+    refused
+}
+
 /// Each key stands or falls alone; a quiet request is told of failures only.
 pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Result<api::DeleteObjectsOutput> {
     let identifiers = input.delete.objects;
@@ -89,11 +117,7 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
         return Err(Error::MalformedXml);
     }
     let bypass = input.bypass_governance_retention == Some(true);
-    if bypass && cx.evaluates_policies() {
-        for identifier in &identifiers {
-            locks::bypasses(cx, &input.bucket, &identifier.key, Some(true)).await?;
-        }
-    }
+    let refused = refusals(cx, &input.bucket, &identifiers, bypass).await;
     let (scope, now) = (scope(cx), cx.now());
     let happening = Happening::new(cx, "s3:ObjectRemoved:Delete", now);
     let outcomes = s3
@@ -101,7 +125,8 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
         .write(|tx| {
             let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let mut outcomes = Vec::with_capacity(identifiers.len());
-            for identifier in &identifiers {
+            for identifier in identifiers.iter().zip(&refused).filter_map(|(wanted, no)| no.is_none().then_some(wanted))
+            {
                 let conditions = Conditions {
                     etag: identifier.e_tag.as_deref(),
                     last_modified: identifier.last_modified_time,
@@ -125,7 +150,16 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
     }
     let quiet = input.delete.quiet.unwrap_or(false);
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
-    for (identifier, outcome) in identifiers.into_iter().zip(outcomes) {
+    let mut outcomes = outcomes.into_iter();
+    for (identifier, refusal) in identifiers.into_iter().zip(refused) {
+        let outcome = match refusal {
+            Some(refusal) => Err(refusal),
+            // There is one for each that was not refused.
+            None => outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| {
+                let failure = Failure::from(error);
+                (failure.code, failure.message)
+            }),
+        };
         match outcome {
             Ok(done) => {
                 s3.free(done.changed.freed);
@@ -138,15 +172,12 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                     });
                 }
             }
-            Err(error) => {
-                let failure: fractus_wire::Failure = error.into();
-                errors.push(api::ErrorShape {
-                    key: Some(identifier.key),
-                    version_id: identifier.version_id,
-                    code: Some(failure.code.into_owned()),
-                    message: Some(failure.message),
-                });
-            }
+            Err((code, message)) => errors.push(api::ErrorShape {
+                key: Some(identifier.key),
+                version_id: identifier.version_id,
+                code: Some(code.into_owned()),
+                message: Some(message),
+            }),
         }
     }
     Ok(api::DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() })

@@ -18,15 +18,16 @@ use http_body::Frame;
 use http_body_util::{BodyDataStream, BodyExt, StreamBody};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
-use crate::access;
+use crate::access::{self, Sets};
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::ingest::Expected;
 use crate::model::checksum::Algorithm;
 use crate::model::conditions::WriteConditions;
-use crate::model::encryption::Asked;
+use crate::model::encryption::{Asked, GivenKey};
 use crate::model::names;
 use crate::operations::put::{self, store_object};
+use crate::operations::tagging;
 use crate::service::S3;
 use crate::store::ObjectHeaders;
 
@@ -107,7 +108,12 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
     })?;
     let key = key.replace("${filename}", &file_name);
     names::check_key(&key)?;
-    let wanted_access = access::to_object(cx, &bucket, &key, "s3:PutObject");
+    let sets = Sets {
+        tags: Fields(&fields).get("tagging").is_some(),
+        list: Fields(&fields).get("acl").is_some(),
+        ..Sets::default()
+    };
+    let wanted_access = access::to_put(cx, &bucket, &key, sets);
     cx.authorize(&wanted_access).await.map_err(|_| Error::AccessDenied)?;
     let wanted = put::Request {
         bucket: bucket.clone(),
@@ -116,7 +122,7 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
         expected: expected(&fields),
         headers: headers(&fields)?,
         storage_class: put::storage_class(Fields(&fields).get("x-amz-storage-class"))?,
-        tags: Vec::new(),
+        tags: Fields(&fields).get("tagging").map_or_else(|| Ok(Vec::new()), tagging::of_document)?,
         conditions: WriteConditions::default(),
         event: "s3:ObjectCreated:Post",
         wanted: wanted(&fields)?,
@@ -171,6 +177,12 @@ fn wanted(fields: &FormFields) -> Result<Wanted> {
     let encryption = Asked {
         algorithm: field("x-amz-server-side-encryption"),
         kms_key: field("x-amz-server-side-encryption-aws-kms-key-id"),
+        customer: GivenKey {
+            algorithm: field("x-amz-server-side-encryption-customer-algorithm").as_deref(),
+            key: field("x-amz-server-side-encryption-customer-key").as_deref(),
+            key_md5: field("x-amz-server-side-encryption-customer-key-md5").as_deref(),
+        }
+        .check()?,
         ..Asked::default()
     };
     encryption.check()?;

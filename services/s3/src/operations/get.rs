@@ -106,6 +106,7 @@ macro_rules! described {
     ($output:ident, $input:ident, $object:ident, $selected:ident, $seen:ident) => {{
         let headers = $object.headers;
         let extras = $object.extras.unwrap_or_default();
+        let event_hold = extras.retention.and_then(|retention| retention.event_hold);
         let expires = $input.response_expires.map(fractus_clock::Timestamp::http_date);
         let mut output = api::$output {
             accept_ranges: Some("bytes".into()),
@@ -129,7 +130,10 @@ macro_rules! described {
             replication_status: extras.replication.map(|status| status.as_str().into()),
             restore: extras.restore.and_then(|restore| restore.shown($seen.now)),
             object_lock_mode: extras.retention.map(|retention| retention.mode.as_str().into()),
-            object_lock_retain_until_date: extras.retention.map(|retention| retention.until),
+            object_lock_retain_until_date: extras.retention.and_then(|retention| retention.until),
+            object_lock_event_hold: event_hold.map(|hold| hold.status().into()),
+            object_lock_event_hold_duration_days: event_hold.and_then(|hold| hold.duration.days()),
+            object_lock_event_hold_duration_years: event_hold.and_then(|hold| hold.duration.years()),
             object_lock_legal_hold_status: extras.legal_hold.map(|on| if on { "ON".into() } else { "OFF".into() }),
             ..Default::default()
         };
@@ -159,6 +163,7 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
         Ok((readable, Seen::of(snapshot, cx, bucket, target.key, object)?))
     })
     .await?;
+    let object = as_seen_by(cx, target, object).await;
     let selected = selected!(input, object);
     check_readable(&object, seen.tier.as_ref(), seen.now)?;
     tiering::touch(s3, cx, target.bucket, target.key, &object).await;
@@ -175,6 +180,7 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<
     };
     let (object, seen) =
         look(s3, cx, target, |snapshot, bucket, object| Seen::of(snapshot, cx, bucket, target.key, object)).await?;
+    let object = as_seen_by(cx, target, object).await;
     let selected = selected!(input, object);
     let archive_status = seen.tier.as_ref().map(|tier| tier.as_str().into());
     Ok(api::HeadObjectOutput { archive_status, ..described!(HeadObjectOutput, input, object, selected, seen) })
@@ -187,6 +193,32 @@ pub struct Target<'a> {
     pub key: &'a str,
     pub version_id: Option<&'a str>,
     pub owner: Option<&'a str>,
+}
+
+/// The object without what its reader has no permission to be told of: its retention, its hold, how many tags it has.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html>
+async fn as_seen_by(cx: &Context, target: Target<'_>, mut object: Object) -> Object {
+    if !cx.evaluates_policies() {
+        return object;
+    }
+    let wanted = |action: &str| access::to_object(cx, target.bucket, target.key, action);
+    if !object.tags.is_empty() {
+        let of_version = target.version_id.is_some();
+        let action = if of_version { "s3:GetObjectVersionTagging" } else { "s3:GetObjectTagging" };
+        if cx.authorize(&wanted(action)).await.is_err() {
+            object.tags.clear();
+        }
+    }
+    if let Some(extras) = &mut object.extras {
+        if extras.retention.is_some() && cx.authorize(&wanted("s3:GetObjectRetention")).await.is_err() {
+            extras.retention = None;
+        }
+        if extras.legal_hold.is_some() && cx.authorize(&wanted("s3:GetObjectLegalHold")).await.is_err() {
+            extras.legal_hold = None;
+        }
+    }
+    object
 }
 
 /// What an answer says of an object that its record alone does not.

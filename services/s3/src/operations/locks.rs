@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html>
 
+use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_wire::Failure;
@@ -10,7 +11,7 @@ use crate::access;
 use crate::configurations::{self, Kind, Of, Versioning, of};
 use crate::error::{Error, Result};
 use crate::extras::Extras;
-use crate::model::lock::{self, Mode, Retention};
+use crate::model::lock::{self, AskedHold, AskedRetention, HoldDuration, Mode};
 use crate::operations::missing;
 use crate::service::S3;
 use crate::store::Object;
@@ -24,10 +25,6 @@ pub async fn put_bucket(
 ) -> Result<api::PutObjectLockConfigurationOutput> {
     let configuration = input.object_lock_configuration.as_ref().ok_or(Error::MalformedXml)?;
     lock::check(configuration)?;
-    let default = configuration.rule.as_ref().and_then(|rule| rule.default_retention.as_ref());
-    if default.is_some_and(|default| default.default_event_hold.is_some()) {
-        return Err(Error::NotImplemented { header: "DefaultEventHold".into() });
-    }
     configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
         if bucket.settings.versioning != Some(Versioning::Enabled) {
             let message = "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration";
@@ -108,24 +105,30 @@ pub async fn bypasses(cx: &Context, bucket: &str, key: &str, asked: Option<bool>
     Ok(true)
 }
 
-fn wanted(given: Option<&api::ObjectLockRetention>, cx: &Context) -> Result<Option<Retention>> {
+fn asked(given: Option<&api::ObjectLockRetention>, now: Timestamp) -> Result<AskedRetention> {
     let Some(given) = given else { return Err(Error::MalformedXml) };
-    if given.event_hold.is_some() || given.event_hold_duration.is_some() {
-        // A hold that nobody keeps must not look like one.
-        return Err(Error::NotImplemented { header: "EventHold".into() });
-    }
     let mode = match &given.mode {
-        None if given.retain_until_date.is_none() => return Ok(None),
-        Some(api::ObjectLockRetentionMode::Governance) => Mode::Governance,
-        Some(api::ObjectLockRetentionMode::Compliance) => Mode::Compliance,
-        _ => return Err(Error::MalformedXml),
+        None => None,
+        Some(api::ObjectLockRetentionMode::Governance) => Some(Mode::Governance),
+        Some(api::ObjectLockRetentionMode::Compliance) => Some(Mode::Compliance),
+        Some(api::ObjectLockRetentionMode::Unknown(_)) => return Err(Error::MalformedXml),
     };
-    let until = given.retain_until_date.ok_or(Error::MalformedXml)?;
-    if until <= cx.now() {
+    let on = match &given.event_hold {
+        None => None,
+        Some(api::ObjectLockEventHold::On) => Some(true),
+        Some(api::ObjectLockEventHold::Off) => Some(false),
+        Some(api::ObjectLockEventHold::Unknown(_)) => return Err(Error::MalformedXml),
+    };
+    let duration = match &given.event_hold_duration {
+        None => None,
+        Some(given) => Some(HoldDuration::given(given.days, given.years)?.ok_or(Error::MalformedXml)?),
+    };
+    let until = given.retain_until_date;
+    if let Some(until) = until.filter(|until| *until <= now) {
         let message = "The retain until date must be in the future!";
         return Err(Error::invalid_argument("RetainUntilDate", until.date_time(), message));
     }
-    Ok(Some(Retention { mode, until }))
+    Ok(AskedRetention { mode, until, hold: AskedHold { on, duration } })
 }
 
 pub async fn put_retention(
@@ -133,10 +136,11 @@ pub async fn put_retention(
     cx: &Context,
     input: api::PutObjectRetentionInput,
 ) -> Result<api::PutObjectRetentionOutput> {
-    let retention = wanted(input.retention.as_ref(), cx)?;
-    let bypass = bypasses(cx, &input.bucket, &input.key, input.bypass_governance_retention).await?;
     let now = cx.now();
+    let asked = asked(input.retention.as_ref(), now)?;
+    let bypass = bypasses(cx, &input.bucket, &input.key, input.bypass_governance_retention).await?;
     change(s3, cx, &target!(input), |extras| {
+        let retention = asked.applied(extras.retention.as_ref(), now)?;
         lock::check_change(extras.retention.as_ref(), retention.as_ref(), bypass, now)?;
         extras.retention = retention;
         Ok(())
@@ -159,8 +163,11 @@ pub async fn get_retention(
     let retention = object.extras.and_then(|extras| extras.retention).ok_or_else(nothing)?;
     let shown = api::ObjectLockRetention {
         mode: Some(retention.mode.as_str().into()),
-        retain_until_date: Some(retention.until),
-        ..Default::default()
+        retain_until_date: retention.until,
+        event_hold: retention.event_hold.map(|hold| hold.status().into()),
+        event_hold_duration: retention
+            .event_hold
+            .map(|hold| api::EventHoldDuration { days: hold.duration.days(), years: hold.duration.years() }),
     };
     Ok(api::GetObjectRetentionOutput { retention: Some(shown) })
 }

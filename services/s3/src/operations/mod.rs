@@ -2,6 +2,7 @@
 
 pub mod acls;
 pub mod annotations;
+pub mod append;
 pub mod archive;
 pub mod attributes;
 pub mod buckets;

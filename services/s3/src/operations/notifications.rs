@@ -139,7 +139,7 @@ pub async fn put(
     if validates {
         let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
         targets.iter().try_for_each(|target| check_region(target, &bucket.region))?;
-        s3.destinations.check(cx, &targets).await?;
+        s3.destinations.check(cx, &input.bucket, &targets).await?;
     }
     let _sent = s3
         .store

@@ -4,6 +4,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{BlobRef, Order, Range};
 
+use crate::directory;
 use crate::error::{Error, Result};
 use crate::ingest::{Expected, digest_stored, ingest};
 use crate::model::checksum::Algorithm;
@@ -98,6 +99,14 @@ fn check_part_key(upload: &Upload, given: GivenKey<'_>) -> Result<()> {
     }
 }
 
+/// A part's entity tag is its digest where that of a whole object would be.
+fn etag(cx: &Context, bucket: &str, upload: &Upload, md5: &[u8; 16]) -> String {
+    if upload.encryption().is_some() || directory::is_directory(bucket) {
+        return objects::opaque_etag(cx.random());
+    }
+    format!("\"{}\"", hex::encode(md5))
+}
+
 pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Result<api::UploadPartOutput> {
     let number = part_number(input.part_number)?;
     let place = Place {
@@ -126,7 +135,7 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
     let ingested = ingest(&s3.store, input.body, &expected, s3.config.small_object_bytes).await?;
     let part = Part {
         size: ingested.size,
-        etag: ingested.etag(),
+        etag: etag(cx, place.bucket, &upload, &ingested.md5),
         last_modified: cx.now().to_millis_precision(),
         content: Content::Blob(ingested.blob.clone()),
         checksum: Some(ingested.checksum),
@@ -176,7 +185,7 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
     let (md5, checksum) = digest_stored(&s3.store, &blob, 0..length, algorithm).await?;
     let part = Part {
         size: length,
-        etag: format!("\"{}\"", hex::encode(md5)),
+        etag: etag(cx, place.bucket, &upload, &md5),
         last_modified: cx.now().to_millis_precision(),
         content: Content::Blob(blob.clone()),
         checksum: Some(checksum),

@@ -15,6 +15,7 @@ use crate::model::encryption::show_encryption;
 use crate::model::names;
 use crate::notify::Happening;
 use crate::objects::{self, NewContent, NewObject, scope};
+use crate::operations::append::append;
 use crate::operations::checksums::{self, given, show};
 use crate::operations::tagging;
 use crate::service::S3;
@@ -103,9 +104,16 @@ pub async fn put(s3: &S3, cx: &Context, mut input: api::PutObjectInput) -> Resul
         event: "s3:ObjectCreated:Put",
         wanted,
     };
-    let (object, stored) = store_object(s3, cx, request, input.body).await?;
-    let mut output =
-        api::PutObjectOutput { version_id: stored.version_id, expiration: stored.expiration, ..Default::default() };
+    let (object, stored) = match input.write_offset_bytes {
+        None => store_object(s3, cx, request, input.body).await?,
+        Some(offset) => append(s3, cx, request, offset, input.body).await?,
+    };
+    let mut output = api::PutObjectOutput {
+        version_id: stored.version_id,
+        expiration: stored.expiration,
+        size: input.write_offset_bytes.map(|_| object.size as i64),
+        ..Default::default()
+    };
     show_encryption!(output, object.encryption());
     output.e_tag = Some(object.etag);
     show!(output, &object.checksum);

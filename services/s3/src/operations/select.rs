@@ -11,6 +11,7 @@ use futures::stream;
 use crate::error::{Error, Result};
 use crate::metrics::Tally;
 use crate::model::encryption::{check_read, given_key};
+use crate::objects::Readable;
 use crate::operations::{get, select_parquet as parquet};
 use crate::select::evaluate::Evaluator;
 use crate::select::inflate::{Compression, Inflater};
@@ -63,6 +64,7 @@ pub async fn select(
     };
     let (object, readable) = get::source(s3, cx, target).await?;
     check_read(object.encryption(), given_key!(input))?;
+    check_compression(s3, &readable, compression).await?;
     let range = scan_range(input.scan_range.as_ref(), object.size, compression, format.as_ref())?;
     let evaluator = Evaluator::new(query, cx.now());
     let tally = Tally::of(s3, cx, &input.bucket, &input.key, &object.tags).await;
@@ -80,6 +82,24 @@ pub async fn select(
     };
     let tells_progress = input.request_progress.and_then(|progress| progress.enabled).unwrap_or(false);
     Ok(api::SelectObjectContentOutput { payload: EventStream::new(answer(selection, source, tells_progress, tally)) })
+}
+
+/// An object that is not compressed as the request says is refused before anything is answered.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#SelectObjectContentErrorCodeList>
+async fn check_compression(s3: &S3, readable: &Readable, compression: Compression) -> Result<()> {
+    let (name, begins): (_, &[u8]) = match compression {
+        Compression::None => return Ok(()),
+        Compression::Gzip => ("GZIP", &[0x1f, 0x8b]),
+        Compression::Bzip2 => ("BZIP2", b"BZh"),
+    };
+    let head = readable.clone().into_body(s3, 0, begins.len() as u64).collect(begins.len() as u64).await?;
+    // Of an empty object it is its end that comes too early.
+    if head.is_empty() || head == begins {
+        return Ok(());
+    }
+    let message = format!("{name} is not applicable to the queried object. Please correct the request and try again.");
+    Err(Error::other("InvalidCompressionFormat", 400, message))
 }
 
 /// Where records come from.

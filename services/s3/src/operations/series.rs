@@ -167,10 +167,7 @@ fn check_inventory(inventory: &api::InventoryConfiguration) -> Result<()> {
     if unknown {
         return Err(Error::MalformedXml);
     }
-    match destination.format {
-        api::InventoryFormat::Csv | api::InventoryFormat::Parquet => Ok(()),
-        _ => Err(Error::NotImplemented { header: "Format".into() }),
-    }
+    Ok(())
 }
 
 /// A filter is one part, or an And of several.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
+use fractus_wire::xml::{Names, XmlLimits, XmlReader};
 
 use crate::error::{Error, Result};
 use crate::notify::{Happening, announce};
@@ -75,6 +76,18 @@ pub fn of_header(header: Option<&str>) -> Result<Tags> {
         Ok(api::Tag { key: decode(key)?, value: decode(value)? })
     });
     checked_object(tags.collect::<Result<_>>()?)
+}
+
+/// The tags of a form: the document that PutObjectTagging takes.
+pub fn of_document(text: &str) -> Result<Tags> {
+    let limits = XmlLimits { depth: 8, elements: 200, attributes: 8 };
+    let mut tagging = api::Tagging::default();
+    let read = XmlReader::open(text.as_bytes(), Names::Wire, limits).and_then(|mut reader| {
+        reader.read_members(&mut tagging)?;
+        reader.finish()
+    });
+    read.map_err(|_| Error::MalformedXml)?;
+    checked_object(tagging.tag_set)
 }
 
 fn shown(tags: Tags) -> Vec<api::Tag> {

@@ -49,15 +49,44 @@ pub struct ColumnSpec {
     pub required: bool,
 }
 
-/// A file that is being written.
-pub struct File {
-    specs: Vec<ColumnSpec>,
-    columns: Vec<Column>,
+/// A column that is being filled.
+pub trait Filled {
+    fn begin(kind: ColumnKind) -> Self;
+
+    fn put(&mut self, cell: Cell);
+}
+
+/// Columns of the same length, on their way into a file of one format or another.
+pub struct Sheet<C> {
+    pub specs: Vec<ColumnSpec>,
+    pub columns: Vec<C>,
     rows: usize,
 }
 
+impl<C: Filled> Sheet<C> {
+    pub fn new(specs: Vec<ColumnSpec>) -> Self {
+        let columns = specs.iter().map(|spec| C::begin(spec.kind)).collect();
+        Sheet { specs, columns, rows: 0 }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds a row, a cell for each column.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        for (column, cell) in self.columns.iter_mut().zip(cells) {
+            column.put(cell);
+        }
+        self.rows += 1;
+    }
+}
+
+/// A file that is being written.
+pub type File = Sheet<Column>;
+
 #[derive(Default)]
-struct Column {
+pub struct Column {
     values: Vec<u8>,
     /// Booleans take a bit.
     bits: usize,
@@ -74,30 +103,13 @@ pub fn spelled(name: &str, specs: &[ColumnSpec]) -> String {
 }
 
 impl File {
-    pub fn new(specs: Vec<ColumnSpec>) -> File {
-        let columns = specs.iter().map(|_| Column::default()).collect();
-        File { specs, columns, rows: 0 }
-    }
-
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Adds a row, a cell for each column.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        for (column, cell) in self.columns.iter_mut().zip(cells) {
-            column.put(cell);
-        }
-        self.rows += 1;
-    }
-
     pub fn finish(self, message: &str) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         let mut chunks = Vec::new();
         let mut total = 0_i64;
         for (spec, column) in self.specs.iter().zip(&self.columns) {
             let start = out.len() as i64;
-            let (head, packed, unpacked) = column.page(self.rows, spec.required);
+            let (head, packed, unpacked) = column.page(self.rows(), spec.required);
             out.extend(head);
             out.extend(packed);
             let size = out.len() as i64 - start;
@@ -107,7 +119,7 @@ impl File {
                 .ints(2, &[0, 3])
                 .texts(3, &[spec.name])
                 .int(4, 1)
-                .long(5, self.rows as i64)
+                .long(5, self.rows() as i64)
                 .long(6, unpacked)
                 .long(7, size)
                 .long(9, start);
@@ -122,15 +134,15 @@ impl File {
                 None => element,
             }
         });
-        let group = Writer::default().structures(1, chunks).long(2, total).long(3, self.rows as i64);
+        let group = Writer::default().structures(1, chunks).long(2, total).long(3, self.rows() as i64);
         let footer = Writer::default()
             .int(1, 1)
             .structures(2, std::iter::once(root).chain(elements).collect())
-            .long(3, self.rows as i64)
-            .structures(4, if self.rows == 0 { Vec::new() } else { vec![group] })
+            .long(3, self.rows() as i64)
+            .structures(4, if self.rows() == 0 { Vec::new() } else { vec![group] })
             .text(6, "fractus")
             .finish();
-        if self.rows == 0 {
+        if self.rows() == 0 {
             out.truncate(MAGIC.len());
         }
         out.extend(&footer);
@@ -140,7 +152,11 @@ impl File {
     }
 }
 
-impl Column {
+impl Filled for Column {
+    fn begin(_: ColumnKind) -> Self {
+        Column::default()
+    }
+
     fn put(&mut self, cell: Cell) {
         self.there.push(cell != Cell::Null);
         match cell {
@@ -161,7 +177,9 @@ impl Column {
             }
         }
     }
+}
 
+impl Column {
     /// The column as one page: its header, its packed bytes, and how many there are unpacked, header included.
     fn page(&self, rows: usize, required: bool) -> (Vec<u8>, Vec<u8>, i64) {
         let mut body = Vec::new();

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fractus_host::config::AuthMode;
+use fractus_s3_api as api;
 use fractus_sigv4::KeyCache;
 use fractus_testkit::Stack;
 use http::Request;
@@ -91,4 +92,28 @@ async fn without_verification_a_policy_counts_and_a_signature_does_not() {
     let (status, answer) = post(&stack, &fields, "no").await;
     assert_eq!(status, 403);
     assert!(answer.contains("Policy Condition failed"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_form_brings_tags() {
+    let stack = stack(AuthMode::Off).await;
+    let policy = policy(r#", ["starts-with", "$tagging", ""]"#);
+    let fields = |tagging: &str| {
+        vec![
+            ("key", "in/k".to_owned()),
+            ("AWSAccessKeyId", "test".into()),
+            ("policy", policy.clone()),
+            ("signature", fractus_sigv4::sigv2::sign("test", &policy)),
+            ("tagging", tagging.to_owned()),
+        ]
+    };
+    let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>1 &amp; 2</Value></Tag></TagSet></Tagging>";
+    let (status, answer) = post(&stack, &fields(tags), "tagged").await;
+    assert_eq!(status, 204, "{answer}");
+    let get = api::GetObjectTaggingInput { bucket: "bucket".into(), key: "in/k".into(), ..Default::default() };
+    let got = client_of(&stack).call(api::GetObjectTagging, get).await.unwrap();
+    assert_eq!((got.tag_set[0].key.as_str(), got.tag_set[0].value.as_str()), ("a", "1 & 2"));
+    let (status, answer) = post(&stack, &fields("<Tagging>"), "no").await;
+    assert_eq!(status, 400);
+    assert!(answer.contains("<Code>MalformedXML</Code>"), "{answer}");
 }

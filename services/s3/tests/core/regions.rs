@@ -43,6 +43,8 @@ async fn a_location_is_judged_by_the_region_that_is_called() {
     };
     assert_eq!(code(&ireland, None).await.as_deref(), Some("IllegalLocationConstraintException"));
     assert_eq!(code(&ireland, Some("us-west-2")).await.as_deref(), Some("IllegalLocationConstraintException"));
+    let refused = ireland.call(api::CreateBucket, create("bucket", Some("us-west-2"))).await.unwrap_err();
+    assert!(refused.message.starts_with("The us-west-2 location constraint is incompatible"), "{}", refused.message);
     assert_eq!(code(&east, Some("us-east-1")).await.as_deref(), Some("InvalidLocationConstraint"));
     // Making one's own bucket again is fine in us-east-1 alone.
     assert_eq!(code(&east, None).await, None);

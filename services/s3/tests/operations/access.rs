@@ -64,16 +64,21 @@ async fn policies_come_back_as_they_were_put_and_flaws_are_named() {
     assert_eq!(refused.message, "Policies must be valid JSON and the first byte must be '{'");
 }
 
-#[tokio::test]
-async fn policies_bind_other_accounts_where_policies_are_evaluated() {
-    let stack = Stack::new()
+/// A stack where policies are evaluated of every caller.
+async fn enforced() -> Stack {
+    Stack::new()
         .with("s3", |host| fractus_s3::start(config(), host))
         .configure(|config| {
             config.auth = AuthMode::Enforced;
             config.root_secret = Some("test".into());
         })
         .start()
-        .await;
+        .await
+}
+
+#[tokio::test]
+async fn policies_bind_other_accounts_where_policies_are_evaluated() {
+    let stack = enforced().await;
     let owner = client_of(&stack).as_account("111111111111");
     let other = client_of(&stack).as_account("222222222222");
     bucket(&owner, "bucket").await;
@@ -149,4 +154,55 @@ async fn a_part_that_there_is_not_is_never_the_whole() {
     }
     let head = api::HeadBucketInput { bucket: "bucket".into(), ..Default::default() };
     client.call(api::HeadBucket, head).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_key_of_a_batch_is_allowed_or_forbidden_by_itself() {
+    let stack = enforced().await;
+    let owner = client_of(&stack).as_account("111111111111");
+    let other = client_of(&stack).as_account("222222222222");
+    bucket(&owner, "bucket").await;
+    for key in ["mine/a", "mine/b", "yours/c"] {
+        put(&owner, key, "x").await;
+    }
+    let allow = r#"{"Effect": "Allow", "Principal": {"AWS": "222222222222"}, "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::bucket/mine/*"}"#;
+    owner.call(api::PutBucketPolicy, policy_input(allow)).await.unwrap();
+    let objects = ["mine/a", "yours/c", "mine/b"]
+        .map(|key| api::ObjectIdentifier { key: key.into(), ..Default::default() })
+        .to_vec();
+    let input = api::DeleteObjectsInput {
+        bucket: "bucket".into(),
+        delete: api::Delete { objects, quiet: None },
+        ..Default::default()
+    };
+    let answer = other.call(api::DeleteObjects, input).await.unwrap();
+    let deleted: Vec<_> = answer.deleted.unwrap().into_iter().filter_map(|deleted| deleted.key).collect();
+    assert_eq!(deleted, ["mine/a", "mine/b"]);
+    let errors = answer.errors.unwrap();
+    assert_eq!(errors.len(), 1);
+    assert_eq!((errors[0].key.as_deref(), errors[0].code.as_deref()), (Some("yours/c"), Some("AccessDenied")));
+    assert_eq!(read(&owner, get_input("yours/c")).await.unwrap(), "x");
+}
+
+#[tokio::test]
+async fn what_an_upload_sets_has_permissions_of_its_own() {
+    let stack = enforced().await;
+    let owner = client_of(&stack).as_account("111111111111");
+    let other = client_of(&stack).as_account("222222222222");
+    bucket(&owner, "bucket").await;
+    let allow = |actions: &str| {
+        policy_input(&format!(
+            r#"{{"Effect": "Allow", "Principal": {{"AWS": "222222222222"}}, "Action": [{actions}], "Resource": "arn:aws:s3:::bucket/*"}}"#
+        ))
+    };
+    owner.call(api::PutBucketPolicy, allow(r#""s3:PutObject", "s3:GetObject""#)).await.unwrap();
+    let tagged = || api::PutObjectInput { tagging: Some("a=1&b=2".into()), ..put_input("k", "x") };
+    assert_eq!(other.call(api::PutObject, tagged()).await.unwrap_err().code, "AccessDenied");
+    owner.call(api::PutObject, tagged()).await.unwrap();
+    assert_eq!(owner.call(api::GetObject, get_input("k")).await.unwrap().tag_count, Some(2));
+    let seen = other.call(api::GetObject, get_input("k")).await.unwrap();
+    assert_eq!(seen.tag_count, None, "who may not read tags is not told how many there are");
+    owner.call(api::PutBucketPolicy, allow(r#""s3:PutObject", "s3:GetObject", "s3:*Tagging""#)).await.unwrap();
+    other.call(api::PutObject, tagged()).await.unwrap();
+    assert_eq!(other.call(api::GetObject, get_input("k")).await.unwrap().tag_count, Some(2));
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use base64::Engine;
 use fractus_testkit::wait_for;
 use futures::StreamExt;
 
@@ -183,4 +184,72 @@ async fn annotations_hang_on_a_version_and_have_bounds() {
     assert_eq!(code("a\u{7}", "x").await, "InvalidAnnotationName");
     assert_eq!(code("a", "").await, "InvalidRequest");
     assert_eq!(code("a", &"x".repeat(1024 * 1024 + 1)).await, "EntityTooLarge");
+}
+
+const ZONED: &str = "logs--use1-az4--x-s3";
+
+async fn directory(client: &Client) {
+    let configuration = api::CreateBucketConfiguration {
+        location: Some(api::LocationInfo {
+            r#type: Some(api::LocationType::AvailabilityZone),
+            name: Some("use1-az4".into()),
+        }),
+        bucket: Some(api::BucketInfo {
+            r#type: Some(api::BucketType::Directory),
+            data_redundancy: Some(api::DataRedundancy::SingleAvailabilityZone),
+        }),
+        ..Default::default()
+    };
+    let input = api::CreateBucketInput {
+        bucket: ZONED.into(),
+        create_bucket_configuration: Some(configuration),
+        ..Default::default()
+    };
+    client.call(api::CreateBucket, input).await.unwrap();
+}
+
+fn at(offset: i64, body: &str) -> api::PutObjectInput {
+    api::PutObjectInput { bucket: ZONED.into(), write_offset_bytes: Some(offset), ..put_input("log", body) }
+}
+
+#[tokio::test]
+async fn objects_of_directory_buckets_grow_at_their_end() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    directory(&client).await;
+    assert_eq!(client.call(api::PutObject, at(3, "x")).await.unwrap_err().code, "InvalidWriteOffset");
+    // Beyond what stays small, and with pieces on both sides of that.
+    let pieces = ["one ".to_owned(), "two ".repeat(20), "three ".to_owned(), "four ".repeat(400)];
+    let (mut offset, mut tags) = (0, Vec::new());
+    for piece in &pieces {
+        let put = client.call(api::PutObject, at(offset, piece)).await.unwrap();
+        offset += piece.len() as i64;
+        assert_eq!(put.size, Some(offset));
+        tags.push(put.e_tag.unwrap());
+    }
+    tags.dedup();
+    assert_eq!(tags.len(), pieces.len());
+    let get = api::GetObjectInput {
+        bucket: ZONED.into(),
+        checksum_mode: Some(api::ChecksumMode::Enabled),
+        ..get_input("log")
+    };
+    let got = client.call(api::GetObject, get.clone()).await.unwrap();
+    let whole = pieces.concat();
+    // Of the whole, joined from what each write brought.
+    let mut crc = crc64fast_nvme::Digest::new();
+    crc.write(whole.as_bytes());
+    let crc = base64::engine::general_purpose::STANDARD.encode(crc.sum64().to_be_bytes());
+    assert_eq!((got.checksum_crc64_nvme, got.checksum_type), (Some(crc), Some(api::ChecksumType::FullObject)));
+    assert_eq!(read(&client, get.clone()).await.unwrap(), whole);
+    let part = api::GetObjectInput { part_number: Some(2), ..get };
+    assert_eq!(read(&client, part).await.unwrap(), pieces[1]);
+    let late = client.call(api::PutObject, at(4, "x")).await.unwrap_err();
+    assert_eq!((late.code.as_ref(), late.status), ("InvalidWriteOffset", 400));
+    let other =
+        api::PutObjectInput { server_side_encryption: Some(api::ServerSideEncryption::AwsKms), ..at(offset, "x") };
+    assert_eq!(client.call(api::PutObject, other).await.unwrap_err().code, "EncryptionTypeMismatch");
+    bucket(&client, "bucket").await;
+    let elsewhere = api::PutObjectInput { write_offset_bytes: Some(0), ..put_input("log", "x") };
+    assert_eq!(client.call(api::PutObject, elsewhere).await.unwrap_err().code, "NotImplemented");
 }

@@ -18,7 +18,10 @@ async fn locked(client: &Client) {
 }
 
 fn default_retention(mode: api::ObjectLockRetentionMode) -> api::PutObjectLockConfigurationInput {
-    let default = api::DefaultRetention { mode: Some(mode), days: Some(2), ..Default::default() };
+    lock_input(api::DefaultRetention { mode: Some(mode), days: Some(2), ..Default::default() })
+}
+
+fn lock_input(default: api::DefaultRetention) -> api::PutObjectLockConfigurationInput {
     api::PutObjectLockConfigurationInput {
         bucket: "bucket".into(),
         object_lock_configuration: Some(api::ObjectLockConfiguration {
@@ -281,4 +284,130 @@ async fn an_objects_own_list_opens_it() {
     assert_eq!((status("k").await, status("closed").await), (403, 200));
     let get = api::GetObjectAclInput { bucket: "bucket".into(), key: "closed".into(), ..Default::default() };
     assert_eq!(client.call(api::GetObjectAcl, get).await.unwrap().grants.unwrap().len(), 2);
+}
+
+fn retention_input(version_id: &str, retention: api::ObjectLockRetention) -> api::PutObjectRetentionInput {
+    api::PutObjectRetentionInput {
+        bucket: "bucket".into(),
+        key: "k".into(),
+        version_id: Some(version_id.into()),
+        retention: Some(retention),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn an_event_hold_ends_its_duration_after_the_event() {
+    let stack = Stack::new()
+        .with("s3", |host| fractus_s3::start(config(), host))
+        .frozen_at("2030-01-01T00:00:00Z")
+        .start()
+        .await;
+    let client = client_of(&stack);
+    locked(&client).await;
+    let input = api::PutObjectInput {
+        object_lock_mode: Some(api::ObjectLockMode::Compliance),
+        object_lock_event_hold: Some(api::ObjectLockEventHold::On),
+        object_lock_event_hold_duration_days: Some(10),
+        ..put_input("k", "x")
+    };
+    let id = client.call(api::PutObject, input).await.unwrap().version_id.unwrap();
+    let delete = async || client.call(api::DeleteObject, delete_input("k", Some(&id))).await;
+    stack.clock().advance(Duration::from_secs(1_000 * 86_400));
+    assert_eq!(delete().await.unwrap_err().code, "AccessDenied", "the event has not come");
+    let get = api::GetObjectRetentionInput {
+        bucket: "bucket".into(),
+        key: "k".into(),
+        version_id: Some(id.clone()),
+        ..Default::default()
+    };
+    let retention = async || client.call(api::GetObjectRetention, get.clone()).await.unwrap().retention.unwrap();
+    let held = retention().await;
+    assert_eq!((held.event_hold, held.retain_until_date), (Some(api::ObjectLockEventHold::On), None));
+    let shorter = api::ObjectLockRetention {
+        event_hold: Some(api::ObjectLockEventHold::Off),
+        event_hold_duration: Some(api::EventHoldDuration { days: Some(1), years: None }),
+        ..Default::default()
+    };
+    let refused = client.call(api::PutObjectRetention, retention_input(&id, shorter)).await.unwrap_err();
+    assert_eq!((refused.code.as_ref(), refused.status), ("AccessDenied", 403));
+    let release = api::ObjectLockRetention { event_hold: Some(api::ObjectLockEventHold::Off), ..Default::default() };
+    client.call(api::PutObjectRetention, retention_input(&id, release)).await.unwrap();
+    let released = retention().await;
+    assert_eq!(released.retain_until_date.unwrap().date_time(), "2032-10-07T00:00:00Z");
+    assert_eq!(released.event_hold_duration.unwrap().days, Some(10));
+    let head = client.call(api::GetObject, of_version("k", &id)).await.unwrap();
+    assert_eq!(head.object_lock_event_hold, Some(api::ObjectLockEventHold::Off));
+    stack.clock().advance(Duration::from_secs(9 * 86_400));
+    assert_eq!(delete().await.unwrap_err().code, "AccessDenied");
+    stack.clock().advance(Duration::from_secs(86_400));
+    delete().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bucket_holds_what_is_put_until_its_event() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    locked(&client).await;
+    let default = |days, hold| {
+        lock_input(api::DefaultRetention {
+            mode: Some(api::ObjectLockRetentionMode::Governance),
+            days,
+            default_event_hold: Some(hold),
+            ..Default::default()
+        })
+    };
+    let hold = api::EventHoldDuration { days: None, years: Some(2) };
+    let both = api::EventHoldDuration { days: Some(1), years: Some(2) };
+    let refused = client.call(api::PutObjectLockConfiguration, default(Some(1), both)).await.unwrap_err();
+    assert_eq!(refused.code, "MalformedXML");
+    client.call(api::PutObjectLockConfiguration, default(None, hold)).await.unwrap();
+    put(&client, "k", "x").await;
+    let seen = client.call(api::GetObject, get_input("k")).await.unwrap();
+    assert_eq!(seen.object_lock_event_hold, Some(api::ObjectLockEventHold::On));
+    assert_eq!(seen.object_lock_event_hold_duration_years, Some(2));
+    assert_eq!(
+        (seen.object_lock_mode, seen.object_lock_retain_until_date),
+        (Some(api::ObjectLockMode::Governance), None)
+    );
+}
+
+#[tokio::test]
+async fn a_hold_must_say_how_long() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    locked(&client).await;
+    for years in [None, Some(0), Some(101)] {
+        let input = api::PutObjectInput {
+            object_lock_mode: Some(api::ObjectLockMode::Governance),
+            object_lock_event_hold: Some(api::ObjectLockEventHold::On),
+            object_lock_event_hold_duration_years: years,
+            ..put_input("k", "x")
+        };
+        let refused = client.call(api::PutObject, input).await.unwrap_err();
+        assert_eq!((refused.code.as_ref(), refused.status), ("InvalidArgument", 400), "{years:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_s3s_own_keys_encrypt_has_a_digest_as_its_entity_tag() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    bucket(&client, "bucket").await;
+    let md5 = put(&client, "plain", "x").await.e_tag.unwrap();
+    let encrypted = api::PutObjectInput {
+        server_side_encryption: Some(api::ServerSideEncryption::AwsKms),
+        ..put_input("kms", "x")
+    };
+    let tag = client.call(api::PutObject, encrypted).await.unwrap().e_tag.unwrap();
+    assert!(tag != md5 && tag.len() == md5.len(), "{tag}");
+    assert_eq!(client.call(api::GetObject, get_input("kms")).await.unwrap().e_tag, Some(tag));
+    let copy = api::CopyObjectInput {
+        bucket: "bucket".into(),
+        key: "copy".into(),
+        copy_source: "bucket/kms".into(),
+        ..Default::default()
+    };
+    let copied = client.call(api::CopyObject, copy).await.unwrap().copy_object_result.unwrap();
+    assert_eq!(copied.e_tag, Some(md5), "a copy under S3's own keys has the digest");
 }

@@ -1,4 +1,4 @@
-//! What is reported of buckets: request metrics, storage class analysis, inventories as Parquet.
+//! What is reported of buckets: request metrics, storage class analysis, inventories as Parquet and ORC.
 
 use std::time::Duration;
 
@@ -162,13 +162,17 @@ async fn what_is_read_is_analysed_by_age() {
 }
 
 async fn inventory(client: &Client, format: api::InventoryFormat) -> Result<(), Failure> {
+    inventory_to(client, "list", "reports", format).await
+}
+
+async fn inventory_to(client: &Client, id: &str, to: &str, format: api::InventoryFormat) -> Result<(), Failure> {
     let destination =
-        api::InventoryS3BucketDestination { bucket: "arn:aws:s3:::reports".into(), format, ..Default::default() };
+        api::InventoryS3BucketDestination { bucket: format!("arn:aws:s3:::{to}"), format, ..Default::default() };
     let input = api::PutBucketInventoryConfigurationInput {
         bucket: "bucket".into(),
-        id: "list".into(),
+        id: id.into(),
         inventory_configuration: api::InventoryConfiguration {
-            id: "list".into(),
+            id: id.into(),
             is_enabled: true,
             destination: api::InventoryDestination { s3_bucket_destination: destination },
             included_object_versions: api::InventoryIncludedObjectVersions::All,
@@ -192,8 +196,6 @@ async fn an_inventory_in_parquet_can_be_queried() {
     bucket(&client, "reports").await;
     put(&client, "a key with spaces", "12345").await;
     put(&client, "b", "1").await;
-    let refused = inventory(&client, api::InventoryFormat::Orc).await.unwrap_err();
-    assert_eq!((refused.code.as_ref(), refused.status), ("NotImplemented", 501));
     inventory(&client, api::InventoryFormat::Parquet).await.unwrap();
     stack.clock().advance(DAY);
     let key = "bucket/list/2026-03-02T12-00Z/manifest.json";
@@ -211,6 +213,29 @@ async fn an_inventory_in_parquet_can_be_queried() {
         ask_parquet(&client, "reports", file, query).await.unwrap(),
         "a key with spaces,5,true,null,2026-03-01T12:00:00Z\n"
     );
+}
+
+#[tokio::test]
+async fn an_inventory_in_orc_says_its_schema() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    bucket(&client, "reports").await;
+    put(&client, "a key with spaces", "12345").await;
+    inventory(&client, api::InventoryFormat::Orc).await.unwrap();
+    stack.clock().advance(DAY);
+    let key = "bucket/list/2026-03-02T12-00Z/manifest.json";
+    let manifest = wait_for("the inventory is made", || async { text(&client, "reports", key).await.ok() }).await;
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["fileFormat"], "ORC");
+    assert_eq!(
+        manifest["fileSchema"],
+        "struct<bucket:string,key:string,version_id:string,is_latest:boolean,is_delete_marker:boolean,size:bigint,last_modified_date:timestamp,e_tag:string>"
+    );
+    let file = manifest["files"][0]["key"].as_str().unwrap();
+    assert!(file.ends_with(".orc"), "{file}");
+    let input = api::GetObjectInput { bucket: "reports".into(), key: file.into(), ..Default::default() };
+    let bytes = client.call(api::GetObject, input).await.unwrap().body.collect(1 << 20).await.unwrap();
+    assert!(bytes.starts_with(b"ORC"));
 }
 
 pub async fn ask_parquet(client: &Client, bucket: &str, key: &str, query: &str) -> Result<String, Failure> {
@@ -261,4 +286,42 @@ async fn parquet_of_other_hands_can_be_queried() {
     let ask = |key: &'static str| ask_parquet(&client, "bucket", key, "SELECT * FROM S3Object");
     assert_eq!(ask("zstd").await.unwrap_err().code, "ParquetUnsupportedCompressionCodec");
     assert_eq!(ask("text").await.unwrap_err().code, "ParquetParsingError");
+}
+
+#[tokio::test]
+async fn where_policies_are_enforced_a_report_needs_its_destinations() {
+    let stack = Stack::new()
+        .frozen_at("2026-03-01T12:00:00Z")
+        .with("s3", |host| fractus_s3::start(config(), host))
+        .auth(fractus_host::config::AuthMode::Enforced)
+        .start()
+        .await;
+    let client = client_of(&stack);
+    bucket(&client, "bucket").await;
+    for name in ["reports", "open"] {
+        bucket(&client, name).await;
+    }
+    put(&client, "k", "x").await;
+    inventory_to(&client, "a", "reports", api::InventoryFormat::Csv).await.unwrap();
+    inventory_to(&client, "b", "open", api::InventoryFormat::Csv).await.unwrap();
+    let allow = async |name: &str| {
+        let policy = format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": {{"Service": "s3.amazonaws.com"}},
+            "Action": "s3:PutObject", "Resource": "arn:aws:s3:::{name}/*",
+            "Condition": {{"ArnLike": {{"aws:SourceArn": "arn:aws:s3:::bucket"}}}}}}]}}"#
+        );
+        let input = api::PutBucketPolicyInput { bucket: name.into(), policy, ..Default::default() };
+        client.call(api::PutBucketPolicy, input).await.unwrap();
+    };
+    let manifest = |id: &str, day: u8| format!("bucket/{id}/2026-03-{day:02}T12-00Z/manifest.json");
+    allow("open").await;
+    stack.clock().advance(DAY);
+    // Reports are made one after the other: once the second is there, the first has been tried.
+    let second = manifest("b", 2);
+    wait_for("a report is made where it may be", || async { text(&client, "open", &second).await.ok() }).await;
+    allow("reports").await;
+    stack.clock().advance(DAY);
+    let made = manifest("a", 3);
+    wait_for("the other is made once it may be", || async { text(&client, "reports", &made).await.ok() }).await;
+    assert_eq!(text(&client, "reports", &manifest("a", 2)).await.unwrap_err().code, "NoSuchKey");
 }

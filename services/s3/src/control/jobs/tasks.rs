@@ -250,9 +250,7 @@ impl One<'_> {
 
     async fn retain(&self, asked: &api::S3SetObjectRetentionOperation) -> Result<()> {
         self.allowed("s3:PutObjectRetention", "s3:PutObjectRetention").await?;
-        if asked.retention.event_hold.is_some() || asked.retention.event_hold_duration.is_some() {
-            return Err(Error::NotImplemented { header: "EventHold".into() });
-        }
+        let duration = asked.retention.event_hold_duration.as_ref();
         let input = s3_api::PutObjectRetentionInput {
             bucket: self.task.bucket.clone(),
             key: self.task.key.clone(),
@@ -261,7 +259,9 @@ impl One<'_> {
             retention: Some(s3_api::ObjectLockRetention {
                 mode: asked.retention.mode.as_ref().map(|mode| mode.as_str().into()),
                 retain_until_date: asked.retention.retain_until_date,
-                ..Default::default()
+                event_hold: asked.retention.event_hold.as_ref().map(|status| status.as_str().into()),
+                event_hold_duration: duration
+                    .map(|given| s3_api::EventHoldDuration { days: given.days, years: given.years }),
             }),
             ..Default::default()
         };
