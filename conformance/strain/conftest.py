@@ -14,14 +14,21 @@ import programs
 ROOM = os.environ.get("STRAIN_DIR") or os.path.join(programs.ROOT, ".run")
 
 
-class Service(programs.Program):
-    """`fractus-s3` with its state in a folder."""
+def processor_time(service):
+    """Seconds that all its threads have run: what else the machine does is not in it."""
+    with open(f"/proc/{service.process.pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def __init__(self, folder, **settings):
+
+class Service(programs.Program):
+    """A service's program with its state in a folder."""
+
+    def __init__(self, folder, service="s3", **settings):
         self.started = time.perf_counter()
         environment = {"FRACTUS_LISTEN": "127.0.0.1:0", "FRACTUS_DATA_DIR": folder}
         environment.update({f"FRACTUS_{name.upper()}": str(value) for name, value in settings.items()})
-        super().__init__([os.path.join(programs.PROGRAMS, "fractus-s3")], environment)
+        super().__init__([os.path.join(programs.PROGRAMS, f"fractus-{service}")], environment)
         self.folder = folder
 
     def client(self, connections=32):
@@ -57,15 +64,13 @@ class Service(programs.Program):
         return found
 
 
-@pytest.fixture
-def s3():
-    """Starts the service, again and again if wanted, on one folder."""
+def started(name):
     os.makedirs(ROOM, exist_ok=True)
     folder = tempfile.mkdtemp(prefix="strain-", dir=ROOM)
     running = []
 
     def start(**settings):
-        running.append(Service(folder, **settings))
+        running.append(Service(folder, name, **settings))
         return running[-1]
 
     yield start
@@ -73,3 +78,15 @@ def s3():
         if service.process.poll() is None:
             service.end()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def s3():
+    """Starts the service, again and again if wanted, on one folder."""
+    yield from started("s3")
+
+
+@pytest.fixture
+def dynamodb():
+    """The same with DynamoDB."""
+    yield from started("dynamodb")

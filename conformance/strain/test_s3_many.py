@@ -7,6 +7,7 @@ import urllib.parse
 
 import programs
 import sizes
+from conftest import processor_time
 
 KEYS = int(os.environ.get("STRAIN_KEYS", 1_000_000))
 FEW = 10_000
@@ -52,13 +53,6 @@ class Lister:
             assert body.count(expected[0]) >= expected[1], f"{what}: {body[:300]}"
         self.spent += processor_time(self.service) - before
         self.pages += AT_ONCE
-
-
-def processor_time(service):
-    """Seconds that all its threads have run: what else the machine does is not in it."""
-    with open(f"/proc/{service.process.pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_million_keys_are_opened_again_and_listed_as_ten_thousand_are(s3, tmp_path_factory):
