@@ -111,7 +111,7 @@ def drained(sqs, queue, read, wanted):
 
 def test_sns_killed_while_messages_are_published(own_stack, tmp_path):
     """What was accepted arrives, wherever it was when the process died."""
-    stack = own_stack("--data-dir", str(tmp_path / "data"))
+    stack = own_stack("--data-dir", str(tmp_path / "data"), services=("sqs", "sns"))
     sqs, sns = client("sqs", at=stack.url), client("sns", at=stack.url)
     queue, arn = queue_of(sqs, "messages")
     topic = sns.create_topic(Name="topic")["TopicArn"]
@@ -127,7 +127,7 @@ def test_sns_killed_while_messages_are_published(own_stack, tmp_path):
 
 
 def test_events_killed_while_events_are_put(own_stack, tmp_path):
-    stack = own_stack("--data-dir", str(tmp_path / "data"))
+    stack = own_stack("--data-dir", str(tmp_path / "data"), services=("sqs", "events"))
     sqs, events = client("sqs", at=stack.url), client("events", at=stack.url)
     queue, arn = queue_of(sqs, "events")
     events.put_rule(Name="all", EventPattern=json.dumps({"source": ["app"]}))
@@ -146,7 +146,7 @@ def test_events_killed_while_events_are_put(own_stack, tmp_path):
 
 def test_scheduler_killed_while_schedules_fire(own_stack, tmp_path):
     """Each schedule fires, and none fires twice."""
-    stack = own_stack("--data-dir", str(tmp_path / "data"))
+    stack = own_stack("--data-dir", str(tmp_path / "data"), services=("sqs", "scheduler"))
     sqs, scheduler = client("sqs", at=stack.url), client("scheduler", at=stack.url)
     queue, arn = queue_of(sqs, "fired")
     for number in range(300):
@@ -160,10 +160,11 @@ def test_scheduler_killed_while_schedules_fire(own_stack, tmp_path):
     for second in (0, 120, 240):
         moment = datetime.datetime(2040, 1, 1) + datetime.timedelta(seconds=second)
         change = {"action": "set", "to": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
+        # The one that was killed before may still be known: then it cannot be told, and its successor is when it starts.
         status, said = admin("/_fractus/clock", change, at=stack.url)
-        assert status == 200, said
+        assert status in (200, 502), said
         kill(stack, "fractus-scheduler")
-    back(lambda: scheduler.list_schedules(MaxResults=1))
+        back(lambda: scheduler.list_schedules(MaxResults=1))
     admin("/_fractus/clock", {"action": "advance", "seconds": 300}, at=stack.url)
     came = drained(sqs, queue, int, set(range(300)))
     assert came == collections.Counter(range(300))
