@@ -1,14 +1,12 @@
 """Processes that end badly."""
 
-import collections
-import datetime
 import json
 import os
 import signal
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from stack import admin, client, receive_until, wait_for
+from stack import client, receive_until, wait_for
 
 
 def notified(own_stack, tmp_path):
@@ -80,90 +78,3 @@ def test_messages_and_objects_survive_kill_9_and_a_new_stack(own_stack, tmp_path
     again = own_stack("--data-dir", str(tmp_path / "data"))
     assert client("s3", at=again.url).get_object(Bucket="bucket", Key="kept")["Body"].read() == b"kept"
     assert client("sqs", at=again.url).get_queue_url(QueueName="events")["QueueUrl"]
-
-
-def attempted(call):
-    """The answer of a call that may meet a service just killed; none where it did."""
-    try:
-        return call()
-    except (BotoCoreError, ClientError):
-        return None
-
-
-def queue_of(sqs, name):
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    return url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-
-
-def drained(sqs, queue, read, wanted):
-    """Receives until everything that is wanted has come; what has come how often."""
-    came = collections.Counter()
-
-    def all_there():
-        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
-            came[read(message["Body"])] += 1
-            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-        return wanted <= came.keys()
-
-    wait_for(all_there, seconds=120)
-    return came
-
-
-def test_sns_killed_while_messages_are_published(own_stack, tmp_path):
-    """What was accepted arrives, wherever it was when the process died."""
-    stack = own_stack("--data-dir", str(tmp_path / "data"))
-    sqs, sns = client("sqs", at=stack.url), client("sns", at=stack.url)
-    queue, arn = queue_of(sqs, "messages")
-    topic = sns.create_topic(Name="topic")["TopicArn"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    accepted = set()
-    for number in range(600):
-        if number in (100, 350):
-            kill(stack, "fractus-sns")
-        if attempted(lambda: sns.publish(TopicArn=topic, Message=str(number))):
-            accepted.add(str(number))
-    assert len(accepted) > 500
-    drained(sqs, queue, str, accepted)
-
-
-def test_events_killed_while_events_are_put(own_stack, tmp_path):
-    stack = own_stack("--data-dir", str(tmp_path / "data"))
-    sqs, events = client("sqs", at=stack.url), client("events", at=stack.url)
-    queue, arn = queue_of(sqs, "events")
-    events.put_rule(Name="all", EventPattern=json.dumps({"source": ["app"]}))
-    assert not events.put_targets(Rule="all", Targets=[{"Id": "q", "Arn": arn}])["FailedEntryCount"]
-    accepted = set()
-    for number in range(600):
-        if number in (100, 350):
-            kill(stack, "fractus-events")
-        entry = {"Source": "app", "DetailType": "t", "Detail": json.dumps({"n": number})}
-        answer = attempted(lambda: events.put_events(Entries=[entry]))
-        if answer and not answer["FailedEntryCount"]:
-            accepted.add(number)
-    assert len(accepted) > 500
-    drained(sqs, queue, lambda body: json.loads(body)["detail"]["n"], accepted)
-
-
-def test_scheduler_killed_while_schedules_fire(own_stack, tmp_path):
-    """Each schedule fires, and none fires twice."""
-    stack = own_stack("--data-dir", str(tmp_path / "data"))
-    sqs, scheduler = client("sqs", at=stack.url), client("scheduler", at=stack.url)
-    queue, arn = queue_of(sqs, "fired")
-    for number in range(300):
-        at = datetime.datetime(2040, 1, 1) + datetime.timedelta(seconds=number)
-        scheduler.create_schedule(
-            Name=f"s{number}",
-            ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
-            FlexibleTimeWindow={"Mode": "OFF"},
-            Target={"Arn": arn, "RoleArn": "arn:aws:iam::000000000000:role/r", "Input": str(number)},
-        )
-    for second in (0, 120, 240):
-        moment = datetime.datetime(2040, 1, 1) + datetime.timedelta(seconds=second)
-        change = {"action": "set", "to": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
-        status, said = admin("/_fractus/clock", change, at=stack.url)
-        assert status == 200, said
-        kill(stack, "fractus-scheduler")
-    back(lambda: scheduler.list_schedules(MaxResults=1))
-    admin("/_fractus/clock", {"action": "advance", "seconds": 300}, at=stack.url)
-    came = drained(sqs, queue, int, set(range(300)))
-    assert came == collections.Counter(range(300))

@@ -54,3 +54,4 @@ pub use error::{BusError, CallError};
 pub use events::{Heard, Hears, Publishers, Subscription};
 pub use settle::{Failure, dead_letter};
 pub use wake::{HeldCall, Wake, WakeWatch};
+pub use warnings::Warnings;

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 /// Remembers what has been said. Bounded: past the bound nothing new is said, which is better than a flood.
 #[derive(Default)]
-pub(crate) struct Warnings {
+pub struct Warnings {
     said: Mutex<HashSet<String>>,
 }
 

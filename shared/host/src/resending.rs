@@ -10,7 +10,7 @@ use std::time::Duration;
 use fractus_aws::{Lane, Partition};
 use fractus_bus::contracts::{Delivery, Fate};
 use fractus_bus::outbox::{MOST_WAITING, Outbox};
-use fractus_bus::{Failure, Outcome, dead_letter};
+use fractus_bus::{Failure, Outcome, Warnings, dead_letter};
 use fractus_clock::Timestamp;
 use fractus_store::{Collection, Order, Range, Scope, StoreError, Transaction};
 use serde_json::Value;
@@ -58,6 +58,8 @@ pub struct Resending {
     outbox: Outbox,
     books: Arc<Books>,
     waker: Waker,
+    /// Targets and reasons that were warned of: said once each.
+    warned: Arc<Warnings>,
 }
 
 impl Host {
@@ -76,7 +78,7 @@ impl Host {
                 })
             }
         });
-        Resending { host: self.clone(), outbox: outbox.clone(), books: Arc::new(books), waker }
+        Resending { host: self.clone(), outbox: outbox.clone(), books: Arc::new(books), waker, warned: Arc::default() }
     }
 }
 
@@ -142,10 +144,12 @@ impl Resending {
             Verdict::Again(_) => self.waker.wake_in(&delivery.lane),
             Verdict::GivenUp(exhausted) if delivery.dead_letter.is_none() => {
                 let (code, reason) = fate.reason().unwrap_or_default();
-                tracing::warn!(
-                    target_arn = %delivery.target, attempts = delivery.attempt, code, reason, exhausted,
-                    "dropped a delivery that could not be made and has no dead-letter queue"
-                );
+                if self.warned.first(&format!("{} {code}", delivery.target)) {
+                    tracing::warn!(
+                        target_arn = %delivery.target, attempts = delivery.attempt, code, reason, exhausted,
+                        "dropped a delivery that could not be made and has no dead-letter queue (said once for each target and reason)"
+                    );
+                }
             }
             _ => {}
         }
