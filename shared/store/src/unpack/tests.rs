@@ -68,7 +68,8 @@ fn records() -> impl Strategy<Value = Record> {
     let texts = (any::<String>(), any::<char>(), proptest::collection::vec(any::<u8>(), 0..300), any::<Vec<u8>>());
     let numbers =
         (any::<u64>(), any::<i64>(), any::<i8>(), any::<u128>(), any::<i128>(), -1e9..1e9_f32, any::<[u16; 3]>());
-    let named = proptest::collection::btree_map(any::<String>(), proptest::option::of(any::<Vec<String>>()), 0..20);
+    let few_texts = proptest::collection::vec("[a-zé]{0,9}", 0..20);
+    let named = proptest::collection::btree_map("[a-zé]{0,20}", proptest::option::of(few_texts), 0..20);
     let more = proptest::collection::btree_map("[A-Z]{8}", any::<String>(), 0..3);
     let tagged = prop_oneof![
         any::<u32>().prop_map(|number| Tagged::One { number }),
@@ -104,12 +105,10 @@ fn records() -> impl Strategy<Value = Record> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(record in records()) {
+    fn what_is_written_is_read_back(record in records(), end in any::<prop::sample::Index>()) {
         let named = rmp_serde::to_vec_named(&record).unwrap();
+        prop_assert!(from_slice::<Record>(&named[..end.index(named.len())]).is_err(), "a record that ends early");
         prop_assert_eq!(from_slice::<Record>(&named), Ok(record));
-        for end in 0..named.len() {
-            prop_assert!(from_slice::<Record>(&named[..end]).is_err(), "a record that ends early");
-        }
     }
 
     #[test]
