@@ -99,10 +99,13 @@ trait ErasedHandler: Send + Sync {
     ) -> Result<Call<'a>, Failure>;
 }
 
+/// Remembers types without holding values of them.
+type Types<T> = PhantomData<fn() -> T>;
+
 /// A handler with the types that it is called by; nothing but the function itself is held.
 struct Typed<S, Op, E, F> {
     handler: F,
-    types: PhantomData<fn() -> (S, Op, E)>,
+    types: Types<(S, Op, E)>,
 }
 
 impl<S, Op, E, F> ErasedHandler for Typed<S, Op, E, F>

@@ -6,7 +6,7 @@ use serde::de::{self, Unexpected};
 
 /// What a record holds is not what its type needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnpackError(Box<String>);
+pub struct UnpackError(Box<str>);
 
 impl fmt::Display for UnpackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,13 +18,13 @@ impl std::error::Error for UnpackError {}
 
 impl de::Error for UnpackError {
     fn custom<T: fmt::Display>(what: T) -> Self {
-        UnpackError(Box::new(what.to_string()))
+        UnpackError(what.to_string().into())
     }
 }
 
 #[cold]
 pub(super) fn broken(what: &str) -> UnpackError {
-    UnpackError(Box::new(what.to_owned()))
+    UnpackError(what.into())
 }
 
 /// A value's beginning: a whole number or text, or how much follows.
