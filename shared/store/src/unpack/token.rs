@@ -6,11 +6,15 @@ use serde::de::{self, Unexpected};
 
 /// What a record holds is not what its type needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnpackError(Box<str>);
+pub struct UnpackError(Box<What>);
+
+/// In a box, so that a result is one word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct What(String);
 
 impl fmt::Display for UnpackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.0)
     }
 }
 
@@ -18,13 +22,13 @@ impl std::error::Error for UnpackError {}
 
 impl de::Error for UnpackError {
     fn custom<T: fmt::Display>(what: T) -> Self {
-        UnpackError(what.to_string().into())
+        UnpackError(Box::new(What(what.to_string())))
     }
 }
 
 #[cold]
 pub(super) fn broken(what: &str) -> UnpackError {
-    UnpackError(what.into())
+    UnpackError(Box::new(What(what.to_owned())))
 }
 
 /// A value's beginning: a whole number or text, or how much follows.
