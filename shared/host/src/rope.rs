@@ -93,7 +93,7 @@ mod tests {
                 let count = rope.chunks_vectored(&mut slices);
                 let seen: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
                 prop_assert_eq!(&seen[..], &whole[read..]);
-                prop_assert!(whole[read..].starts_with(rope.chunk()) && rope.chunk().is_empty() == !rope.has_remaining());
+                prop_assert!(whole[read..].starts_with(rope.chunk()) && rope.chunk().is_empty() != rope.has_remaining());
                 let step = step.min(rope.remaining());
                 rope.advance(step);
                 read += step;

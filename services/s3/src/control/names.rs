@@ -36,17 +36,11 @@ pub enum Named {
     },
 }
 
-/// What stands behind the alias in a host of a multi-region access point.
-const MULTI_REGION: &str = ".accesspoint.s3-global.";
-
 /// The path segment for a host of access points: `NAME-ACCOUNT.s3-accesspoint.REGION.…`, and of multi-region ones,
 /// `ALIAS.mrap.accesspoint.s3-global.amazonaws.com`.
 pub fn of_host(host: &str) -> Option<String> {
     let host = host.strip_suffix('.').unwrap_or(host);
-    // Most hosts are too short for it; a search for a text is not free.
-    if host.len() > MULTI_REGION.len()
-        && let Some((alias, _)) = host.split_once(MULTI_REGION)
-    {
+    if let Some((alias, _)) = host.split_once(".accesspoint.s3-global.") {
         return Some(alias.to_owned());
     }
     let (first, rest) = host.split_once('.')?;
