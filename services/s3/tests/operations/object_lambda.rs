@@ -48,7 +48,7 @@ async fn answer(name: &str, event: &Value) -> Result<lambda_api::InvokeOutput, F
             };
             let mut headers: serde_json::Map<String, Value> = original.headers().iter().map(header).collect();
             headers.insert("x-amz-meta-made-by".into(), "passes".into());
-            headers.insert("Content-Length".into(), 4_242.into());
+            headers.insert("content-length".into(), 4_242.into());
             serde_json::json!({"statusCode": status, "headers": headers})
         }
         "passes" => {
