@@ -73,9 +73,10 @@ pub async fn generate(calls: Calls, key: &str, context: &Context) -> Result<Data
         ..Default::default()
     };
     let output = calls.try_call::<kms::GenerateDataKey>(input).await?;
-    let key =
-        (|| Some(DataKey { secret: output.plaintext?, wrapped: output.ciphertext_blob?, key_arn: output.key_id? }))();
-    key.ok_or_else(|| Error::Unanswered(CallError::Unreadable("KMS gave no data key".to_owned())))
+    match (output.plaintext, output.ciphertext_blob, output.key_id) {
+        (Some(secret), Some(wrapped), Some(key_arn)) => Ok(DataKey { secret, wrapped, key_arn }),
+        _ => Err(Error::Unanswered(CallError::Unreadable("KMS gave no data key".to_owned()))),
+    }
 }
 
 /// Opens a wrapped data key, under the context that it was made with.
