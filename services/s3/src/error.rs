@@ -5,6 +5,8 @@
 use fractus_store::StoreError;
 use fractus_wire::{BodyError, Failure};
 
+use crate::keys::Need;
+
 /// Why S3 refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -102,6 +104,10 @@ pub enum Error {
     UnableToValidateDestinations { arn: String, reason: String },
     #[error("The bucket is in this region: {region}. Please use this region to retry the request")]
     WrongRegion { region: String, bucket: String },
+    /// What is to be written is to be kept under a key of KMS, which has not been asked yet. Whoever writes asks it, and tries
+    /// again.
+    #[error("a data key is missing")]
+    NeedsDataKey(Box<Need>),
     /// An error that another layer has already put in S3's words (signatures, chunked bodies).
     #[error("{0}")]
     Other(Box<Failure>),
@@ -171,7 +177,7 @@ impl Error {
             WrongRegion { .. } => ("PermanentRedirect", 301),
             Other(failure) => ("", failure.status),
             Body(_) => ("IncompleteBody", 400),
-            Store(_) | Hashing(_) => ("InternalError", 500),
+            Store(_) | Hashing(_) | NeedsDataKey(_) => ("InternalError", 500),
         }
     }
 }

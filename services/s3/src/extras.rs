@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::configurations::{self, Kind};
 use crate::error::Result;
+use crate::keys::{Granted, Need};
 use crate::model::acl::{Acl, Given, On};
 use crate::model::archive::Restore;
 use crate::model::encryption::{self, Asked, Encryption, KeyHome};
@@ -58,6 +59,8 @@ pub struct Wanted {
     pub encryption: Asked,
     pub retention: Option<Retention>,
     pub legal_hold: Option<bool>,
+    /// What KMS said, where the object is to be kept under one of its keys.
+    pub granted: Granted,
 }
 
 /// The [`Wanted`] of an input that writes an object.
@@ -92,6 +95,7 @@ macro_rules! wanted {
                 .object_lock_legal_hold_status
                 .as_ref()
                 .map(|status| *status == ::fractus_s3_api::ObjectLockLegalHoldStatus::On),
+            granted: $crate::keys::Granted::NotAsked,
         }
     }};
 }
@@ -163,7 +167,12 @@ impl Wanted {
         let default = configured.as_ref().and_then(|configuration| configuration.rules.first());
         let partition = cx.world.partition.as_str();
         let home = KeyHome { partition, region: &bucket.region, account: &bucket.account };
-        encryption::resolve(&self.encryption, default, home, cx.random().u64())
+        let mut found = encryption::resolve(&self.encryption, default, home, cx.random().u64())?;
+        if let Some(Encryption::Kms { key, bucket_key, context, data_key, .. }) = &mut found {
+            let need = Need { key: key.clone(), bucket_key: *bucket_key, context: context.clone() };
+            *data_key = self.granted.of(need)?;
+        }
+        Ok(found)
     }
 
     fn resolve_acl(

@@ -11,7 +11,7 @@
 //! waits for, [`web`] and [`website`] what browsers ask.
 //!
 //! [`object_lambda`] stands between objects and who reads them, [`watch`] with [`metrics`] and [`analytics`] looks at requests
-//! after they are answered, [`parquet`] is a format for queries and inventories, [`orc`] one for inventories.
+//! after they are answered, [`keys`] asks KMS about what is kept under its keys, [`parquet`] is a format for queries and inventories, [`orc`] one for inventories.
 //!
 //! [`control`] is S3 Control, the API beside S3's own: access points, jobs over many objects, access grants.
 
@@ -30,6 +30,7 @@ pub mod event_bridge;
 pub mod extras;
 pub mod ingest;
 pub mod inventory;
+pub mod keys;
 pub mod lifecycle;
 pub mod logging;
 pub mod metrics;
@@ -87,6 +88,7 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         host_id: host_id(&host).into(),
         destinations: destinations::Destinations::new(&host),
         waiting: object_lambda::waiting::Waiting::new(host.bus().instance()),
+        keys: keys::Keys::new(&host),
         functions: object_lambda::lambda::Functions::new(&host),
         host,
     };

@@ -15,6 +15,7 @@ use http_body_util::StreamBody;
 
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
+use crate::keys::Granted;
 use crate::model::conditions::WriteConditions;
 use crate::model::lock;
 use crate::notify::{Happening, announce};
@@ -186,6 +187,15 @@ pub struct NewObject {
     pub object: Object,
     /// What the request asks for beyond bytes and headers; absent where that is settled.
     pub wanted: Option<Wanted>,
+}
+
+impl NewObject {
+    /// Takes what KMS said.
+    pub fn grant(&mut self, granted: Granted) {
+        if let Some(wanted) = &mut self.wanted {
+            wanted.granted = granted;
+        }
+    }
 }
 
 /// What putting or removing an object came to; to be returned from the transaction.

@@ -21,6 +21,7 @@ use crate::control::jobs::work::Jobs;
 use crate::control::lens_export::Lens;
 use crate::destinations::Destinations;
 use crate::error::Error;
+use crate::keys::Keys;
 use crate::lifecycle::Lifecycle;
 use crate::object_lambda::answers;
 use crate::object_lambda::lambda::Functions;
@@ -54,6 +55,7 @@ pub struct S3 {
     pub destinations: Destinations,
     pub waiting: Waiting,
     pub functions: Functions,
+    pub keys: Keys,
     /// Blobs that were released and may be given back.
     pub freed: mpsc::UnboundedSender<BlobRef>,
     /// `x-amz-id-2` of every answer.

@@ -88,7 +88,8 @@ impl Visit<'_> {
         let wanted = access::to_object(self.cx, &self.bucket, key, "s3:GetObject");
         self.cx.authorize(&wanted).await.map_err(|_| Error::AccessDenied)?;
         let scope = scope(self.cx);
-        self.s3
+        let found = self
+            .s3
             .store
             .read(|snapshot| {
                 let bucket = objects::bucket(snapshot, &scope, &self.bucket, None)?;
@@ -98,7 +99,9 @@ impl Visit<'_> {
                 let readable = objects::readable(snapshot, &scope, &object.content)?;
                 Ok::<_, Error>((object, readable))
             })
-            .await
+            .await?;
+        self.s3.keys.open(self.cx, &found.0).await?;
+        Ok(found)
     }
 
     /// A folder without its slash is sent there; then come the rules for errors, the error document, and last a page

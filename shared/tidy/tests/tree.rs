@@ -11,7 +11,7 @@ use figment::value::{Dict, Value};
 use fractus_tidy::{File, compare_list, crate_of, crates, files, operations_of_model};
 
 /// The shared crates from the lowest layer up; a crate may depend on those before it only.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "clock",
     "md5",
     "outgoing",
@@ -26,6 +26,7 @@ const LAYERS: [&str; 19] = [
     "store",
     "bus",
     "client",
+    "datakeys",
     "compute",
     "handoff",
     "host",

@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use fractus_s3_api as api;
 use fractus_wire::Failure;
 use md5::{Digest, Md5};
@@ -24,9 +25,21 @@ pub enum Encryption {
         bucket_key: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context: Option<String>,
+        /// Absent where no KMS was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data_key: Option<KeptKey>,
     },
     /// The caller's own key: kept is only what is needed to know it again.
     Customer { key_md5: String, salt: u64, digest: [u8; 32] },
+}
+
+/// A data key as an object keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptKey {
+    /// KMS alone can open it.
+    pub wrapped: Bytes,
+    /// The object or the bucket that it was made for, whatever that is called now.
+    pub arn: String,
 }
 
 /// A customer's key as a request gives it.
@@ -208,6 +221,7 @@ pub fn resolve(
         key: home.arn(key),
         bucket_key: algorithm == "aws:kms" && asked.bucket_key.unwrap_or(default_bucket_key),
         context: asked.context.clone(),
+        data_key: None,
     }))
 }
 

@@ -55,6 +55,7 @@ pub async fn append(
         return if offset == 0 { put::store_object(s3, cx, request, body).await } else { Err(wrong_offset()) };
     };
     check(&before, offset, &request.wanted)?;
+    s3.keys.open(cx, &before).await?;
     if request.expected.checksum.is_none() {
         // By the object's own algorithm, so that its checksum goes on being of the whole.
         request.expected.checksum = before.checksum.as_ref().map(|checksum| (checksum.algorithm, None));

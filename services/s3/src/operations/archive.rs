@@ -7,6 +7,7 @@ use fractus_s3_api as api;
 use crate::configurations::{self, of};
 use crate::error::{Error, Result};
 use crate::extras::Extras;
+use crate::keys::Need;
 use crate::model::archive::{self, Requested};
 use crate::model::encryption::Encryption;
 use crate::notify::{Happening, announce};
@@ -73,6 +74,10 @@ pub async fn update_encryption(
         let message = "The KMS key must be named by its ARN";
         return Err(Error::invalid_argument("KMSKeyArn", wanted.kms_key_arn.clone(), message));
     }
+    let need =
+        Need { key: wanted.kms_key_arn.clone(), bucket_key: wanted.bucket_key_enabled.unwrap_or(false), context: None };
+    let granted = s3.keys.grant(cx, &need, &input.bucket, &input.key).await?;
+    let data_key = granted.of(need.clone())?;
     configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
         versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
             let asked = match object.encryption() {
@@ -80,9 +85,10 @@ pub async fn update_encryption(
                 Some(Encryption::Kms { algorithm, .. }) if algorithm == "aws:kms:dsse" => None,
                 _ => Some(Encryption::Kms {
                     algorithm: "aws:kms".to_owned(),
-                    key: wanted.kms_key_arn.clone(),
-                    bucket_key: wanted.bucket_key_enabled.unwrap_or(false),
+                    key: need.key.clone(),
+                    bucket_key: need.bucket_key,
                     context: None,
+                    data_key: data_key.clone(),
                 }),
             };
             let encryption =

@@ -138,28 +138,33 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
     let write_conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let happening = Happening::new(cx, "s3:ObjectCreated:Copy", now);
     let scope = scope(cx);
-    let (put, stored, from_version) = s3
-        .store
-        .write(|tx| {
-            // The source is looked at again: its bytes must still be there in the transaction that keeps them.
-            let source_bucket = objects::open(cx, tx, &scope, &from.bucket, None)?;
-            let current = versions::object(tx, &scope, &source_bucket, &from.key, from.version_id.as_deref())?;
-            if current.sequencer != source.sequencer {
-                return Err(Error::ConditionalRequestConflict {
-                    condition: "x-amz-copy-source",
-                    key: from.key.clone(),
-                });
-            }
-            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
-            if copies_annotations {
-                let from = (&*source_bucket, from.key.as_str(), current.sequencer);
-                annotations::copy(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer))?;
-            }
-            let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
-            Ok((put, stored, versions::shown_id(&source_bucket, &current)))
-        })
-        .await?;
+    let copied = loop {
+        let tried = s3
+            .store
+            .write(|tx| {
+                // The source is looked at again: its bytes must still be there in the transaction that keeps them.
+                let source_bucket = objects::open(cx, tx, &scope, &from.bucket, None)?;
+                let current = versions::object(tx, &scope, &source_bucket, &from.key, from.version_id.as_deref())?;
+                if current.sequencer != source.sequencer {
+                    return Err(Error::ConditionalRequestConflict {
+                        condition: "x-amz-copy-source",
+                        key: from.key.clone(),
+                    });
+                }
+                let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+                let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
+                if copies_annotations {
+                    let from = (&*source_bucket, from.key.as_str(), current.sequencer);
+                    annotations::copy(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer))?;
+                }
+                let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
+                Ok((put, stored, versions::shown_id(&source_bucket, &current)))
+            })
+            .await;
+        let Err(Error::NeedsDataKey(need)) = tried else { break tried };
+        new.grant(s3.keys.grant(cx, &need, &input.bucket, &new.key).await?);
+    };
+    let (put, stored, from_version) = copied?;
     s3.changed(&new.object);
     s3.free(put.freed);
     let mut result =

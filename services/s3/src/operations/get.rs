@@ -166,6 +166,7 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
     let object = as_seen_by(cx, target, object).await;
     let selected = selected!(input, object);
     check_readable(&object, seen.tier.as_ref(), seen.now)?;
+    s3.keys.open(cx, &object).await?;
     tiering::touch(s3, cx, target.bucket, target.key, &object).await;
     let body = readable.into_body(s3, selected.from, selected.to);
     Ok(api::GetObjectOutput { body, ..described!(GetObjectOutput, input, object, selected, seen) })
@@ -282,5 +283,6 @@ pub async fn source(s3: &S3, cx: &Context, target: Target<'_>) -> Result<(Object
     })
     .await?;
     check_readable(&object, tier.as_ref(), cx.now())?;
+    s3.keys.open(cx, &object).await?;
     Ok((object, readable))
 }

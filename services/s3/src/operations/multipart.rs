@@ -45,7 +45,7 @@ pub async fn create(
     let now = cx.now();
     // Sorts by the time it began; the rest cannot be guessed.
     let upload_id = format!("{:016x}{}", now.micros(), cx.random().uuid().replace('-', ""));
-    let wanted = wanted!(input, now);
+    let mut wanted = wanted!(input, now);
     let mut upload = Upload {
         initiated_at: now,
         headers: ObjectHeaders {
@@ -66,18 +66,23 @@ pub async fn create(
         extras: None,
     };
     let scope = scope(cx);
-    let abortion = s3
-        .store
-        .write(|tx| {
-            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            let key = (bucket.id, input.key.as_str(), upload_id.as_str());
-            upload.extras = wanted.resolve(tx, &scope, &bucket, cx, now)?;
-            tx.put(&UPLOADS, &scope, &key, &upload)?;
-            let rules = rules_of(tx, &scope, &bucket)?;
-            let due = lifecycle::abortion(&rules, &input.key, now);
-            Ok::<_, Error>(due.map(|(at, rule)| (at, rule.to_owned())))
-        })
-        .await?;
+    let begun = loop {
+        let tried = s3
+            .store
+            .write(|tx| {
+                let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+                let key = (bucket.id, input.key.as_str(), upload_id.as_str());
+                upload.extras = wanted.resolve(tx, &scope, &bucket, cx, now)?;
+                tx.put(&UPLOADS, &scope, &key, &upload)?;
+                let rules = rules_of(tx, &scope, &bucket)?;
+                let due = lifecycle::abortion(&rules, &input.key, now);
+                Ok::<_, Error>(due.map(|(at, rule)| (at, rule.to_owned())))
+            })
+            .await;
+        let Err(Error::NeedsDataKey(need)) = tried else { break tried };
+        wanted.granted = s3.keys.grant(cx, &need, &input.bucket, &input.key).await?;
+    };
+    let abortion = begun?;
     let mut output = api::CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),

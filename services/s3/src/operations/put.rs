@@ -188,14 +188,21 @@ pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: ByteStr
     let content = NewContent::of_blob(blob.clone(), cx.random().u64());
     let mut new = NewObject { key: request.key, content, object, wanted: Some(request.wanted) };
     let happening = Happening::new(cx, request.event, now);
-    let put = s3
-        .store
-        .write(|tx| {
-            let bucket = objects::open(cx, tx, &scope, &request.bucket, owner)?;
-            let put = objects::put(tx, s3, &scope, &bucket, &mut new, &request.conditions, &happening)?;
-            Ok((put, Stored::of(tx, &scope, &bucket, &new.key, &new.object)?))
-        })
-        .await;
+    let put = loop {
+        let tried = s3
+            .store
+            .write(|tx| {
+                let bucket = objects::open(cx, tx, &scope, &request.bucket, owner)?;
+                let put = objects::put(tx, s3, &scope, &bucket, &mut new, &request.conditions, &happening)?;
+                Ok((put, Stored::of(tx, &scope, &bucket, &new.key, &new.object)?))
+            })
+            .await;
+        let Err(Error::NeedsDataKey(need)) = tried else { break tried };
+        match s3.keys.grant(cx, &need, &request.bucket, &new.key).await {
+            Ok(granted) => new.grant(granted),
+            Err(error) => break Err(error),
+        }
+    };
     match put {
         Ok((put, stored)) => {
             s3.changed(&new.object);

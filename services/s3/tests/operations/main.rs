@@ -3,6 +3,7 @@
 
 mod access;
 mod archive;
+mod keys;
 mod lifecycle;
 mod newer;
 mod object_lambda;
