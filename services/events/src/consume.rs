@@ -8,7 +8,7 @@ use fractus_bus::contracts::{ApiCallRecorded, Cause, Delivery, Fate, StateChange
 use fractus_bus::outbox::Handoff;
 use fractus_bus::{Heard, Hears, Outcome, Publishers, Subscription};
 use fractus_clock::Timestamp;
-use fractus_host::Resending;
+use fractus_host::{Resending, taken};
 use fractus_patterns::Event;
 use fractus_store::Transaction;
 use serde_json::{Value, json};
@@ -22,10 +22,7 @@ use crate::model::target::Kind;
 use crate::operations::buses;
 use crate::route::{self, Arrival, Plan};
 use crate::service::Events;
-use crate::store::DELIVERED;
 
-/// How long a delivery's id is remembered, so that one that comes twice is one event.
-const REMEMBERED: Duration = Duration::from_secs(600);
 /// Before something is tried again that failed for a reason of this process.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Entries of one request that a delivery may hold.
@@ -203,7 +200,7 @@ async fn put(events: &Events, bus: &BusRef, delivery: &Delivery) -> Result<()> {
     let cause = delivery.cause.child(delivery.id.clone());
     let passage = events.host.random().uuid();
     let write = events.store.write(|tx| {
-        if tx.contains(&DELIVERED, &bus.place.scope, &(delivery.id.as_str(),))? {
+        if !taken::take(tx, &delivery.id)? {
             return Ok(Vec::new());
         }
         let mut handoffs = Vec::new();
@@ -214,8 +211,6 @@ async fn put(events: &Events, bus: &BusRef, delivery: &Delivery) -> Result<()> {
             check_source(tx, bus, delivery, now)?;
             handoffs.append(&mut put_on(tx, events, bus, &arrival)?);
         }
-        let until = now.plus(REMEMBERED);
-        tx.put_until(&DELIVERED, &bus.place.scope, &(delivery.id.as_str(),), &(), until)?;
         Ok::<_, Error>(handoffs)
     });
     write.await.map(drop)

@@ -25,8 +25,6 @@ pub const RULES_BY_TARGET: Collection<(String, String, String), ()> = Collection
 /// Rules on schedules in the order in which they are due, of a whole lane:
 /// (due, account, region, rule).
 pub const SCHEDULED: Collection<(Timestamp, String, String, String), Scheduled> = Collection::new("scheduled-rules");
-/// Deliveries that were taken in the last minutes, by id.
-pub const DELIVERED: Collection<(String,), ()> = Collection::new("delivered");
 
 /// Archives by name.
 pub const ARCHIVES: Collection<(String,), Archive> = Collection::new("archives");

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fractus_aws::{Lane, World};
+use fractus_aws::World;
 use fractus_bus::Outcome;
 use fractus_bus::contracts::{Delivery, Fate};
-use fractus_clock::Timestamp;
+use fractus_host::taken;
 
 use crate::error::{Error, Result};
 use crate::model::invocation::{Failed, Invocation};
@@ -14,10 +14,7 @@ use crate::model::retry::{self, Verdict};
 use crate::model::target::{self, Kind};
 use crate::model::universal::Universal;
 use crate::service::Scheduler;
-use crate::store::{HANDLED, Place, RETRIES, lane_scope};
-
-/// How long a delivery's id is remembered, so that one that comes twice is handled once.
-const REMEMBERED: Duration = Duration::from_secs(600);
+use crate::store::{Place, RETRIES, lane_scope};
 
 /// Before something is tried again that failed here, which is no failed attempt of the target's.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,18 +35,13 @@ pub fn start(scheduler: &Arc<Scheduler>) {
 }
 
 async fn handle(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
-    if is_handled(scheduler, delivery).await? {
+    if taken::is_taken(&scheduler.store, &delivery.id).await? {
         return Ok(());
     }
     match &delivery.returned {
         Some(returned) => came_back(scheduler, delivery, &returned.fate).await,
         None => call(scheduler, delivery).await,
     }
-}
-
-async fn is_handled(scheduler: &Scheduler, delivery: &Delivery) -> Result<bool> {
-    let scope = lane_scope(&delivery.lane);
-    Ok(scheduler.store.read(|snapshot| snapshot.contains(&HANDLED, &scope, &(delivery.id.as_str(),))).await?)
 }
 
 fn read(delivery: &Delivery) -> Result<Invocation> {
@@ -96,12 +88,7 @@ async fn came_back(scheduler: &Scheduler, delivery: &Delivery, fate: &Fate) -> R
 }
 
 async fn done(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
-    let now = scheduler.clock(&delivery.lane).now();
-    scheduler.store.write(|tx| remember(tx, &delivery.lane, &delivery.id, now)).await
-}
-
-fn remember(tx: &mut fractus_store::Transaction<'_>, lane: &Lane, id: &str, now: Timestamp) -> Result<()> {
-    Ok(tx.put_until(&HANDLED, &lane_scope(lane), &(id,), &(), now.plus(REMEMBERED))?)
+    Ok(scheduler.store.write(|tx| taken::take(tx, &delivery.id).map(drop)).await?)
 }
 
 /// Decides on a failed attempt: another one by the lane's clock, or the dead-letter queue.
@@ -118,14 +105,12 @@ async fn settle(
     let verdict = retry::decide(policy.as_ref(), invocation.attempt, invocation.begun_at, now, passes);
     let again = invocation.clone().again(scheduler.host.random());
     let sent = scheduler.store.write(|tx| {
-        let scope = lane_scope(lane);
-        if tx.contains(&HANDLED, &scope, &(delivery.id.as_str(),))? {
+        if !taken::take(tx, &delivery.id)? {
             return Ok(None);
         }
-        remember(tx, lane, &delivery.id, now)?;
         match verdict {
             Verdict::Again(at) => {
-                tx.put(&RETRIES, &scope, &(at, again.id.as_str()), &again)?;
+                tx.put(&RETRIES, &lane_scope(lane), &(at, again.id.as_str()), &again)?;
                 Ok::<_, Error>(None)
             }
             Verdict::GiveUp(exhausted) => match invocation.letter(lane, failed, exhausted, now) {

@@ -31,8 +31,6 @@ pub const DUE: Collection<(Timestamp, String, String, String), ()> = Collection:
 pub const RETRIES: Collection<(Timestamp, String), Invocation> = Collection::new("retries");
 /// Groups that are being deleted: (when they are gone at the earliest, place, name).
 pub const DELETING: Collection<(Timestamp, String, String), ()> = Collection::new("deleting");
-/// Deliveries that were handled in the last minutes, by id.
-pub const HANDLED: Collection<(String,), ()> = Collection::new("handled");
 
 /// A schedule group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

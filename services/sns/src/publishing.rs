@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
+use fractus_host::taken;
 use fractus_store::Transaction;
 
 use crate::error::{Error, Result};
@@ -14,15 +15,12 @@ use crate::model::{protection, topic};
 use crate::sending::{Put, Sending, Signatures};
 use crate::service::{Sns, topic as read_topic};
 use crate::store::{
-    ARCHIVE, Accepted, DEDUPLICATION, DELIVERED, FANOUTS, Fanout, Message, Place, SEQUENCES, Subscription, Topic,
-    lane_scope,
+    ARCHIVE, Accepted, DEDUPLICATION, FANOUTS, Fanout, Message, Place, SEQUENCES, Subscription, Topic, lane_scope,
 };
 
 /// How long a deduplication id is remembered.
 /// <https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html>
 pub const REMEMBERED: Duration = Duration::from_secs(300);
-/// How long a delivery's id is remembered, so that one that comes twice is one message.
-const DELIVERIES_REMEMBERED: Duration = Duration::from_secs(600);
 /// Subscriptions that the publishing transaction serves itself; more are served in parts of this size, one after the other.
 pub const AT_ONCE: usize = 250;
 
@@ -83,12 +81,10 @@ impl Sns {
         let (put, told) = self
             .store
             .write(|tx| {
-                if let Some(delivery) = publisher.delivery {
-                    if tx.contains(&DELIVERED, &scope, &(delivery,))? {
-                        return Ok((Put::default(), groups.first().map(|group| published(&group.message))));
-                    }
-                    let until = publisher.now.plus(DELIVERIES_REMEMBERED);
-                    tx.put_until(&DELIVERED, &scope, &(delivery,), &(), until)?;
+                if let Some(delivery) = publisher.delivery
+                    && !taken::take(tx, delivery)?
+                {
+                    return Ok((Put::default(), groups.first().map(|group| published(&group.message))));
                 }
                 if topic.fifo {
                     let messages = groups.iter_mut().map(|group| &mut group.message);

@@ -45,8 +45,6 @@ pub const REPLAYS: Collection<(String,), Replay> = Collection::new("replays");
 pub const FANOUTS: Collection<(u64, u64), Fanout> = Collection::new("fan-outs");
 /// Requests and mails to be sent, in the lane's scope: (when it is due, id).
 pub const JOBS: Collection<(Timestamp, String), Job> = Collection::new("jobs");
-/// Deliveries from other services that were taken in the last minutes, by id.
-pub const DELIVERED: Collection<(String,), ()> = Collection::new("delivered");
 /// The latest messages to people, by number: a ring.
 pub const SENT: Collection<(u64,), Sent> = Collection::new("sent-messages");
 /// The number of the last of them.

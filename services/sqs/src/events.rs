@@ -1,13 +1,12 @@
 //! What SQS hears: deliveries from other services, each a message for a queue.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use fractus_aws::{Partition, Region, World};
 use fractus_bus::Outcome;
 use fractus_bus::contracts::{Attribute, Delivery, Source};
 use fractus_clock::Timestamp;
-use fractus_host::Destination;
+use fractus_host::{Destination, taken};
 use fractus_store::Scope;
 use indexmap::IndexMap;
 use serde_json::json;
@@ -16,10 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::{messages, names};
 use crate::operations::send::{self, Outgoing, Parts};
 use crate::service::{Sqs, Target};
-use crate::store::{AttributeValue, DELIVERED, Queue};
-
-/// How long a delivery's id is remembered, so that one that comes twice is one message.
-const REMEMBERED: Duration = Duration::from_secs(600);
+use crate::store::{AttributeValue, Queue};
 
 /// Begins to consume; the consumption lives as long as the host.
 pub fn start(sqs: &Arc<Sqs>) {
@@ -65,7 +61,7 @@ pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<Option<String>> {
     let sent = sqs
         .store
         .write(|tx| {
-            if tx.contains(&DELIVERED, &target.scope, &(delivery.id.as_str(),))? {
+            if !taken::take(tx, &delivery.id)? {
                 return Ok(None);
             }
             let queue = target.queue(tx)?;
@@ -73,7 +69,6 @@ pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<Option<String>> {
             let sent = messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 send::put(tx, &target.scope, &queue, counts, &mut outgoing, now)
             })?;
-            tx.put_until(&DELIVERED, &target.scope, &(delivery.id.as_str(),), &(), now.plus(REMEMBERED))?;
             Ok::<_, Error>(Some(sent))
         })
         .await?;

@@ -61,8 +61,6 @@ pub const AVAILABLE: Collection<(u64, u64, String), ()> = Collection::new("avail
 pub const DEDUPLICATION: Collection<(u64, String, String), Accepted> = Collection::new("deduplication");
 /// Receive attempts of the last five minutes on FIFO queues: (queue id, attempt id).
 pub const ATTEMPTS: Collection<(u64, String), Attempt> = Collection::new("receive-attempts");
-/// Deliveries from other services that were taken in the last minutes, by id.
-pub const DELIVERED: Collection<(String,), ()> = Collection::new("delivered");
 /// Message move tasks: (source queue's name, started, handle's random part).
 pub const MOVE_TASKS: Collection<(String, Timestamp, String), MoveTask> = Collection::new("move-tasks");
 /// The running move task of a source queue.

@@ -18,6 +18,7 @@ pub mod config;
 pub mod context;
 pub mod operations;
 pub mod service;
+pub mod taken;
 
 mod access;
 mod activity;

@@ -17,13 +17,13 @@ use serde_json::Value;
 
 use crate::background::Waker;
 use crate::host::Host;
+use crate::taken::{self, Ids};
 
 /// What is made again, of a whole lane: (when, the delivery's id).
 const RETRIES: Collection<(Timestamp, String), Delivery> = Collection::new("retries");
 /// Attempts that were settled in the last minutes, by the delivery's id: the bus may bring an outcome twice.
-const SETTLED: Collection<(String,), ()> = Collection::new("settled-deliveries");
+const SETTLED: Ids = Collection::new("settled-deliveries");
 
-const REMEMBERED: Duration = Duration::from_secs(600);
 /// Retries sent in one transaction.
 const AT_ONCE: usize = 50;
 /// Before it is looked again whether the outbox has room.
@@ -94,23 +94,20 @@ impl Resending {
 
     /// Whether this attempt is settled: the bus may bring it again.
     pub async fn is_settled(&self, delivery: &Delivery) -> Result<bool, StoreError> {
-        let scope = scope(&delivery.lane);
-        self.host.store().read(|snapshot| snapshot.contains(&SETTLED, &scope, &(delivery.id.as_str(),))).await
+        taken::is_among(self.host.store(), &SETTLED, &delivery.id).await
     }
 
     /// Puts an attempt off that has not been made, and gives it a note to come with: its sender knows a better moment.
     pub async fn postpone(&self, delivery: &Delivery, to: Timestamp, note: Value) -> Result<(), StoreError> {
-        let now = self.host.clocks().lane(delivery.lane.as_str()).now();
         let scope = scope(&delivery.lane);
         let mut later = Delivery { id: format!("{}~later", delivery.next_attempt().id), ..delivery.clone() };
         if let Some(returns) = &mut later.returns {
             returns.note = note;
         }
         let write = self.host.store().write(|tx| {
-            if tx.contains(&SETTLED, &scope, &(delivery.id.as_str(),))? {
+            if !taken::enter(tx, &SETTLED, &delivery.id)? {
                 return Ok(());
             }
-            tx.put_until(&SETTLED, &scope, &(delivery.id.as_str(),), &(), now.plus(REMEMBERED))?;
             tx.put(&RETRIES, &scope, &(to, later.id.as_str()), &later)
         });
         write.await?;
@@ -124,10 +121,9 @@ impl Resending {
         let verdict = judge(delivery, fate, now);
         let scope = scope(&delivery.lane);
         let handoffs = self.host.store().write(|tx| {
-            if tx.contains(&SETTLED, &scope, &(delivery.id.as_str(),))? {
+            if !taken::enter(tx, &SETTLED, &delivery.id)? {
                 return Ok(Vec::new());
             }
-            tx.put_until(&SETTLED, &scope, &(delivery.id.as_str(),), &(), now.plus(REMEMBERED))?;
             let mut sent = (self.books)(tx, &Attempted { delivery, fate, verdict, now })?;
             match verdict {
                 Verdict::Arrived => {}

@@ -58,6 +58,11 @@ impl Scope {
         Self::raw(self.lane(), partition, account.as_str(), region)
     }
 
+    /// Records that are about processes and not about a world: what expires here expires in real time, and no lane has it.
+    pub fn in_real_time() -> Self {
+        Self::internal("~")
+    }
+
     /// A scope of the store's own, outside every partition; `lane` may be a name that no caller can say.
     pub(crate) fn internal(lane: &str) -> Self {
         Self::raw(lane, "", "", "")

@@ -149,7 +149,7 @@ fn who_calls_or_hears_whom_is_written_down() {
         ("hears", r"subscribe::<\s*(?:\w+::)*(\w+)\s*>"),
         ("serves", r"serve::<\s*(?:\w+::)*(\w+)"),
         ("asks", r"\.call(?:_within)?(?:::<\w+>)?\(\s*[^,()]+,\s*&(?:\w+::)*([A-Z]\w+)"),
-        ("consumes", r"\.(consume_deliver)ies\("),
+        ("consumes", r"\.(consume_deliver)ies\(|host\.(consume)\("),
         ("sends", r"\.(deliver)\(|outbox::(\w+)\("),
     ];
     let patterns = patterns.map(|(verb, pattern)| (verb, Regex::new(pattern).unwrap()));

@@ -107,13 +107,13 @@ pub fn unknown_operation(api: &Api, name: &str, protocol: Protocol) -> Outgoing 
     }
 }
 
-/// What all paths of an API begin with: a version such as `/v20180820`, or nothing.
+/// The version that all paths of an API begin with, such as `/v20180820` or `/2015-03-31`, or nothing.
 fn common_root(api: &Api) -> String {
     let first = |uri: &str| uri.split(['/', '?']).nth(1).unwrap_or_default().to_owned();
     let mut roots = api.operations.values().map(|operation| first(&operation.http.request_uri));
     let root = roots.next().unwrap_or_default();
-    let is_common = !root.is_empty() && !root.starts_with('{') && roots.all(|other| other == root);
-    if is_common { format!("/{root}") } else { String::new() }
+    let is_version = root.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit());
+    if is_version && roots.all(|other| other == root) { format!("/{root}") } else { String::new() }
 }
 
 /// The operation in a protocol that the service does not speak.
