@@ -231,13 +231,8 @@ async fn what_cannot_be_delivered_goes_to_the_dead_letter_queue() {
     assert!(!told.contains_key("EXHAUSTED_RETRY_CONDITION"), "what is refused is not tried again");
 }
 
-/// From now on SQS's SendMessage is not to be had, in calls and deliveries; or it is again.
-async fn fault(stack: &Stack, is_down: bool) {
-    let down = r#"[{"operation": "SendMessage", "probability": 1,
-        "error": {"code": "ServiceUnavailable", "status": 503, "message": "not now"}}]"#;
-    let rules = if is_down { down } else { "[]" };
-    let put = http::Request::put("/_fractus/faults").body(rules.into()).unwrap();
-    assert!(stack.client("sqs").send(put).await.status().is_success());
+fn down() -> Option<Value> {
+    Some(json!({"code": "ServiceUnavailable", "status": 503, "message": "not now"}))
 }
 
 /// Moves the clock on a second at a time until a queue has got something; how long that took.
@@ -260,7 +255,7 @@ async fn what_passes_is_tried_again_by_the_lanes_clock() {
     let stack = with_bus().await;
     let client = stack.client("scheduler");
     let dead = queue(&stack, "dead", &[]).await;
-    fault(&stack, true).await;
+    stack.fail("sqs", "SendMessage", down()).await;
     let url = queue(&stack, "q", &[]).await;
     let input = json!({"QueueUrl": url, "MessageBody": "late"}).to_string();
     let universal = api::Target { input: Some(input), ..target("arn:aws:scheduler:::aws-sdk:sqs:sendMessage") };
@@ -283,7 +278,7 @@ async fn a_target_that_is_down_is_invoked_when_it_is_back_or_its_time_is_over() 
     let stack = with_bus().await;
     let client = stack.client("scheduler");
     let (url, dead) = (queue(&stack, "q", &[]).await, queue(&stack, "dead", &[]).await);
-    fault(&stack, true).await;
+    stack.fail("sqs", "SendMessage", down()).await;
     create(&client, schedule("patient", "at(2026-11-23T12:00:01)", to_queue("q", "kept"))).await;
     let mut hasty = with_letters(to_queue("q", "lost"), 185);
     if let Some(policy) = &mut hasty.retry_policy {
@@ -297,7 +292,7 @@ async fn a_target_that_is_down_is_invoked_when_it_is_back_or_its_time_is_over() 
     assert!(passed <= MINUTE + Duration::from_secs(2), "{passed:?}");
     stack.clock().advance(MINUTE);
     assert!(received(&stack, &url).await.is_empty());
-    fault(&stack, false).await;
+    stack.fail("sqs", "SendMessage", None).await;
     let (came, _) = wait_by_the_clock(&stack, &url).await;
     assert_eq!(came[0].body.as_deref(), Some("kept"));
 }

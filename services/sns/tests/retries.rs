@@ -9,32 +9,18 @@ use common::*;
 use fractus_bus::contracts::Delivery;
 use fractus_bus::{Bus, BusConfig, ConsumeConfig, Consumption, Outcome};
 use fractus_sns_api as api;
-use fractus_testkit::{Stack, http, wait_for};
+use fractus_testkit::{Stack, wait_for};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// From now on SQS's SendMessage fails so, in calls and deliveries; with nothing it works again.
-async fn fault(stack: &Stack, error: Option<Value>) {
-    let rules = error.map(|error| json!({"operation": "SendMessage", "error": error}));
-    let rules = Value::Array(rules.into_iter().collect());
-    let (status, _) = http::post_json(&format!("{}/_fractus/faults", stack.url("sqs")), &rules).await;
-    assert_eq!(status, 200);
-}
-
 fn down() -> Option<Value> {
     Some(json!({"code": "ServiceUnavailable", "status": 503, "message": "not now"}))
 }
 
-/// How many deliveries wait in SNS for another attempt.
-async fn waiting(stack: &Stack) -> usize {
-    let url = format!("{}/_fractus/state/records?collection=retries", stack.url("sns"));
-    http::get_json(&url).await.1["records"].as_array().map_or(0, Vec::len)
-}
-
 async fn wait_until_waiting(stack: &Stack, count: usize) {
-    wait_for("deliveries have failed", || async { (waiting(stack).await == count).then_some(()) }).await;
+    wait_for("deliveries have failed", || async { (stack.count("sns", "retries").await == count).then_some(()) }).await;
 }
 
 /// Moves the clock on a second at a time until a queue has got so many messages.
@@ -58,7 +44,7 @@ async fn a_queue_that_is_down_for_a_minute_gets_everything() {
     let topic = topic(&client, "t", &[]).await;
     let (url, arn) = queue(&stack, "q").await;
     subscribe(&client, &topic, "sqs", &arn, &[("RawMessageDelivery", "true")]).await;
-    fault(&stack, down()).await;
+    stack.fail("sqs", "SendMessage", down()).await;
     for number in 0..3 {
         publish(&client, message(&topic, &number.to_string())).await;
     }
@@ -69,7 +55,7 @@ async fn a_queue_that_is_down_for_a_minute_gets_everything() {
         wait_until_waiting(&stack, 3).await;
     }
     assert!(try_receive(&stack, &url).await.is_empty());
-    fault(&stack, None).await;
+    stack.fail("sqs", "SendMessage", None).await;
     let mut bodies = arrive(&stack, &url, 3).await;
     bodies.sort();
     assert_eq!(bodies, ["0", "1", "2"]);
@@ -85,7 +71,7 @@ async fn the_dead_letter_queue_gets_what_was_tried_for_23_days() {
     let (dead_url, dead) = queue(&stack, "dead").await;
     let policy = format!(r#"{{"deadLetterTargetArn": "{dead}"}}"#);
     subscribe(&client, &topic, "sqs", &arn, &[("RedrivePolicy", &policy), ("RawMessageDelivery", "true")]).await;
-    fault(&stack, down()).await;
+    stack.fail("sqs", "SendMessage", down()).await;
     publish(&client, message(&topic, "lost")).await;
     wait_until_waiting(&stack, 1).await;
     stack.clock().advance(DAY * 22);
@@ -103,14 +89,14 @@ async fn a_group_of_a_fifo_topic_keeps_its_order_over_failures() {
     let topic = topic(&client, "t.fifo", &[("FifoTopic", "true"), ("ContentBasedDeduplication", "true")]).await;
     let (url, arn) = queue(&stack, "q.fifo").await;
     subscribe(&client, &topic, "sqs", &arn, &[("RawMessageDelivery", "true")]).await;
-    fault(&stack, down()).await;
+    stack.fail("sqs", "SendMessage", down()).await;
     for number in 0..4 {
         let input = api::PublishInput { message_group_id: Some("g".into()), ..message(&topic, &number.to_string()) };
         publish(&client, input).await;
     }
     stack.clock().advance(Duration::from_secs(60));
     assert!(try_receive(&stack, &url).await.is_empty());
-    fault(&stack, None).await;
+    stack.fail("sqs", "SendMessage", None).await;
     assert_eq!(arrive(&stack, &url, 4).await, ["0", "1", "2", "3"]);
 }
 

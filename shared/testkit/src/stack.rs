@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use fractus_bus::testing::NatsServer;
@@ -14,7 +15,7 @@ use fractus_host::config::AuthMode;
 use fractus_host::{App, Host, HostConfig, HostParts, Running, launch};
 use fractus_store::Store;
 
-use crate::Client;
+use crate::{Client, http};
 
 type Start = Arc<dyn Fn(Host) -> BoxFuture<'static, Result<App, String>> + Send + Sync>;
 
@@ -58,6 +59,23 @@ impl Stack {
     /// A client of a service.
     pub fn client(&self, service: &str) -> Client {
         Client::new(self.url(service))
+    }
+
+    /// From now on an operation of a service fails so, in calls and deliveries; with nothing it works again.
+    ///
+    /// # Panics
+    /// When the service does not take the rule.
+    pub async fn fail(&self, service: &str, operation: &str, error: Option<Value>) {
+        let rules: Vec<Value> =
+            error.map(|error| json!({ "operation": operation, "error": error })).into_iter().collect();
+        let (status, told) = http::post_json(&format!("{}/_fractus/faults", self.url(service)), &json!(rules)).await;
+        assert_eq!(status, 200, "{told}");
+    }
+
+    /// How many records a collection of a service has.
+    pub async fn count(&self, service: &str, collection: &str) -> usize {
+        let url = format!("{}/_fractus/state/records?collection={collection}", self.url(service));
+        http::get_json(&url).await.1["records"].as_array().map_or(0, Vec::len)
     }
 
     pub fn host(&self, service: &str) -> &Host {

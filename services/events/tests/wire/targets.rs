@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fractus_events_api as api;
-use fractus_testkit::{Stack, http, wait_for};
+use fractus_testkit::{Stack, wait_for};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -64,23 +64,13 @@ async fn what_cannot_be_delivered_goes_to_the_dead_letter_queue() {
     assert!(attributes.contains_key("ERROR_CODE") && attributes.contains_key("ERROR_MESSAGE"));
 }
 
-/// From now on SQS's SendMessage is answered so, in calls and deliveries; with nothing it works again.
-async fn fault(stack: &Stack, error: Option<Value>) {
-    let rules = error.map(|error| json!({"operation": "SendMessage", "error": error}));
-    let rules = Value::Array(rules.into_iter().collect());
-    let (status, _) = http::post_json(&format!("{}/_fractus/faults", stack.url("sqs")), &rules).await;
-    assert_eq!(status, 200);
-}
-
 fn down() -> Option<Value> {
     Some(json!({"code": "THROTTLING", "status": 503, "message": "not now"}))
 }
 
 /// Waits until so many deliveries wait in EventBridge for another attempt.
 async fn wait_until_waiting(stack: &Stack, count: usize) {
-    let url = format!("{}/_fractus/state/records?collection=retries", stack.url("events"));
-    let records = async || http::get_json(&url).await.1["records"].as_array().map_or(0, Vec::len);
-    wait_for("deliveries wait", async || (records().await == count).then_some(())).await;
+    wait_for("deliveries wait", async || (stack.count("events", "retries").await == count).then_some(())).await;
 }
 
 #[tokio::test]
@@ -88,7 +78,7 @@ async fn a_target_that_is_down_for_a_minute_gets_everything() {
     let stack = stack().await;
     let client = stack.client("events");
     let wired = wired(&stack, None, "q").await;
-    fault(&stack, down()).await;
+    stack.fail("sqs", "SendMessage", down()).await;
     put(&client, (0..3).map(|n| entry(&format!(r#"{{"n":{n}}}"#))).collect()).await;
     // Nothing is tried while the clock stands still.
     wait_until_waiting(&stack, 3).await;
@@ -97,7 +87,7 @@ async fn a_target_that_is_down_for_a_minute_gets_everything() {
         wait_until_waiting(&stack, 3).await;
     }
     assert!(wired.queue.receive().await.is_empty());
-    fault(&stack, None).await;
+    stack.fail("sqs", "SendMessage", None).await;
     stack.clock().advance(Duration::from_secs(480));
     let mut numbers: Vec<_> = wired.queue.bodies(3).await.iter().map(|body| body["detail"]["n"].clone()).collect();
     numbers.sort_by_key(Value::as_u64);
@@ -119,7 +109,7 @@ async fn the_policy_of_a_target_ends_by_the_clock() {
         dead_letter_config: Some(api::DeadLetterConfig { arn: Some(dead.arn.clone()) }),
         ..target("t", &queue.arn)
     };
-    fault(&stack, down()).await;
+    stack.fail("sqs", "SendMessage", down()).await;
     for (retries, age, condition) in [(2, 3_600, "MaximumRetryAttempts"), (185, 60, "MaximumEventAgeInSeconds")] {
         put_targets(&client, None, "r", vec![policy(retries, age)]).await;
         put(&client, vec![entry(r#"{"n":1}"#)]).await;
