@@ -3,8 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use fancy_regex::Regex;
 use serde_json::Value as Json;
 
@@ -387,10 +385,8 @@ fn contains(found: &Json, expected: &Json) -> bool {
     match (found, expected) {
         (Json::String(found), Json::String(expected)) => found.contains(expected),
         // Bytes that are no text, such as a stream of events, may have text in them.
-        (Json::Object(found), Json::String(expected)) if found.len() == 1 && found.contains_key("$base64") => {
-            let bytes = found["$base64"].as_str().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
-            bytes.windows(expected.len().max(1)).any(|window| window == expected.as_bytes())
-        }
+        (Json::Object(_), Json::String(expected)) => value::bytes_of(found)
+            .is_some_and(|bytes| bytes.windows(expected.len().max(1)).any(|window| window == expected.as_bytes())),
         (Json::Array(list), Json::Array(wanted)) => wanted.iter().all(|one| list.iter().any(|has| covers(has, one))),
         (Json::Array(list), one) => list.iter().any(|has| covers(has, one)),
         (found, expected) => covers(found, expected),

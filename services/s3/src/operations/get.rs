@@ -158,12 +158,12 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
         version_id: input.version_id.as_deref(),
         owner: input.expected_bucket_owner.as_deref(),
     };
-    let (object, (readable, seen)) = look(s3, cx, target, |snapshot, bucket, object| {
+    let (mut object, (readable, seen)) = look(s3, cx, target, |snapshot, bucket, object| {
         let readable = objects::readable(snapshot, &scope(cx), &object.content)?;
         Ok((readable, Seen::of(snapshot, cx, bucket, target.key, object)?))
     })
     .await?;
-    let object = as_seen_by(cx, target, object).await;
+    hide(cx, target, &mut object).await;
     let selected = selected!(input, object);
     check_readable(&object, seen.tier.as_ref(), seen.now)?;
     s3.keys.open(cx, &object).await?;
@@ -179,9 +179,9 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<
         version_id: input.version_id.as_deref(),
         owner: input.expected_bucket_owner.as_deref(),
     };
-    let (object, seen) =
+    let (mut object, seen) =
         look(s3, cx, target, |snapshot, bucket, object| Seen::of(snapshot, cx, bucket, target.key, object)).await?;
-    let object = as_seen_by(cx, target, object).await;
+    hide(cx, target, &mut object).await;
     let selected = selected!(input, object);
     let archive_status = seen.tier.as_ref().map(|tier| tier.as_str().into());
     Ok(api::HeadObjectOutput { archive_status, ..described!(HeadObjectOutput, input, object, selected, seen) })
@@ -196,12 +196,12 @@ pub struct Target<'a> {
     pub owner: Option<&'a str>,
 }
 
-/// The object without what its reader has no permission to be told of: its retention, its hold, how many tags it has.
+/// Takes away what the object's reader has no permission to be told of: its retention, its hold, how many tags it has.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html>
-async fn as_seen_by(cx: &Context, target: Target<'_>, mut object: Object) -> Object {
+async fn hide(cx: &Context, target: Target<'_>, object: &mut Object) {
     if !cx.evaluates_policies() {
-        return object;
+        return;
     }
     let wanted = |action: &str| access::to_object(cx, target.bucket, target.key, action);
     if !object.tags.is_empty() {
@@ -219,7 +219,6 @@ async fn as_seen_by(cx: &Context, target: Target<'_>, mut object: Object) -> Obj
             extras.legal_hold = None;
         }
     }
-    object
 }
 
 /// What an answer says of an object that its record alone does not.
