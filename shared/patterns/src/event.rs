@@ -57,6 +57,8 @@ pub(crate) struct Element {
 pub(crate) struct Array {
     /// One behind the last entry in it.
     pub end: u32,
+    /// Whether a scalar stands in it by itself, which is in none of its elements.
+    pub has_scalars: bool,
 }
 
 /// An attribute of a message, as SNS's filter policies of scope `MessageAttributes` see it. Binary ones they do not see.
@@ -117,6 +119,11 @@ impl<'a> Event<'a> {
             if token == Token::Name {
                 place.name = self.name(place.name, tokens.name().clone());
                 token = tokens.next()?;
+            }
+            if is_scalar(token)
+                && let Some(array) = self.arrays.get_mut(place.array as usize)
+            {
+                array.has_scalars = true;
             }
             match token {
                 Token::EndObject | Token::EndArray | Token::End => {
@@ -186,8 +193,8 @@ impl<'a> Event<'a> {
         self.elements.get(element as usize)
     }
 
-    pub(crate) fn array_end(&self, array: u32) -> u32 {
-        self.arrays.get(array as usize).map_or(0, |array| array.end)
+    pub(crate) fn array(&self, array: u32) -> Option<&Array> {
+        self.arrays.get(array as usize)
     }
 
     pub(crate) fn path_hash(&self, entry: &Entry<'a>) -> u64 {
@@ -209,6 +216,10 @@ impl<'a> Event<'a> {
         }
         false
     }
+}
+
+fn is_scalar(token: Token) -> bool {
+    matches!(token, Token::Text | Token::Number | Token::True | Token::False | Token::Null)
 }
 
 /// Where the reader stands.
@@ -262,7 +273,8 @@ mod tests {
         let elements: Vec<(u32, u32, u32)> =
             event.elements.iter().map(|element| (element.parent, element.array, element.first)).collect();
         assert_eq!(elements, [(NONE, 0, 1), (0, 1, 2), (NONE, 0, 4)]);
-        assert_eq!((event.array_end(0), event.array_end(1)), (5, 3));
+        let arrays: Vec<(u32, bool)> = event.arrays.iter().map(|array| (array.end, array.has_scalars)).collect();
+        assert_eq!(arrays, [(5, true), (3, false)]);
         let inside: Vec<u32> = event.entries().iter().map(|entry| entry.element).collect();
         assert_eq!(inside, [NONE, 0, 1, NONE, 2, NONE]);
     }

@@ -166,6 +166,28 @@ fn a_pattern_put_again_replaces_the_first() {
     assert!(index.remove("rule"));
 }
 
+/// A scalar that stands in an array between objects lies in none of them, so it goes with each.
+#[test]
+fn a_scalar_beside_the_elements_of_an_array_is_found() {
+    let pattern = Pattern::parse(
+        r#"{"k": {"m": ["ab"], "l": ["x"]}, "k.n": ["y"], "k": [{"exists": true}]}"#,
+        Dialect::EventBridge,
+    );
+    let mut index = Index::new();
+    let pattern = pattern.unwrap();
+    index.insert((), &pattern);
+    for (event, expected) in [
+        (r#"{"k": [{"m": "ab", "l": "x", "n": "y"}, ["-"], "z"]}"#, true),
+        (r#"{"k": ["z", ["-"], {"m": "ab", "l": "x", "n": "y"}]}"#, true),
+        (r#"{"k": [["-"], "z", {"m": "ab", "l": "x", "n": "y"}]}"#, true),
+        (r#"{"k": [["z"], {"m": "ab", "l": "x", "n": "y"}]}"#, false),
+    ] {
+        let event = Event::parse(event).unwrap();
+        assert_eq!(!index.matches(&event).is_empty(), expected, "{event:?}");
+        assert_eq!(pattern.matches(&event), expected, "{event:?}");
+    }
+}
+
 /// Thousands of elements beside each other: what matters is that the answer comes, and that it is right.
 #[test]
 fn large_arrays_are_answered() {

@@ -196,8 +196,7 @@ impl<'w, 'e> Walk<'w, 'e> {
         while let Some(around) = self.event.element(at) {
             match self.chosen.iter().find(|(array, _)| *array == around.array) {
                 Some((array, chosen)) if *chosen != at => {
-                    let first = self.event.element(*chosen).map_or(0, |chosen| chosen.first);
-                    return Err(if first > entry { first } else { self.event.array_end(*array) });
+                    return Err(self.skip(*array, *chosen, entry));
                 }
                 Some(_) => {}
                 None => self.chosen.push((around.array, at)),
@@ -205,6 +204,16 @@ impl<'w, 'e> Walk<'w, 'e> {
             at = around.parent;
         }
         Ok(())
+    }
+
+    /// The next entry that may lie in the chosen element of the array, or beside every element of it.
+    fn skip(&self, array: u32, chosen: u32, entry: u32) -> u32 {
+        let first = self.event.element(chosen).map_or(0, |chosen| chosen.first);
+        match self.event.array(array) {
+            Some(array) if array.has_scalars => entry + 1,
+            _ if first > entry => first,
+            array => array.map_or(entry + 1, |array| array.end),
+        }
     }
 
     /// Goes on to the children that are content with no value, if there is none.
