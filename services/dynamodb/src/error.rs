@@ -210,8 +210,10 @@ impl From<Error> for Failure {
             Error::TwiceInTransaction => Failure::new("ValidationException", 400, message),
             Error::Answer(failure) => *failure,
             Error::Codec(_) | Error::Store(_) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
-                Failure::new("InternalServerError", 500, "Internal server error")
+                let usual = "Internal server error";
+                let told = if let Error::Store(source) = &error { source.told(usual) } else { usual.to_owned() };
+                tracing::error!(error = &error as &dyn std::error::Error, told, "the store failed");
+                Failure::new("InternalServerError", 500, told)
             }
         }
     }

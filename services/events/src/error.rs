@@ -73,7 +73,7 @@ impl Error {
             Error::ConcurrentModification(_) => api::ConcurrentModificationException::new(message).into(),
             Error::Validation(_) => Failure::new("ValidationException", 400, message),
             Error::AccessDenied(_) => Failure::new("AccessDeniedException", 400, message),
-            Error::Store(_) => Failure::internal("An internal error occurred."),
+            Error::Store(source) => Failure::internal(source.told("An internal error occurred.")),
         }
     }
 }

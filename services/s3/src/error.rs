@@ -198,7 +198,7 @@ impl From<Error> for Failure {
         let message = match &error {
             Store(source) => {
                 tracing::error!(error = source as &dyn std::error::Error, "the store failed");
-                "We encountered an internal error. Please try again.".to_owned()
+                source.told("We encountered an internal error. Please try again.")
             }
             Body(_) => Error::IncompleteBody.to_string(),
             other => other.to_string(),

@@ -56,9 +56,9 @@ impl Error {
                 api::ConflictException::new(message).into()
             }
             Error::Quota { .. } => api::ServiceQuotaExceededException::new(message).into(),
-            Error::Store(_) => {
+            Error::Store(source) => {
                 let said = "Unexpected error encountered while processing the request.";
-                api::InternalServerException::new(said).into()
+                api::InternalServerException::new(source.told(said)).into()
             }
         }
     }

@@ -117,7 +117,8 @@ impl Error {
                 error.status = status.clone();
                 error.into()
             }
-            Error::Store(_) | Error::Internal(_) => api::InternalErrorException::new("Internal Error").into(),
+            Error::Store(source) => api::InternalErrorException::new(source.told("Internal Error")).into(),
+            Error::Internal(_) => api::InternalErrorException::new("Internal Error").into(),
         }
     }
 

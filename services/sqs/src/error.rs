@@ -110,9 +110,9 @@ impl Error {
             InvalidAddress { .. } => api::InvalidAddress::new(message).into(),
             RequestThrottled => api::RequestThrottled::new(message).into(),
             AccessDenied { .. } => Failure::new("AccessDenied", 403, message),
-            Store(_) => {
+            Store(source) => {
                 let said = "The request processing has failed because of an unknown error, exception or failure.";
-                Failure::new("InternalFailure", 500, said)
+                Failure::new("InternalFailure", 500, source.told(said))
             }
         }
     }

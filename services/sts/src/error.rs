@@ -86,16 +86,14 @@ impl From<Error> for Failure {
             Error::SessionDurationEscalation => api::SessionDurationEscalationException::new(message).into(),
             Error::Store(source) => {
                 tracing::error!(error = &source as &dyn std::error::Error, "the store failed");
-                internal()
+                Failure::internal(source.told(INTERNAL))
             }
             Error::Internal(why) => {
                 tracing::error!(why, "STS failed");
-                internal()
+                Failure::internal(INTERNAL)
             }
         }
     }
 }
 
-fn internal() -> Failure {
-    Failure::internal("The request processing has failed because of an unknown error, exception or failure.")
-}
+const INTERNAL: &str = "The request processing has failed because of an unknown error, exception or failure.";

@@ -1,5 +1,7 @@
 //! What can go wrong below a service's own rules.
 
+use std::io::ErrorKind;
+
 /// A failure of the store itself. A service maps it to its internal error; it is never the caller's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -32,13 +34,33 @@ pub enum StoreError {
     Import(String),
     /// Reading or writing a file failed.
     #[error("the store's files cannot be used: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[source] std::io::Error),
+    /// The disk is full. Nothing of the write was kept; what is stored can be read.
+    #[error("no room is left on the disk that holds the state")]
+    NoRoom,
     /// The lane snapshot asked for is not there.
     #[error("lane {lane} has no snapshot {name:?}")]
     NoSnapshot { lane: String, name: String },
 }
 
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::NoRoom,
+            _ => StoreError::Io(error),
+        }
+    }
+}
+
 impl StoreError {
+    /// What the caller is told: `usual`, AWS's words for a failure of its own, but for what the caller can mend.
+    pub fn told(&self, usual: &str) -> String {
+        match self {
+            StoreError::NoRoom => format!("{usual} ({self})"),
+            _ => usual.to_owned(),
+        }
+    }
+
     pub(crate) fn engine(engine: &'static str, error: impl std::fmt::Display) -> Self {
         StoreError::Engine { engine, message: error.to_string() }
     }

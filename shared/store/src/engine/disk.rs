@@ -4,16 +4,23 @@
 //! key: nothing). A commit changes pages that no reader sees and then one root page, all in the shared mapping, which
 //! is the kernel's: ending the process at any instruction loses nothing that was acknowledged.
 //!
-//! The map starts small and doubles when it is full. LMDB cannot do that under open transactions, so each transaction
+//! The map starts small and grows when it is full. LMDB cannot do that under open transactions, so each transaction
 //! holds the gate for reading and growing holds it for writing.
+//!
+//! Every page of the map has its room on the disk before it is written to: a page that finds none when it is first
+//! touched ends the process (SIGBUS), while asking for the room ahead fails like any other call.
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoRange, RoRevRange, RoTxn, RwTxn};
 use parking_lot::{RwLock, RwLockReadGuard};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 use super::{NEVER, RawEntry, RawItem, RawRange, RawRecord, RawScan};
 use crate::config::Durability;
@@ -22,17 +29,30 @@ use crate::key::{KeyBytes, sortable_i64, take_eight};
 use crate::range::{Order, successor};
 use crate::scope::RawKey;
 
-/// The size of a new map. The file is sparse: what is not written takes no room.
-const FIRST_MAP_BYTES: usize = 64 << 20;
+/// The size of a new map, and the least that a map grows by.
+const FIRST_MAP_BYTES: usize = 1 << 20;
+/// The most that a map grows by: up to it, a map doubles.
+const MAX_GROWTH_BYTES: usize = 128 << 20;
+/// Room for the table of readers, more than `MAX_READERS` take.
+const LOCK_FILE_BYTES: u64 = 128 << 10;
+const MAX_READERS: u32 = 1024;
 
 type Table = Database<'static, Bytes, Bytes>;
 
-fn failed(error: impl std::fmt::Display) -> StoreError {
-    StoreError::engine("disk", error)
+fn failed(error: heed::Error) -> StoreError {
+    match error {
+        heed::Error::Io(error) => error.into(),
+        other => StoreError::engine("disk", other),
+    }
+}
+
+fn broken(why: &str) -> StoreError {
+    StoreError::engine("disk", why)
 }
 
 pub(crate) struct Disk {
     env: Env,
+    folder: PathBuf,
     tables: Tables,
     gate: RwLock<()>,
 }
@@ -47,6 +67,7 @@ impl Disk {
     pub(crate) fn open(folder: &Path, durability: Durability) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder)?;
         let env = open_env(folder, durability)?;
+        reserve(&folder.join(DATA_FILE), env.info().map_size as u64)?;
         let transaction = env.write_txn().map_err(failed)?;
         let (records, expiries) = env
             .create_databases_and_commit(transaction, |opener, transaction| {
@@ -56,7 +77,7 @@ impl Disk {
             })
             .map_err(failed)?
             .unwrap_commit();
-        Ok(Disk { env, tables: Tables { records, expiries }, gate: RwLock::new(()) })
+        Ok(Disk { env, folder: folder.to_owned(), tables: Tables { records, expiries }, gate: RwLock::new(()) })
     }
 
     pub(crate) fn snapshot(&self) -> Result<DiskSnapshot<'_>, StoreError> {
@@ -77,11 +98,18 @@ impl Disk {
         self.env.info().last_txn_id
     }
 
-    /// Doubles the map, when no transaction is open.
+    /// Makes the map larger, when no transaction is open. Fails with [`StoreError::NoRoom`] where the disk has none.
     #[allow(unsafe_code)]
     pub(crate) fn grow(&self) -> Result<(), StoreError> {
         let _gate = self.gate.write();
-        let larger = self.env.info().map_size.saturating_mul(2);
+        let present = self.env.info().map_size;
+        let file = self.folder.join(DATA_FILE);
+        let mut larger = present.saturating_add(present.min(MAX_GROWTH_BYTES));
+        if let Err(error) = reserve(&file, larger as u64) {
+            // A little may be left where much is not.
+            larger = present.saturating_add(FIRST_MAP_BYTES);
+            reserve(&file, larger as u64).map_err(|_| error)?;
+        }
         tracing::debug!(bytes = larger, "the disk store's map grows");
         // Safety: LMDB asks that no transaction of this process is open. Every one holds the gate for reading while
         // it lives, and the gate is held for writing here.
@@ -98,16 +126,31 @@ impl Drop for Disk {
     }
 }
 
+const DATA_FILE: &str = "data.mdb";
+const LOCK_FILE: &str = "lock.mdb";
+
+/// Gives the file's first `bytes` their room on the disk. Where the file system has no such call, room is found as pages
+/// are written.
+fn reserve(path: &Path, bytes: u64) -> Result<(), StoreError> {
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => Err(io::Error::from(error).into()),
+    }
+}
+
 #[allow(unsafe_code)]
 fn open_env(folder: &Path, durability: Durability) -> Result<Env, StoreError> {
     let flags = match durability {
         Durability::Process => EnvFlags::WRITE_MAP | EnvFlags::NO_SYNC,
         Durability::Full => EnvFlags::WRITE_MAP,
     };
-    let present = std::fs::metadata(folder.join("data.mdb")).map_or(0, |data| data.len());
+    // Before LMDB opens it: closing a file gives up the locks that its process has on it.
+    reserve(&folder.join(LOCK_FILE), LOCK_FILE_BYTES)?;
+    let present = std::fs::metadata(folder.join(DATA_FILE)).map_or(0, |data| data.len());
     let size = usize::try_from(present).unwrap_or(0).max(FIRST_MAP_BYTES).next_multiple_of(FIRST_MAP_BYTES);
     let mut options = EnvOpenOptions::new();
-    options.map_size(size).max_dbs(4).max_readers(1024);
+    options.map_size(size).max_dbs(4).max_readers(MAX_READERS);
     // Safety: LMDB asks that nobody else writes the mapped file but through LMDB: it lies in a folder of this store's
     // own. NO_SYNC gives up what a power loss may take, which is what `Durability::Process` says.
     let env = unsafe { options.flags(flags).open(folder) }.map_err(failed)?;
@@ -117,7 +160,7 @@ fn open_env(folder: &Path, durability: Durability) -> Result<Env, StoreError> {
 
 /// A record as it is stored: eight bytes of expiry, then the value.
 pub(crate) fn split(stored: &[u8]) -> Result<RawRecord<'_>, StoreError> {
-    let (expiry, value) = stored.split_first_chunk::<8>().ok_or_else(|| failed("a record cut short"))?;
+    let (expiry, value) = stored.split_first_chunk::<8>().ok_or_else(|| broken("a record cut short"))?;
     Ok(RawRecord { value: Cow::Borrowed(value), expires_at: i64::from_le_bytes(*expiry) })
 }
 
@@ -202,7 +245,9 @@ impl<'t> Reader<'t> {
         for entry in range.take(limit) {
             let (key, _) = entry.map_err(failed)?;
             let mut rest = &key[lane_bytes.len()..];
-            let moment = crate::key::from_sortable_i64(take_eight(&mut rest).map_err(failed)?);
+            let moment = crate::key::from_sortable_i64(
+                take_eight(&mut rest).map_err(|error| StoreError::engine("disk", error))?,
+            );
             let mut whole = lane_bytes.clone();
             whole.extend_from_slice(rest);
             due.extend(RawKey::parse(&whole).map(|key| (moment, key)));
@@ -218,7 +263,7 @@ impl<'t> Reader<'t> {
         for entry in range.take(limit) {
             let (key, stored) = entry.map_err(failed)?;
             let record = split(stored)?;
-            let key = RawKey::parse(key).ok_or_else(|| failed("a key of no known form"))?;
+            let key = RawKey::parse(key).ok_or_else(|| broken("a key of no known form"))?;
             entries.push(RawEntry { key, value: record.value.into_owned(), expires_at: record.expires_at });
         }
         Ok(entries)
@@ -318,7 +363,7 @@ impl<'s> Iterator for DiskScan<'s> {
             DiskScan::Down(range, skip) => (range.next()?, *skip),
         };
         Some(item.map_err(failed).and_then(|(key, stored)| {
-            let tuple = key.get(skip..).ok_or_else(|| failed("a key cut short"))?;
+            let tuple = key.get(skip..).ok_or_else(|| broken("a key cut short"))?;
             Ok(RawItem { tuple: Cow::Borrowed(tuple), record: split(stored)? })
         }))
     }

@@ -28,9 +28,34 @@ struct Waiting {
     stored: Option<Arc<[u8]>>,
 }
 
-type Answer = Result<(), String>;
+type Answer = Result<(), Failed>;
 /// Where the answer of a commit comes.
 pub(crate) type Receiver = oneshot::Receiver<Answer>;
+
+/// Why a commit failed, for everyone who was in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    NoRoom,
+    Other(Arc<str>),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoRoom => Failed::NoRoom,
+            other => Failed::Other(other.to_string().into()),
+        }
+    }
+}
+
+impl From<Failed> for StoreError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::NoRoom => StoreError::NoRoom,
+            Failed::Other(reason) => broken(reason),
+        }
+    }
+}
 
 #[derive(Default)]
 struct State {
@@ -41,8 +66,23 @@ struct State {
     sequence: u64,
     committing: bool,
     stop: bool,
-    /// A commit failed: later writes would build on what is not there.
-    failed: Option<String>,
+    /// How many commits found no room. What was read before one may build on what it did not keep.
+    failures: u64,
+    /// A commit failed, and not for want of room: what the disk holds is not known, and nothing more is taken.
+    failed: Option<Failed>,
+}
+
+impl State {
+    /// Forgets all that waits, since what came after the failed commit may build on it; gives those who wait for it.
+    fn give_up(&mut self, failed: &Failed) -> Vec<oneshot::Sender<Answer>> {
+        self.waiting.clear();
+        self.batch.clear();
+        self.failures += 1;
+        if let Failed::Other(_) = failed {
+            self.failed = Some(failed.clone());
+        }
+        std::mem::take(&mut self.askers)
+    }
 }
 
 #[derive(Default)]
@@ -81,10 +121,11 @@ impl Synced {
     pub(crate) fn begin(&self) -> Result<SyncedTransaction<'_>, StoreError> {
         let serial = self.serial.lock();
         let mut state = self.shared.state.lock();
-        if let Some(reason) = &state.failed {
-            return Err(broken(reason));
+        if let Some(failed) = &state.failed {
+            return Err(failed.clone().into());
         }
         state.sequence += 1;
+        let failures = state.failures;
         // Taken together: what leaves the waiting is on the disk that is read.
         let (waiting, sequence, snapshot) = (state.waiting.clone(), state.sequence, self.disk.snapshot()?);
         drop(state);
@@ -92,6 +133,7 @@ impl Synced {
             snapshot,
             waiting,
             sequence,
+            failures,
             written: Vec::new(),
             shared: &self.shared,
             _serial: serial,
@@ -126,18 +168,18 @@ fn commit_all(disk: &Disk, shared: &Shared) {
         if state.batch.is_empty() {
             return;
         }
-        let (batch, askers) = (std::mem::take(&mut state.batch), std::mem::take(&mut state.askers));
+        let (batch, mut askers) = (std::mem::take(&mut state.batch), std::mem::take(&mut state.askers));
         state.committing = true;
         drop(state);
-        let answer = commit(disk, &batch).map_err(|error| error.to_string());
+        let answer = commit(disk, &batch).map_err(Failed::from);
         let mut state = shared.state.lock();
         for (key, write) in &batch {
             if state.waiting.get(&key[..]).is_some_and(|newest| newest.sequence == write.sequence) {
                 state.waiting.remove(&key[..]);
             }
         }
-        if let Err(reason) = &answer {
-            state.failed = Some(reason.clone());
+        if let Err(failed) = &answer {
+            askers.append(&mut state.give_up(failed));
         }
         state.committing = false;
         drop(state);
@@ -180,6 +222,7 @@ pub(crate) struct SyncedTransaction<'a> {
     snapshot: DiskSnapshot<'a>,
     waiting: OrdMap<KeyBytes, Waiting>,
     sequence: u64,
+    failures: u64,
     written: Vec<KeyBytes>,
     shared: &'a Shared,
     _serial: MutexGuard<'a, ()>,
@@ -231,13 +274,19 @@ impl SyncedTransaction<'_> {
 
     /// Joins what waits. The answer comes when it is on the disk; `None` if there is nothing to wait for.
     pub(crate) fn queue(self) -> Option<Receiver> {
-        let SyncedTransaction { snapshot, waiting, written, shared, _serial, .. } = self;
+        let SyncedTransaction { snapshot, waiting, written, shared, failures, _serial, .. } = self;
         drop(snapshot);
         if written.is_empty() {
             return None;
         }
         let (asker, answer) = oneshot::channel();
         let mut state = shared.state.lock();
+        if state.failures != failures {
+            let failed = state.failed.clone().unwrap_or(Failed::NoRoom);
+            // The receiver is here, so it cannot be gone.
+            let _ = asker.send(Err(failed));
+            return Some(answer);
+        }
         for key in written {
             if let Some(write) = waiting.get(&key[..]) {
                 state.waiting.insert(key.clone(), write.clone());
@@ -253,7 +302,7 @@ impl SyncedTransaction<'_> {
 
 /// Waits for the answer of [`SyncedTransaction::queue`].
 pub(crate) async fn answered(answer: Receiver) -> Result<(), StoreError> {
-    answer.await.map_err(broken)?.map_err(broken)
+    Ok(answer.await.map_err(broken)??)
 }
 
 type WaitingScan<'s> = Box<dyn Iterator<Item = (&'s KeyBytes, &'s Waiting)> + 's>;
@@ -329,5 +378,32 @@ mod tests {
         assert!((1..=2).contains(&(synced.disk.commits() - before)));
         let stored = synced.disk.snapshot().unwrap();
         assert_eq!(stored.reader().get(&space).unwrap().unwrap().value[..], [49]);
+    }
+
+    /// What came after a commit that found no room may build on it, so it is refused with it; later ones begin anew.
+    #[test]
+    fn a_commit_without_room_takes_with_it_what_came_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let synced = Synced::new(Disk::open(folder.path(), Durability::Full).unwrap()).unwrap();
+        let mut space = Scope::raw("main", "aws", "", "").space("values");
+        space.bytes.push(b'k');
+        let busy = synced.disk.begin().unwrap();
+        let mut first = synced.begin().unwrap();
+        first.put(&space, &[1], NEVER);
+        let mut answer = first.queue().unwrap();
+        let mut after = synced.begin().unwrap();
+        after.put(&space, &[2], NEVER);
+        for asker in synced.shared.state.lock().give_up(&Failed::NoRoom) {
+            asker.send(Err(Failed::NoRoom)).unwrap();
+        }
+        // The first may have been taken by the thread that commits already; then its answer comes from there.
+        assert!(matches!(answer.try_recv(), Ok(Err(Failed::NoRoom)) | Err(oneshot::error::TryRecvError::Empty)));
+        assert_eq!(after.queue().unwrap().blocking_recv().unwrap(), Err(Failed::NoRoom));
+        drop(busy);
+        let mut later = synced.begin().unwrap();
+        later.put(&space, &[3], NEVER);
+        assert_eq!(later.queue().unwrap().blocking_recv().unwrap(), Ok(()));
+        let stored = synced.disk.snapshot().unwrap();
+        assert_eq!(stored.reader().get(&space).unwrap().unwrap().value[..], [3]);
     }
 }
