@@ -59,13 +59,21 @@ pub mod website;
 pub mod worlds;
 
 use std::convert::Infallible;
+use std::process::ExitCode;
 
 use fractus_bus::outbox::Outbox;
-use fractus_host::{App, Host};
+use fractus_host::{App, Host, Program};
 use fractus_md5::Pool;
 
 pub use config::Config;
 pub use service::{S3, operations};
+
+/// The process. Here, and not in the program itself, whose last step is for speed: what a process does once is compiled where it
+/// is called for the service's own types, and is to be small.
+pub fn run() -> ExitCode {
+    let program = Program { name: "s3", version: env!("CARGO_PKG_VERSION"), operations: || operations().list() };
+    fractus_host::run::<Config, _, _, _>(program, start)
+}
 
 /// Starts S3 in a host: the process's own, or a test's.
 pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {

@@ -225,6 +225,6 @@ pub async fn put_parcel(s3: &S3, world: &World, scope: &Scope, parcel: Parcel<'_
         event: "s3:ObjectCreated:Put",
         wanted: parcel.wanted,
     };
-    put::store_object(s3, &cx, request, ByteStream::from(bytes::Bytes::from(parcel.content))).await?;
+    put::store_object(s3, &cx, Box::new(request), ByteStream::from(bytes::Bytes::from(parcel.content))).await?;
     Ok(true)
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_nats::Message;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::{SelectAll, select_all};
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::watch;
@@ -78,7 +78,10 @@ impl Bus {
             heartbeat: self.inner.config.heartbeat,
         };
         let stopping = stop.clone();
-        tokio::spawn(async move { stopping.run_until_cancelled(announcing.run()).await });
+        let announcing = async move {
+            stopping.run_until_cancelled(announcing.run()).await;
+        };
+        tokio::spawn(announcing.boxed());
         Announced { bus: self.clone(), presence, left: Mutex::new(false), _stop: stop.drop_guard() }
     }
 

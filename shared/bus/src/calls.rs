@@ -7,7 +7,7 @@ use async_nats::client::RequestErrorKind;
 use async_nats::{HeaderMap, Message, Request};
 use bytes::Bytes;
 use fractus_aws::Lane;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -104,7 +104,7 @@ impl Bus {
                 stop: stop.clone(),
             },
         );
-        self.inner.tasks.spawn(serving);
+        self.inner.tasks.spawn(serving.boxed());
         Serving { ready, _stop: stop.drop_guard() }
     }
 }
@@ -143,10 +143,11 @@ where
             let Some(message) = message else { break };
             let Ok(place) = Arc::clone(&with.places).acquire_owned().await else { return };
             let (handler, client) = (Arc::clone(&with.handler), live.client.clone());
-            tokio::spawn(async move {
+            let answering = async move {
                 answer::<C, H, F>(&*handler, &client, message).await;
                 drop(place);
-            });
+            };
+            tokio::spawn(answering.boxed());
         }
         if draining {
             break;

@@ -11,6 +11,7 @@ use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use bytes::Bytes;
 use fractus_clock::Clock;
+use futures::FutureExt;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -80,12 +81,13 @@ impl Connection {
         if let Some(url) = &config.url {
             let supervisor = supervise(connection.clone(), url.clone(), config.clone());
             let shared = Arc::clone(&connection.shared);
-            tokio::spawn(async move {
+            let supervising = async move {
                 stop.run_until_cancelled(supervisor).await;
                 shared.state.send_replace(BusState::Away);
                 // The client's callback holds this connection: letting go of the client ends both.
                 shared.live.send_replace(None);
-            });
+            };
+            tokio::spawn(supervising.boxed());
         }
         connection
     }

@@ -108,7 +108,7 @@ impl Bus {
                 stop: stop.clone(),
             };
             let flight = Flight::new(self.clone(), Arc::clone(&handler), order);
-            self.inner.tasks.spawn(tasks.track_future(worker.run(flight)));
+            self.inner.tasks.spawn(tasks.track_future(worker.run(flight)).boxed());
         }
         Consumption { tasks, stop: stop.drop_guard() }
     }

@@ -10,6 +10,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
 use fractus_aws::Lane;
+use futures::FutureExt;
 
 use crate::connection::Live;
 use crate::contracts::Delivery;
@@ -140,13 +141,14 @@ impl Bus {
             return;
         }
         let (service, live) = (service.to_owned(), self.live());
-        self.inner.tasks.spawn(async move {
+        let asking = async move {
             let Ok(live) = live else { return };
             let answer = live.client.request(format!("$SRV.PING.{service}"), Bytes::new()).await;
             if answer.is_err_and(|error| error.kind() == async_nats::client::RequestErrorKind::NoResponders) {
                 tracing::warn!("{service} is not running: deliveries to it wait in the queue until it is");
             }
-        });
+        };
+        self.inner.tasks.spawn(asking.boxed());
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fractus_clock::Stopwatch;
+use futures::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -66,7 +67,10 @@ impl Bus {
             sender,
         };
         let stopping = stop.clone();
-        tokio::spawn(async move { stopping.run_until_cancelled(watching.run()).await });
+        let watching = async move {
+            stopping.run_until_cancelled(watching.run()).await;
+        };
+        tokio::spawn(watching.boxed());
         Directory { replicas, _stop: Arc::new(stop.drop_guard()) }
     }
 }

@@ -82,13 +82,14 @@ impl Bus {
         let subject = format!("event.{publisher}.{}", E::KIND);
         let group = (hears == Hears::OneReplica).then(|| self.service().to_owned());
         let connection = self.inner.connection.clone();
-        tokio::spawn(async move {
+        let forwarding = async move {
             let closed = sender.clone();
             tokio::select! {
                 () = closed.closed() => {}
                 () = forward(connection, subject, group, sender, ready_sender) => {}
             }
-        });
+        };
+        tokio::spawn(forwarding.boxed());
         Subscription { arrivals, ready, kind: PhantomData }
     }
 }

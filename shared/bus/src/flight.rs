@@ -114,11 +114,12 @@ impl Flight {
 
     fn start(&mut self, job: Job) {
         let work = self.work.clone();
-        self.running.spawn(async move {
+        let working = async move {
             let done = (job.sequence, job.key.clone());
             work.run(job).await;
             done
-        });
+        };
+        self.running.spawn(working.boxed());
     }
 
     /// Waits until a job has ended; for ever pending while none runs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use fractus_clock::Clock;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -160,7 +160,7 @@ impl Bus {
                 metadata: Default::default(),
             },
         };
-        tokio::spawn(watching.run());
+        tokio::spawn(watching.run().boxed());
         WakeWatch { wakes, ready, stop, connection: self.inner.connection.clone(), service: service.to_owned() }
     }
 }

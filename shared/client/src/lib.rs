@@ -16,7 +16,7 @@
 //! again within bounds ([`retry`]) on throttling, on errors that pass, and when a connection breaks.
 //!
 //! In reading order: [`Client`] and [`Calls`] (here), [`endpoints`], [`credentials`], `request` (making one), `send`
-//! (the attempts), [`retry`] (the rules), `dynamic` (by name).
+//! (the attempts), `pool` (their connections), [`retry`] (the rules), `dynamic` (by name).
 //!
 //! Left out on purpose: TLS, because calls between services stay on the machine or its network and the router alone
 //! speaks to the world; waiters and paginators, which are loops over calls that their users write better; the SDKs'
@@ -29,6 +29,7 @@ pub mod retry;
 #[cfg(feature = "dynamic")]
 mod dynamic;
 mod error;
+mod pool;
 mod request;
 mod send;
 
@@ -46,6 +47,7 @@ pub use fractus_aws;
 pub use credentials::Credentials;
 pub use endpoints::{Endpoints, Resolve};
 pub use error::CallError;
+use pool::Pool;
 pub use retry::RetryRules;
 
 /// Bounds of a call.
@@ -71,7 +73,7 @@ pub struct Client {
 
 struct Inner {
     resolver: Box<dyn Resolve>,
-    http: send::Http,
+    http: Pool,
     keys: KeyCache,
     clock: Clock,
     random: Random,
@@ -90,7 +92,7 @@ impl Client {
     pub fn with(resolver: impl Resolve, limits: Limits, retry: RetryRules, random: Random) -> Self {
         let inner = Inner {
             resolver: Box::new(resolver),
-            http: send::http(),
+            http: Pool::default(),
             keys: KeyCache::default(),
             // Signatures and waits between attempts are about real time, whatever a lane's clock says.
             clock: Clock::real(),

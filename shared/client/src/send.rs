@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use fractus_wire::protocol::{ResponseError, read_response, streams_output};
@@ -10,32 +9,10 @@ use fractus_wire::{BodyError, ByteStream, OperationSchema, ServiceSchema, Shape}
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::request::Prepared;
 use crate::retry::is_worth_retrying;
 use crate::{CallError, Calls};
-
-pub(crate) type Http = HyperClient<HttpConnector, OutgoingBody>;
-
-/// Connections are made at once on one machine and quickly in its network.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// Shorter than servers keep idle connections, so that a pooled one is rarely found closed.
-const IDLE: Duration = Duration::from_secs(20);
-const MAX_IDLE_PER_HOST: usize = 32;
-
-pub(crate) fn http() -> Http {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(CONNECT_WITHIN));
-    connector.set_nodelay(true);
-    HyperClient::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-        .build(connector)
-}
 
 /// A request's body as the HTTP client takes it.
 pub(crate) enum OutgoingBody {

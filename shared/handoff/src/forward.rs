@@ -45,7 +45,7 @@ where
     stream.set_nodelay(true).map_err(connect_error)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(exchange_error)?;
-    tokio::spawn(async move {
+    crate::spawn(async move {
         // What goes wrong is seen by the request, too.
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a connection back to the router failed");

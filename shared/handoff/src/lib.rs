@@ -32,3 +32,14 @@ pub use prefixed::Prefixed;
 pub use receiver::{HandedConnection, Receiver};
 pub use relay::{is_upgrade, join_upgrades, strip_hop_headers};
 pub use sender::Sender;
+
+type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A task in a box: tokio's code for tasks is compiled for each type of them.
+fn task(task: impl Future<Output = ()> + Send + 'static) -> Task {
+    Box::pin(task)
+}
+
+fn spawn(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(task(work))
+}

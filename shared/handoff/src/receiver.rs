@@ -60,7 +60,7 @@ impl Receiver {
         // tokio's listener and streams only wait and accept; the packets are read below.
         let listener = UnixListener::from_std(listener.into())?;
         let (sender, connections) = mpsc::channel(WAITING_CONNECTIONS);
-        Ok(Receiver { connections, accepting: tokio::spawn(accept_routers(listener, sender)), path: path.to_owned() })
+        Ok(Receiver { connections, accepting: crate::spawn(accept_routers(listener, sender)), path: path.to_owned() })
     }
 
     /// The next connection; `None` when the socket has failed for good. May be cancelled without losing one.
@@ -90,12 +90,13 @@ async fn accept_routers(listener: UnixListener, sender: mpsc::Sender<HandedConne
         };
         while routers.try_join_next().is_some() {}
         let sender = sender.clone();
-        routers.spawn(async move {
+        let receiving = async move {
             let _place = place;
             if let Err(error) = receive_from_router(router, sender).await {
                 tracing::warn!(%error, "a router's hand-off socket failed");
             }
-        });
+        };
+        routers.spawn(crate::task(receiving));
     }
 }
 

@@ -49,7 +49,7 @@ pub fn join_upgrades<A, B>(request: &mut Request<A>, response: &mut Response<B>)
         return;
     }
     let (caller, upstream) = (hyper::upgrade::on(request), hyper::upgrade::on(response));
-    tokio::spawn(async move {
+    crate::spawn(async move {
         let (caller, upstream) = match tokio::try_join!(caller, upstream) {
             Ok(both) => both,
             Err(error) => {

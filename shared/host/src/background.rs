@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ struct Lease {
     holder: String,
     until: Timestamp,
 }
+
+/// A lane's piece of background work; when it is due again.
+type Work = dyn Fn(Lane) -> BoxFuture<'static, Option<Timestamp>> + Send + Sync;
 
 /// Wakes a piece of background work before its time, when what it waits for may have changed.
 #[derive(Clone, Default)]
@@ -83,6 +87,11 @@ impl Host {
         F: Fn(Lane) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Option<Timestamp>> + Send + 'static,
     {
+        self.work(name, Box::new(move |lane| Box::pin(work(lane))))
+    }
+
+    /// The same for every kind of work: what stands here is compiled once.
+    fn work(&self, name: &'static str, work: Box<Work>) -> Waker {
         let waker = Waker::default();
         let (host, woken) = (self.clone(), waker.clone());
         self.inner.wakers.lock().push(waker.clone());
@@ -91,7 +100,7 @@ impl Host {
             let working = async {
                 loop {
                     if leads(&host, name).await {
-                        lead(&host, name, &work, &woken).await;
+                        lead(&host, name, &*work, &woken).await;
                     } else {
                         real_sleep(LEASE / 3).await;
                     }
@@ -113,11 +122,7 @@ impl Host {
 }
 
 /// Works as long as this replica leads: every lane has a turn that waits for its time, and new lanes get one.
-async fn lead<F, Fut>(host: &Host, name: &'static str, work: &F, woken: &Waker)
-where
-    F: Fn(Lane) -> Fut,
-    Fut: Future<Output = Option<Timestamp>>,
-{
+async fn lead(host: &Host, name: &'static str, work: &Work, woken: &Waker) {
     let one_at_a_time = tokio::sync::Mutex::new(());
     let (mut turns, mut known) = (FuturesUnordered::new(), HashSet::new());
     let mut look = FIRST_LOOK;
@@ -145,11 +150,7 @@ where
 }
 
 /// A lane's own turn: its work, and the wait until that is due again, or something has changed.
-async fn turn<F, Fut>(host: &Host, lane: Lane, work: &F, woken: &Waker, one_at_a_time: &tokio::sync::Mutex<()>)
-where
-    F: Fn(Lane) -> Fut,
-    Fut: Future<Output = Option<Timestamp>>,
-{
+async fn turn(host: &Host, lane: Lane, work: &Work, woken: &Waker, one_at_a_time: &tokio::sync::Mutex<()>) {
     let (clock, bell) = (host.clocks().lane(lane.as_str()), woken.bell(&lane));
     let is_shared = host.config().store.is_some();
     let mut look = FIRST_LOOK;

@@ -139,8 +139,11 @@ impl Host {
     }
 
     /// Runs `task` in the background under a name. On drain it is told by [`Host::draining`] and waited for.
+    ///
+    /// Tasks are spawned in boxes, here and everywhere: tokio's code for a task is compiled for each type of them, and twice,
+    /// since it has two kinds of schedulers.
     pub fn spawn(&self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
-        self.inner.tasks.spawn(name.into(), task);
+        self.inner.tasks.spawn(name.into(), Box::pin(task));
     }
 
     /// Cancelled when the process is to end: finish what you have, take nothing new.

@@ -89,14 +89,16 @@ type State = dyn Any + Send + Sync;
 /// A handler, its types forgotten. What stands here is compiled once for every operation, so it is no more than what needs
 /// the types.
 trait ErasedHandler: Send + Sync {
-    /// Reads the input at once.
-    fn call<'a>(
+    /// An input of which nothing is read yet.
+    fn input(&self) -> Box<dyn Shape>;
+
+    /// Takes an input of its own kind.
+    fn answer<'a>(
         &'a self,
         state: &'a State,
         cx: &'a Context,
-        access: Option<&AccessRule>,
-        read: &mut ReadInput<'_>,
-    ) -> Result<Call<'a>, Failure>;
+        input: Box<dyn Any>,
+    ) -> Option<BoxFuture<'a, Result<Box<dyn Shape>, Failure>>>;
 }
 
 /// Remembers types without holding values of them.
@@ -115,29 +117,26 @@ where
     E: Into<Failure> + Send + 'static,
     F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
 {
-    fn call<'a>(
+    fn input(&self) -> Box<dyn Shape> {
+        Box::<Op::Input>::default()
+    }
+
+    fn answer<'a>(
         &'a self,
         state: &'a State,
         cx: &'a Context,
-        access: Option<&AccessRule>,
-        read: &mut ReadInput<'_>,
-    ) -> Result<Call<'a>, Failure> {
-        let Some(service) = state.downcast_ref::<S>() else { return Err(of_another_type()) };
-        // In a box, and made there: inputs are large, and go from hand to hand on their way into the handler.
-        let mut input = Box::<Op::Input>::default();
-        read(&mut *input)?;
-        let wanted = wanted(access, cx, &*input)?;
-        let answering = Box::pin(async move {
+        input: Box<dyn Any>,
+    ) -> Option<BoxFuture<'a, Result<Box<dyn Shape>, Failure>>> {
+        let (service, input) = (state.downcast_ref::<S>()?, input.downcast::<Op::Input>().ok()?);
+        Some(Box::pin(async move {
             match self.handler.handle(service, cx, *input).await {
                 Ok(output) => Ok(Box::new(output) as Box<dyn Shape>),
                 Err(error) => Err(error.into()),
             }
-        });
-        Ok(Call { wanted, answering })
+        }))
     }
 }
 
-#[inline(never)]
 fn wanted(access: Option<&AccessRule>, cx: &Context, input: &dyn Any) -> Result<Vec<Access>, Failure> {
     match access {
         Some(rule) if cx.evaluates_policies() => rule(cx, input),
@@ -167,7 +166,13 @@ impl Bound {
         cx: &'a Context,
         read: &mut ReadInput<'_>,
     ) -> Result<Call<'a>, Failure> {
-        self.handler.call(state, cx, self.access.as_ref(), read)
+        // In a box, and made there: inputs are large, and go from hand to hand on their way into the handler.
+        let mut input = self.handler.input();
+        read(&mut *input)?;
+        let input: Box<dyn Any> = input;
+        let wanted = wanted(self.access.as_ref(), cx, &*input)?;
+        let answering = self.handler.answer(state, cx, input).ok_or_else(of_another_type)?;
+        Ok(Call { wanted, answering })
     }
 }
 

@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use crate::serve::Server;
 
 /// What all connections together have room for. Those that come one by one, each falling silent when it has taken its part,
-/// take a multiple of it: a thousand of them three and a half times as much.
-const TOGETHER_BYTES: u64 = 8 * 1024 * 1024;
+/// take a multiple of it: a thousand of them four and a half times as much.
+const TOGETHER_BYTES: u64 = 4 * 1024 * 1024;
 /// More at once is not faster.
 const MOST_BYTES: u64 = 256 * 1024;
 /// Less hyper does not have.
@@ -81,9 +81,9 @@ mod tests {
 
     #[test]
     fn a_few_connections_read_much_and_many_read_little() {
-        assert_eq!([0, 1, 32, 33, 1_000, 1_000_000].map(at_once), [262_143, 262_143, 262_143, 131_071, 8_191, 8_191]);
+        assert_eq!([0, 1, 16, 17, 1_000, 1_000_000].map(at_once), [262_143, 262_143, 262_143, 131_071, 8_191, 8_191]);
         // Each that comes takes room for the next power of two, and keeps it.
         let kept = |connections: usize| (1..=connections).map(|number| at_once(number) + 1).sum::<u64>();
-        assert!(kept(1_000) < 28 << 20, "{}", kept(1_000));
+        assert!(kept(1_000) < 18 << 20, "{}", kept(1_000));
     }
 }

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -78,12 +79,12 @@ impl Sockets {
     /// Accepts until `draining`, in the background.
     pub fn serve(self, server: &Arc<Server>, connections: &Connections) {
         let Sockets { tcp, unix, handoff } = self;
-        connections.tracker.spawn(accept_tcp(tcp, server.clone(), connections.clone()));
+        connections.tracker.spawn(accept_tcp(tcp, server.clone(), connections.clone()).boxed());
         if let Some((listener, path)) = unix {
-            connections.tracker.spawn(accept_unix(listener, path, server.clone(), connections.clone()));
+            connections.tracker.spawn(accept_unix(listener, path, server.clone(), connections.clone()).boxed());
         }
         if let Some(receiver) = handoff {
-            connections.tracker.spawn(accept_handed(receiver, server.clone(), connections.clone()));
+            connections.tracker.spawn(accept_handed(receiver, server.clone(), connections.clone()).boxed());
         }
     }
 }
@@ -95,6 +96,20 @@ fn remove_stale(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Runs what HTTP/2 has to do besides, as every task is: in a box.
+#[derive(Clone, Copy)]
+pub(crate) struct BoxedTasks;
+
+impl<F> hyper::rt::Executor<F> for BoxedTasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::spawn(task.map(drop).boxed());
+    }
+}
+
 /// What all connections share.
 #[derive(Clone)]
 pub(crate) struct Connections {
@@ -102,7 +117,7 @@ pub(crate) struct Connections {
     pub draining: CancellationToken,
     pub room: Arc<Semaphore>,
     pub http1: http1::Builder,
-    pub http2: http2::Builder<TokioExecutor>,
+    pub http2: http2::Builder<BoxedTasks>,
     pub idle: Duration,
 }
 
@@ -116,7 +131,7 @@ impl Connections {
         if config.max_headers != 100 {
             http1.max_headers(config.max_headers);
         }
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(BoxedTasks);
         let head_bytes = u32::try_from(config.max_head_bytes).unwrap_or(u32::MAX);
         http2.max_concurrent_streams(HTTP2_MAX_STREAMS).max_header_list_size(head_bytes);
         Connections {
@@ -215,7 +230,8 @@ fn serve(
     connections: &Connections,
 ) {
     let (server, connections) = (server.clone(), connections.clone());
-    connections.tracker.clone().spawn(async move {
+    let tracker = connections.tracker.clone();
+    let serving = async move {
         let _place = place;
         server.connections.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Served {
@@ -226,7 +242,8 @@ fn serve(
         });
         run(stream, connection, &connections).await;
         server.connections.fetch_sub(1, Ordering::Relaxed);
-    });
+    };
+    tracker.spawn(serving.boxed());
 }
 
 /// A connection and what its requests are answered with.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ pub(crate) struct Tasks {
 type Named = (String, JoinHandle<()>);
 
 impl Tasks {
-    pub fn spawn(&self, name: String, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, name: String, task: BoxFuture<'static, ()>) {
         let mut running = self.running.lock();
         // Finished ones are let go here, so that the list is as long as what runs.
         running.retain(|(_, handle)| !handle.is_finished());
@@ -64,8 +65,8 @@ mod tests {
     async fn tasks_that_listen_end_and_deaf_ones_are_named_and_cut_off() {
         let tasks = Tasks::default();
         let draining = tasks.draining();
-        tasks.spawn("listens".into(), async move { draining.cancelled().await });
-        tasks.spawn("deaf".into(), std::future::pending());
+        tasks.spawn("listens".into(), Box::pin(async move { draining.cancelled().await }));
+        tasks.spawn("deaf".into(), Box::pin(std::future::pending()));
         assert_eq!(tasks.names(), ["listens", "deaf"]);
         assert_eq!(tasks.end(Duration::from_millis(20)).await, ["deaf"]);
     }

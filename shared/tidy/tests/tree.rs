@@ -11,12 +11,14 @@ use figment::value::{Dict, Value};
 use fractus_tidy::{File, compare_list, crate_of, crates, files, operations_of_model};
 
 /// The shared crates from the lowest layer up; a crate may depend on those before it only.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 22] = [
     "clock",
     "md5",
     "outgoing",
     "aws",
     "patterns",
+    "expressions",
+    "regex",
     "schedules",
     "models",
     "wire",

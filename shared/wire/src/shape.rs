@@ -1,5 +1,6 @@
 //! The traits between shapes and protocols.
 
+use std::any::Any;
 use std::ops::{Deref, DerefMut};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use crate::document::Document;
 use crate::schema::{Member, Schema};
 
 /// A structure or union of an API.
-pub trait Shape: Send + 'static {
+pub trait Shape: Any + Send {
     fn schema(&self) -> &'static Schema;
 
     /// Reads the member at `index` of the schema from where `reader` stands. A collection that is read twice is appended

@@ -52,7 +52,11 @@ pub async fn append(
         })
         .await?;
     let Some((before, bytes)) = found else {
-        return if offset == 0 { put::store_object(s3, cx, request, body).await } else { Err(wrong_offset()) };
+        return if offset == 0 {
+            put::store_object(s3, cx, Box::new(request), body).await
+        } else {
+            Err(wrong_offset())
+        };
     };
     check(&before, offset, &request.wanted)?;
     s3.keys.open(cx, &before).await?;

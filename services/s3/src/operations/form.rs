@@ -127,7 +127,7 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
         event: "s3:ObjectCreated:Post",
         wanted: wanted(&fields)?,
     };
-    let (object, _) = store_object(s3, cx, wanted, sized(file, sizes)).await?;
+    let (object, _) = store_object(s3, cx, Box::new(wanted), sized(file, sizes)).await?;
     Ok(answer(cx, &fields, &bucket, &key, &object.etag))
 }
 

@@ -69,7 +69,32 @@ pub fn content_encoding(header: Option<String>) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(","))
 }
 
-pub async fn put(s3: &S3, cx: &Context, mut input: api::PutObjectInput) -> Result<api::PutObjectOutput> {
+pub fn put<'a>(
+    s3: &'a S3,
+    cx: &'a Context,
+    input: api::PutObjectInput,
+) -> impl Future<Output = Result<api::PutObjectOutput>> + Send + 'a {
+    // Read before anything is waited for: the input is large, and would be held, twice, for as long as the body takes.
+    let asked = asked(cx, input);
+    async move {
+        let Asked { request, body, offset } = asked?;
+        let (object, stored) = match offset {
+            None => store_object(s3, cx, request, body).await?,
+            Some(offset) => Box::pin(append(s3, cx, *request, offset, body)).await?,
+        };
+        Ok(answer(object, stored, offset.is_some()))
+    }
+}
+
+/// A PutObject as it is done.
+struct Asked {
+    request: Box<Request>,
+    body: ByteStream,
+    /// Where what is put is added.
+    offset: Option<i64>,
+}
+
+fn asked(cx: &Context, mut input: api::PutObjectInput) -> Result<Asked> {
     names::check_key(&input.key)?;
     let metadata = input.metadata.take().unwrap_or_default();
     names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
@@ -92,7 +117,7 @@ pub async fn put(s3: &S3, cx: &Context, mut input: api::PutObjectInput) -> Resul
     let tags = tagging::of_header(input.tagging.as_deref())?;
     let wanted = wanted!(input, cx.now());
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
-    let request = Request {
+    let request = Box::new(Request {
         bucket: input.bucket,
         key: input.key,
         owner: input.expected_bucket_owner,
@@ -103,22 +128,22 @@ pub async fn put(s3: &S3, cx: &Context, mut input: api::PutObjectInput) -> Resul
         conditions,
         event: "s3:ObjectCreated:Put",
         wanted,
-    };
-    let (object, stored) = match input.write_offset_bytes {
-        None => store_object(s3, cx, request, input.body).await?,
-        Some(offset) => append(s3, cx, request, offset, input.body).await?,
-    };
+    });
+    Ok(Asked { request, body: input.body, offset: input.write_offset_bytes })
+}
+
+fn answer(object: Object, stored: Stored, is_appended: bool) -> api::PutObjectOutput {
     let mut output = api::PutObjectOutput {
         version_id: stored.version_id,
         expiration: stored.expiration,
-        size: input.write_offset_bytes.map(|_| object.size as i64),
+        size: is_appended.then_some(object.size as i64),
         ..Default::default()
     };
     show_encryption!(output, object.encryption());
     output.e_tag = Some(object.etag);
     show!(output, &object.checksum);
     output.checksum_type = object.checksum.as_ref().map(|checksum| checksums::shown_type(checksum.kind));
-    Ok(output)
+    output
 }
 
 /// An upload in one request, however it came.
@@ -152,7 +177,7 @@ impl Stored {
 
 /// Takes in the body and puts the object. The bucket is looked for first, so that a body for nowhere is not stored; for
 /// a small one, whose bytes go into the transaction, that is soon enough.
-pub async fn store_object(s3: &S3, cx: &Context, request: Request, body: ByteStream) -> Result<(Object, Stored)> {
+pub async fn store_object(s3: &S3, cx: &Context, request: Box<Request>, body: ByteStream) -> Result<(Object, Stored)> {
     let scope = scope(cx);
     let owner = request.owner.as_deref();
     let small_bytes = s3.config.small_object_bytes;

@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use fractus_aws::{Lane, Partition};
 use fractus_clock::{Clock, Stopwatch};
 use fractus_store::{Collection, Order, Range, Scope, Store, StoreError, Transaction};
+use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::DropGuard;
@@ -129,7 +130,7 @@ impl Outbox {
             clock: Clock::real(),
         });
         if *bus.state().borrow() != BusState::Off {
-            bus.inner.tasks.spawn(pump::run(Arc::clone(&shared), stop.clone()));
+            bus.inner.tasks.spawn(pump::run(Arc::clone(&shared), stop.clone()).boxed());
         }
         Outbox { shared, _stop: Arc::new(stop.drop_guard()) }
     }

@@ -1,7 +1,7 @@
 //! `/_fractus/state`: looking into the store, moving it elsewhere, and lanes as wholes.
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
@@ -115,12 +115,13 @@ pub(super) async fn lanes(server: &Server, path: &str, head: &Parts, body: &Byte
 pub(super) fn export(server: &Server) -> Answer {
     let (mut writer, reader) = tokio::io::duplex(PIECE_BYTES);
     let store = server.host.store().clone();
-    let exporting = tokio::spawn(async move {
+    let exporting = async move {
         let exported = store.export(&mut writer).await;
         // A reader that went away is not the store's failure.
         let _ = writer.shutdown().await;
         exported
-    });
+    };
+    let exporting = tokio::spawn(exporting.boxed());
     let pieces = ReaderStream::with_capacity(reader, PIECE_BYTES).map_err(|error| BodyError::Aborted(Box::new(error)));
     // An export that failed must not look like a whole one: its error is the stream's last item.
     let ending = futures::stream::once(async move {

@@ -8,10 +8,12 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_clock::Random;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -129,12 +131,15 @@ impl Postgres {
     }
 
     async fn connect(&self) -> Result<Client, StoreError> {
-        let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-        tokio::spawn(async move {
+        // In a box: whoever waits for this, in whichever crate, would have the whole of the client's part once more.
+        let connecting: BoxFuture<'_, _> = Box::pin(self.config.connect(NoTls));
+        let (client, connection) = connecting.await.map_err(failed)?;
+        let connected = async move {
             if let Err(error) = connection.await {
                 tracing::warn!(%error, "a connection to PostgreSQL ended");
             }
-        });
+        };
+        tokio::spawn(connected.boxed());
         Ok(client)
     }
 
@@ -242,7 +247,10 @@ impl<'a> PostgresTransaction<'a> {
     ) -> Result<T, StoreError> {
         let connection =
             self.lease.connection.as_ref().ok_or_else(|| StoreError::engine("postgres", "no connection"))?;
-        let result = tokio::task::block_in_place(|| self.runtime.block_on(work(connection)));
+        let result = tokio::task::block_in_place(|| {
+            let working: Pin<Box<dyn Future<Output = _> + '_>> = Box::pin(work(connection));
+            self.runtime.block_on(working)
+        });
         result.map_err(failed).inspect_err(|error| {
             if matches!(error, StoreError::Retry) {
                 self.conflict.set(true);

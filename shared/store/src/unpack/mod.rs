@@ -116,6 +116,9 @@ impl<'de> de::Deserializer<'de> for &mut Unpacker<'de> {
 
     /// A field or a variant, by its name or its number.
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, UnpackError> {
+        if let Some(name) = self.name()? {
+            return visitor.visit_borrowed_bytes(name);
+        }
         match self.token()? {
             Token::Text(text) => visitor.visit_borrowed_str(text),
             Token::Unsigned(value) => visitor.visit_u64(value),

@@ -114,6 +114,18 @@ impl<'de> Unpacker<'de> {
         })
     }
 
+    /// The name of a field or of a variant, where one stands next. It is only compared with the names that a type knows, so
+    /// it may be any bytes: asking whether they are UTF-8 is what a small record's reading would spend its time on.
+    pub fn name(&mut self) -> Result<Option<&'de [u8]>, UnpackError> {
+        let (length, rest) = match self.rest {
+            [marker @ 0xa0..=0xbf, rest @ ..] => (marker & 0x1f, rest),
+            [0xd9, length, rest @ ..] => (*length, rest),
+            _ => return Ok(None),
+        };
+        self.rest = rest;
+        self.take(length.into()).map(Some)
+    }
+
     pub fn is_nil(&self) -> bool {
         self.rest.first() == Some(&0xc0)
     }

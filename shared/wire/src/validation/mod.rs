@@ -8,7 +8,6 @@
 
 mod message;
 mod pattern;
-mod pattern_syntax;
 mod printer;
 #[cfg(test)]
 mod tests;
