@@ -5,8 +5,13 @@
 mod common;
 
 use common::{call, echo, signed, start_handed_service, start_router, start_service, text};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fractus_router::Router;
+use fractus_router::launcher::ServiceStatus;
 use fractus_router::proxy::hold::MOST_HELD;
-use fractus_router::proxy::targets::TargetKind;
+use fractus_router::proxy::targets::{StartError, Starter, TargetKind};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -46,6 +51,48 @@ async fn a_service_that_does_not_run_is_an_error_in_the_callers_protocol() {
     let answer = call(running.address, &unknown, "").await;
     assert!(answer.starts_with("HTTP/1.1 501"), "SDKs would try 503 again and again: {answer}");
     assert!(answer.contains("ec2") && answer.contains("fractus.toml"), "{answer}");
+}
+
+/// Has a service start slowly: nobody's request waits for it to the end.
+struct SlowStarter {
+    router: std::sync::Weak<Router>,
+    url: String,
+    has_started: AtomicBool,
+}
+
+impl Starter for SlowStarter {
+    fn start<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + 'a>> {
+        if !self.has_started.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(StartError::Slow)));
+        }
+        let router = self.router.upgrade().unwrap();
+        router.targets.set_replicas(service, vec![(self.url.clone(), None)]);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn statuses(&self) -> Vec<(String, ServiceStatus)> {
+        Vec::new()
+    }
+
+    fn has_state(&self, _service: &str) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_starts_slowly_is_worth_another_try() {
+    let running = start_router().await;
+    let url = start_service(|request| echo("sqs", request)).await;
+    let router = std::sync::Arc::downgrade(&running.router);
+    let starter = std::sync::Arc::new(SlowStarter { router, url, has_started: AtomicBool::new(false) });
+    running.router.targets.set_starter(starter.clone());
+    let head = format!("POST / HTTP/1.1\nHost: localhost\nAuthorization: {}", signed("sqs"));
+    let answer = call(running.address, &head, "x").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1\r\n"), "{answer}");
+    assert!(answer.contains("ServiceUnavailable") && answer.contains("still starting"), "{answer}");
+    starter.has_started.store(true, Ordering::SeqCst);
+    let answer = call(running.address, &head, "x").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("x"), "{answer}");
 }
 
 #[tokio::test]

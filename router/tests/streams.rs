@@ -272,6 +272,25 @@ async fn a_head_that_drips_is_cut_off() {
     assert!(answer.contains("<Code>RequestTimeout</Code>"), "{answer}");
 }
 
+/// What the router has to read itself to know where it goes, or what it asks for.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up() {
+    let running = start_router().await;
+    let form = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let clock = "POST /_fractus/clock HTTP/1.1\r\nHost: a\r\n";
+    for (what, head, expected) in
+        [("a form", form, "<Code>RequestTimeout</Code>"), ("an admin request", clock, "did not come within")]
+    {
+        for length in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            stream.write_all(format!("{head}{length}\r\n\r\n2\r\nAc").as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400") && answer.contains(expected), "{what}, {length}: {answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_browser_may_call_the_shared_path() {
     let running = start_router().await;
