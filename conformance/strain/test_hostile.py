@@ -85,7 +85,7 @@ CASES = {
         "depth": (tagging("<Tagging>" + "<TagSet>" * 60_000), (), "MalformedXML"),
         "bad UTF-8": (tagging(b"<Tagging><TagSet><Tag><Key>\xff\xfe</Key>"), (), "MalformedXML"),
         "bad UTF-8 in a key": (head("s3", "GET /b/%ff%fe"), (), ""),
-        "a key of 1,025 bytes": (head("s3", "GET /b/" + "k" * 1025), (), "KeyTooLong"),
+        "a key of 1,025 bytes": (document("s3", "PUT /b/" + "k" * 1025, b"x"), (), "KeyTooLong"),
         "broken chunks": (head("s3", "POST /b?delete", CHUNKED) + b"zz\r\nhello\r\n", (), ""),
         "broken chunks of AWS's": (aws_chunked(b"zz\r\nhello\r\n0\r\n\r\n"), (), ""),
         "a chunk of AWS's beyond all numbers": (aws_chunked(b"fffffffffffffffff\r\nhello\r\n"), (), ""),
@@ -213,8 +213,8 @@ def forms(_service, _number):
     return f"POST / HTTP/1.1\r\nHost: localhost\r\n{FORM}Content-Length: 100\r\n\r\nMessage".encode()
 
 
-# The longest that the router (a head 10 s, a form 30 s and 10 before it) and a service wait, with some patience.
-@pytest.mark.parametrize("beginning, patience", [(heads, 45), (bodies, 45), (forms, 90)])
+# The longest that the router (a head 10 s, 60 s over TLS; a form 30 s and 10 before it) and a service wait, with some patience.
+@pytest.mark.parametrize("beginning, patience", [(heads, 90), (bodies, 45), (forms, 90)])
 @pytest.mark.parametrize("way", ["direct", "router", "tls"])
 def test_slow_ones_are_given_up_and_others_are_served_meanwhile(scene, beginning, patience, way):
     meanwhile = Meanwhile(scene.stack.url)
@@ -249,7 +249,7 @@ def is_open(connection, drips):
         if drips:
             connection.sendall(b"z")
         while said := connection.recv(4096):
-            assert b" 400 " in said or b" 408 " in said or not said.startswith(b"HTTP"), said
+            assert b" 4" in said[:10] or not said.startswith(b"HTTP"), said
         connection.close()
         return False
     except TimeoutError:

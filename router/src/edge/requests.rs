@@ -108,6 +108,11 @@ async fn pass_to_replica(
                     return Err(unavailable(service, &Unavailable::NotRunning));
                 }
             }
+            // Its own body: chunks that are none, or one that ends before its length. To try it again would be of no use.
+            Err(ForwardError::Broken(_, error)) if error.is_user() => {
+                tracing::debug!(%service, %error, "a request's body could not be read");
+                return Err(Failure::malformed("An error occurred when parsing the HTTP request."));
+            }
             Err(ForwardError::Broken(again, error)) => {
                 // What changes nothing is sent once more; not again and again, since the service may have died of it.
                 request = match again {
