@@ -3,6 +3,8 @@
 import re
 import socket
 import ssl
+import threading
+import time
 import urllib.parse
 
 import programs
@@ -70,3 +72,29 @@ def send(url, first, more=(), patience=20, before=b""):
         answer = read(connection)
     words = answer.split(b" ", 2)
     return (words[1].decode() if len(words) > 1 else "closed"), answer.decode(errors="replace")
+
+
+class Meanwhile(threading.Thread):
+    """A client that behaves, all the while: `once` is what it does, again and again."""
+
+    def __init__(self, once):
+        super().__init__()
+        self.once, self.stop, self.slowest, self.times, self.problem = once, threading.Event(), 0, 0, None
+
+    def run(self):
+        try:
+            while not self.stop.wait(0.02):
+                begun = time.monotonic()
+                self.once()
+                self.slowest, self.times = max(self.slowest, time.monotonic() - begun), self.times + 1
+        except Exception as problem:  # noqa: BLE001 - told at the end
+            self.problem = problem
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop.set()
+        self.join()
+        assert kind or not self.problem, self.problem

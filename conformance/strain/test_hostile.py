@@ -3,7 +3,6 @@ connection, no process that dies or grows, and a client that behaves is served a
 
 import json
 import os
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -11,7 +10,7 @@ import urllib.request
 import pytest
 
 import programs
-from hostile import authorization, connect, document, endless, head, send
+from hostile import Meanwhile, authorization, connect, document, endless, head, send
 
 MOST_MIB = 100
 SLOW = 400
@@ -106,12 +105,8 @@ class Scene:
 
     def running(self):
         """Every process of the stack that is ours: its id and name."""
-        waiting, found = [self.stack.process.pid], {}
-        while waiting:
-            pid = waiting.pop()
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{thread}/children") as children:
-                    waiting += [int(child) for child in children.read().split()]
+        found = {}
+        for pid in self.stack.processes():
             with open(f"/proc/{pid}/cmdline") as command:
                 name = os.path.basename(command.read().split("\0")[0])
             if name.startswith("fractus"):
@@ -120,11 +115,7 @@ class Scene:
 
     def peaks(self):
         """The most that each was ever resident, in MiB."""
-        peaks = {}
-        for pid, name in self.processes.items():
-            with open(f"/proc/{pid}/status") as status:
-                peaks[name] = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
-        return peaks
+        return {name: programs.kib(pid, "VmHWM") / 1024 for pid, name in self.processes.items()}
 
     def url(self, way, service):
         if way == "direct":
@@ -180,23 +171,10 @@ def test_keys_that_look_like_paths_are_keys(scene, way):
         assert f"<Key>{key}</Key>" in listing, listing
 
 
-class Meanwhile(threading.Thread):
-    """A client that behaves, all the while: each request on a connection of its own, through the router."""
-
-    def __init__(self, url):
-        super().__init__()
-        self.url, self.stop, self.slowest, self.times, self.problem = url, threading.Event(), 0, 0, None
-
-    def run(self):
-        try:
-            while not self.stop.wait(0.05):
-                for service in GOOD:
-                    begun = time.monotonic()
-                    status, text = send(self.url, GOOD[service], patience=30)
-                    assert status == "200", text
-                    self.slowest, self.times = max(self.slowest, time.monotonic() - begun), self.times + 1
-        except Exception as problem:  # noqa: BLE001 - told by the test
-            self.problem = problem
+def both_answer(url):
+    for good in GOOD.values():
+        status, text = send(url, good, patience=30)
+        assert status == "200", text
 
 
 def heads(service, number):
@@ -217,9 +195,7 @@ def forms(_service, _number):
 @pytest.mark.parametrize("beginning, patience", [(heads, 90), (bodies, 45), (forms, 90)])
 @pytest.mark.parametrize("way", ["direct", "router", "tls"])
 def test_slow_ones_are_given_up_and_others_are_served_meanwhile(scene, beginning, patience, way):
-    meanwhile = Meanwhile(scene.stack.url)
-    meanwhile.start()
-    try:
+    with Meanwhile(lambda: both_answer(scene.stack.url)) as meanwhile:
         slow, urls = [], {service: scene.url(way, service) for service in GOOD}
         # A handshake costs more than all the rest.
         for number in range(SLOW if way != "tls" else SLOW // 4):
@@ -231,10 +207,6 @@ def test_slow_ones_are_given_up_and_others_are_served_meanwhile(scene, beginning
             slow = [connection for connection in slow if is_open(connection, drips=beginning is heads)]
             time.sleep(0.5)
         assert not slow, f"{len(slow)} connections are still taken"
-    finally:
-        meanwhile.stop.set()
-        meanwhile.join()
-    assert not meanwhile.problem, meanwhile.problem
     assert meanwhile.times > 5 and meanwhile.slowest < 20, (meanwhile.times, meanwhile.slowest)
     peaks = scene.peaks()
     print(f"\n{way}, {beginning.__name__}: {meanwhile.times} good requests, the slowest {meanwhile.slowest:.2f} s; at most {peaks}")
