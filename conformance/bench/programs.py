@@ -40,6 +40,12 @@ def need(*names):
         raise Failed(f"not built: {', '.join(missing)}")
 
 
+def kib(pid, what):
+    """A size of a process's memory, as the kernel tells it."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(what))
+
+
 class Program:
     """A process that prints a line with its URL when it is ready."""
 
@@ -70,17 +76,19 @@ class Program:
     def __exit__(self, *_):
         self.end()
 
-    def resident_kib(self):
-        """Of the process and all that it started."""
-        waiting, total = [self.process.pid], 0
+    def processes(self):
+        """The process and all that it started, by their ids."""
+        waiting = [self.process.pid]
         while waiting:
             pid = waiting.pop()
+            yield pid
             for thread in os.listdir(f"/proc/{pid}/task"):
                 with open(f"/proc/{pid}/task/{thread}/children") as children:
                     waiting += [int(child) for child in children.read().split()]
-            with open(f"/proc/{pid}/status") as status:
-                total += next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
-        return total
+
+    def resident_kib(self):
+        """Of the process and all that it started."""
+        return sum(kib(pid, "VmRSS") for pid in self.processes())
 
 
 def service(name, data_dir=None, **settings):

@@ -47,8 +47,7 @@ class Service(programs.Program):
 
     def peak_mib(self):
         """The most memory that was ever resident."""
-        with open(f"/proc/{self.process.pid}/status") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+        return programs.kib(self.process.pid, "VmHWM") / 1024
 
     def blobs(self):
         """The files of bytes that are no small object's: path and size."""

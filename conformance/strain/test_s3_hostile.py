@@ -1,75 +1,23 @@
 """Requests that are slow, huge, malformed or hostile, many at once: the service answers others meanwhile, and stays small."""
 
-import socket
-import threading
 import time
-import urllib.parse
 
-import programs
+import hostile
+from hostile import Meanwhile, authorization, connect, endless, send
 
 MOST_MIB = 100
 # Uploads that have stopped in their midst, as long as these by turns: some that go to their record, some to a file.
 SLOW_BODIES = 1_000
 SLOW_BYTES = [1 << 10, 60 << 10, 300 << 10, 900 << 10, 3 << 20]
-AUTHORIZATION = f"Authorization: {programs.AUTHORIZATION.format('s3')}\r\nX-Amz-Date: 20260101T000000Z\r\nX-Amz-Content-Sha256: UNSIGNED-PAYLOAD\r\n"
-
-
-def connect(url):
-    at = urllib.parse.urlsplit(url)
-    return socket.create_connection((at.hostname, at.port), timeout=20)
+AUTHORIZATION = authorization("s3")
 
 
 def head(line, headers=""):
-    return f"{line} HTTP/1.1\r\nHost: localhost\r\n{AUTHORIZATION}{headers}\r\n".encode()
-
-
-def send(url, first, more=(), patience=20):
-    """What is answered: the status, or "closed", and the text. `more` is sent as long as it is taken."""
-    with connect(url) as connection:
-        connection.settimeout(patience)
-        answer = b""
-        try:
-            connection.sendall(first)
-            for piece in more:
-                connection.sendall(piece)
-        except OSError:
-            pass  # it does not want to hear more; what it said stands there
-        try:
-            while chunk := connection.recv(65536):
-                answer += chunk
-                if b"</Error>" in answer:
-                    break
-        except OSError:
-            pass
-    words = answer.split(b" ", 2)
-    return (words[1].decode() if len(words) > 1 else "closed"), answer.decode(errors="replace")
+    return hostile.head("s3", line, headers)
 
 
 def document(line, body):
-    return head(line, f"Content-Length: {len(body)}\r\n") + body
-
-
-def endless(piece=b"10000\r\n" + b"x" * 65536 + b"\r\n", times=16_000):
-    """A GiB of chunks without an end."""
-    return (piece for _ in range(times))
-
-
-class Meanwhile(threading.Thread):
-    """A client that behaves, all the while."""
-
-    def __init__(self, client):
-        super().__init__()
-        self.client, self.stop, self.slowest, self.times, self.problem = client, threading.Event(), 0, 0, None
-
-    def run(self):
-        try:
-            while not self.stop.wait(0.02):
-                begun = time.perf_counter()
-                self.client.put_object(Bucket="b", Key="good", Body=b"x" * 1000)
-                assert self.client.get_object(Bucket="b", Key="good")["Body"].read() == b"x" * 1000
-                self.slowest, self.times = max(self.slowest, time.perf_counter() - begun), self.times + 1
-        except Exception as problem:  # noqa: BLE001 - told by the test
-            self.problem = problem
+    return hostile.document("s3", line, body)
 
 
 def test_hostile_requests_cost_little_and_harm_nobody(s3):
@@ -77,19 +25,18 @@ def test_hostile_requests_cost_little_and_harm_nobody(s3):
     service = s3(idle_timeout_secs=3, body_timeout_secs=3)
     client = service.client()
     client.create_bucket(Bucket="b")
-    meanwhile = Meanwhile(client)
-    meanwhile.start()
+
+    def put_and_get():
+        client.put_object(Bucket="b", Key="good", Body=b"x" * 1000)
+        assert client.get_object(Bucket="b", Key="good")["Body"].read() == b"x" * 1000
+
     peaks = {}
-    try:
+    with Meanwhile(put_and_get) as meanwhile:
         for part in (huge, malformed, slow_heads, slow_bodies):
             part(service)
             peaks[part] = service.peak_mib()
             print(f"\n{part.__name__}: at most {peaks[part]:.1f} MiB resident", end="")
-    finally:
-        meanwhile.stop.set()
-        meanwhile.join()
     print(f"\n{meanwhile.times} good puts and gets meanwhile, the slowest took {meanwhile.slowest * 1000:.0f} ms")
-    assert not meanwhile.problem, meanwhile.problem
     assert meanwhile.times > 50 and meanwhile.slowest < 5
     assert peaks[slow_heads] < MOST_MIB
     assert peaks[slow_bodies] < MOST_MIB

@@ -1,7 +1,7 @@
 //! Answers that the router gives itself, in the form that the caller's client can read.
 
 use fractus_handoff::RouteFacts;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::proxy::body::RouterBody;
@@ -12,6 +12,10 @@ const X_AMZN_ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype"
 /// What services say of their operations, said of a whole service.
 const FIDELITY: HeaderName = HeaderName::from_static("x-fractus-fidelity");
 const SMITHY_PROTOCOL: HeaderName = HeaderName::from_static("smithy-protocol");
+
+/// What AWS's front ends say of a request that does not come (S3's `RequestTimeout`).
+pub const TOO_SLOW: &str = "Your socket connection to the server was not read from or written to within the timeout period. Idle \
+                            connections will be closed.";
 
 /// An AWS error of the router's own making.
 #[derive(Clone, Debug)]
@@ -35,6 +39,11 @@ impl Failure {
         Failure { status: StatusCode::BAD_REQUEST, code: "BadRequest", message: message.to_owned() }
     }
 
+    /// A body that does not come.
+    pub fn too_slow() -> Self {
+        Failure { status: StatusCode::BAD_REQUEST, code: "RequestTimeout", message: TOO_SLOW.to_owned() }
+    }
+
     /// Writes the error as `form` has it.
     pub fn answer(&self, form: ErrorForm, request_id: &str) -> Response<RouterBody> {
         let (content_type, body) = self.write(form, request_id);
@@ -45,6 +54,10 @@ impl Failure {
         headers.insert(X_AMZN_ERROR_TYPE, HeaderValue::from_static(self.code));
         if let Ok(request_id) = HeaderValue::from_str(request_id) {
             headers.insert(X_AMZN_REQUEST_ID, request_id);
+        }
+        // SDKs have pauses of their own; others are told that it is worth it, and when.
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.status == StatusCode::NOT_IMPLEMENTED {
             headers.insert(FIDELITY, HeaderValue::from_static("missing"));

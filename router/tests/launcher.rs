@@ -333,6 +333,26 @@ async fn probes_of_other_tools_are_answered() {
 }
 
 #[tokio::test]
+async fn without_a_stack_its_client_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = folder.path().join("there");
+    std::fs::write(&there, "").unwrap();
+    let (there, export) = (there.to_str().unwrap(), folder.path().join("export"));
+    let commands: [&[&str]; 5] =
+        [&["status"], &["clock"], &["reset", "sqs"], &["export", export.to_str().unwrap()], &["import", there]];
+    for arguments in commands {
+        let output = Command::new(FRACTUS).args(arguments).args(["--endpoint", "http://127.0.0.1:1"]).output();
+        let output = output.await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        for part in ["no stack answers at http://127.0.0.1:1", "fractus up", "--endpoint", "Connection refused"] {
+            assert!(said.contains(part), "{arguments:?}: {said}");
+        }
+    }
+    assert!(!export.exists(), "what was not exported is no export");
+}
+
+#[tokio::test]
 async fn a_service_that_is_not_installed_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(FRACTUS)

@@ -5,8 +5,13 @@
 mod common;
 
 use common::{call, echo, signed, start_handed_service, start_router, start_service, text};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fractus_router::Router;
+use fractus_router::launcher::ServiceStatus;
 use fractus_router::proxy::hold::MOST_HELD;
-use fractus_router::proxy::targets::TargetKind;
+use fractus_router::proxy::targets::{StartError, Starter, TargetKind};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -46,6 +51,75 @@ async fn a_service_that_does_not_run_is_an_error_in_the_callers_protocol() {
     let answer = call(running.address, &unknown, "").await;
     assert!(answer.starts_with("HTTP/1.1 501"), "SDKs would try 503 again and again: {answer}");
     assert!(answer.contains("ec2") && answer.contains("fractus.toml"), "{answer}");
+}
+
+/// Has a service start slowly: nobody's request waits for it to the end.
+struct SlowStarter {
+    router: std::sync::Weak<Router>,
+    url: String,
+    has_started: AtomicBool,
+}
+
+impl Starter for SlowStarter {
+    fn start<'a>(&'a self, service: &'a str) -> Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + 'a>> {
+        if !self.has_started.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(StartError::Slow)));
+        }
+        let router = self.router.upgrade().unwrap();
+        router.targets.set_replicas(service, vec![(self.url.clone(), None)]);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn statuses(&self) -> Vec<(String, ServiceStatus)> {
+        Vec::new()
+    }
+
+    fn has_state(&self, _service: &str) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_starts_slowly_is_worth_another_try() {
+    let running = start_router().await;
+    let url = start_service(|request| echo("sqs", request)).await;
+    let router = std::sync::Arc::downgrade(&running.router);
+    let starter = std::sync::Arc::new(SlowStarter { router, url, has_started: AtomicBool::new(false) });
+    running.router.targets.set_starter(starter.clone());
+    let head = format!("POST / HTTP/1.1\nHost: localhost\nAuthorization: {}", signed("sqs"));
+    let answer = call(running.address, &head, "x").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1\r\n"), "{answer}");
+    assert!(answer.contains("ServiceUnavailable") && answer.contains("still starting"), "{answer}");
+    starter.has_started.store(true, Ordering::SeqCst);
+    let answer = call(running.address, &head, "x").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("x"), "{answer}");
+}
+
+/// A service answers by the head alone and closes with the body unread, so that what is still written is reset.
+#[tokio::test]
+async fn a_refusal_in_the_midst_of_a_body_comes_through() {
+    let running = start_router().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut read = [0; 4096];
+            let _ = stream.read(&mut read).await;
+            let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\nConnection: close\r\n\r\ngone";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    running.router.targets.set_replicas("s3", vec![(url, None)]);
+    let head = format!("PUT /b/k HTTP/1.1\nHost: localhost\nAuthorization: {}", signed("s3"));
+    let body = "x".repeat(1 << 20);
+    for round in 0..40 {
+        let answer = call(running.address, &head, &body).await;
+        // Who writes it all before reading may miss an answer, as with any server; none is another one.
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 404") && answer.ends_with("gone"),
+            "{round}: {answer}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -246,7 +246,6 @@ async fn hostile_heads_are_refused_and_the_port_goes_on() {
     }
     // These reach hyper or the service, which answer or close.
     for (what, request) in [
-        ("broken chunking", "PUT /b/k HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n"),
         ("two lengths", "PUT /b/k HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
         ("a length and chunks", "PUT /b/k HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\nab"),
         ("bad bytes in the path", "GET /\u{7f}\u{80} HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -256,6 +255,11 @@ async fn hostile_heads_are_refused_and_the_port_goes_on() {
             answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 5"),
             "{what}: {answer}"
         );
+    }
+    let chunked = "PUT /b/k HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for chunks in ["zz\r\nhello\r\n", "ffffffffffffffffff\r\nhello\r\n", "5\r\nhello\r\nx\r\n"] {
+        let answer = raw(running.address, format!("{chunked}{chunks}").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("BadRequest"), "{chunks}: {answer}");
     }
     let well = raw(running.address, b"GET /b/k HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert!(well.starts_with("HTTP/1.1 200"), "{well}");
@@ -270,6 +274,25 @@ async fn a_head_that_drips_is_cut_off() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains("<Code>RequestTimeout</Code>"), "{answer}");
+}
+
+/// What the router has to read itself to know where it goes, or what it asks for.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up() {
+    let running = start_router().await;
+    let form = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let clock = "POST /_fractus/clock HTTP/1.1\r\nHost: a\r\n";
+    for (what, head, expected) in
+        [("a form", form, "<Code>RequestTimeout</Code>"), ("an admin request", clock, "did not come within")]
+    {
+        for length in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            stream.write_all(format!("{head}{length}\r\n\r\n2\r\nAc").as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400") && answer.contains(expected), "{what}, {length}: {answer}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use crate::answer;
-use crate::edge::Caller;
+use crate::edge::{BODY_TIMEOUT, Caller};
 use crate::proxy::body::RouterBody;
 use crate::proxy::targets::TargetKind;
 use crate::route::tables;
@@ -79,7 +79,8 @@ pub(crate) fn bad_request(why: &str) -> Response<RouterBody> {
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, String> {
-    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await;
+    let body = body.map_err(|_| format!("the body did not come within {BODY_TIMEOUT:?}"))?;
     body.map(http_body_util::Collected::to_bytes).map_err(|error| format!("the body cannot be read: {error}"))
 }
 

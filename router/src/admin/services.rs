@@ -65,7 +65,7 @@ pub async fn lanes(router: &Arc<Router>, path: &str, body: Bytes) -> Response<Ro
     if path.ends_with("/snapshot") {
         for (service, _) in router.targets.launched() {
             if router.targets.get(&service).kind == TargetKind::Auto
-                && let Err(error) = router.targets.ready(&service).await
+                && let Err(error) = router.targets.started(&service).await
             {
                 return answer::json(StatusCode::BAD_GATEWAY, &json!({ "message": format!("{service}: {error}") }));
             }
@@ -91,7 +91,7 @@ async fn ask(
         if tables::known_service(service).is_none() {
             return Err(Box::new(bad_request(&format!("there is no service {service:?}"))));
         }
-        if let Err(error) = router.targets.ready(service).await {
+        if let Err(error) = router.targets.started(service).await {
             let told = json!({ "message": format!("{service}: {error}") });
             return Err(Box::new(answer::json(StatusCode::SERVICE_UNAVAILABLE, &told)));
         }

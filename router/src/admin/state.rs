@@ -114,7 +114,7 @@ async fn import_all(router: &Arc<Router>, source: &mut Source) -> Result<Vec<Str
 }
 
 async fn import_service(router: &Arc<Router>, service: &str, source: &mut Source) -> Result<(), BoxError> {
-    let target = router.targets.ready(service).await?;
+    let target = router.targets.started(service).await?;
     let replica = target.pick(&[]).ok_or("it has no replica")?;
     let (sender, receiver) = mpsc::channel::<Piece>(PIECES_BETWEEN);
     let body = RouterBody::boxed(StreamBody::new(ReceiverStream::new(receiver)));

@@ -10,10 +10,22 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use crate::proxy::body::{BoxError, RouterBody};
-use crate::proxy::endpoint::Endpoint;
+use crate::proxy::endpoint::{Endpoint, SendError};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Nobody listens where the stack should be.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no stack answers at {url}. Start one with `fractus up` (`scripts/up` where it is built from source), or name where it is with \
+     --endpoint or FRACTUS_ENDPOINT"
+)]
+pub struct NoStack {
+    url: String,
+    #[source]
+    why: std::io::Error,
+}
 
 /// A running stack.
 pub struct Client {
@@ -59,6 +71,10 @@ impl Client {
     /// Sends a request whose answer is read as it comes.
     pub async fn send(&self, method: Method, path: &str, body: RouterBody) -> Result<Response<RouterBody>, BoxError> {
         let request = Request::builder().method(method).uri(path).header(HOST, &self.host).body(body)?;
-        self.endpoint.ask(request).await
+        match self.endpoint.send(request).await {
+            Ok(response) => Ok(response),
+            Err(SendError::NotSent(_, why)) => Err(NoStack { url: self.endpoint.url.clone(), why }.into()),
+            Err(broken @ SendError::Broken(..)) => Err(format!("{}: {broken}", self.endpoint.url).into()),
+        }
     }
 }

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use super::client::Client;
 use crate::certificates::Certificates;
 use crate::config::{Config, Environment};
+use crate::launcher::shell;
 use crate::launcher::up::{self, Asked};
 use crate::proxy::body::{BoxError, RouterBody};
 use crate::proxy::credentials::Credentials;
@@ -75,6 +76,8 @@ enum Command {
         #[command(flatten)]
         stack: Stack,
     },
+    /// Print what makes this shell's AWS clients go to the stack: `eval "$(fractus env)"`.
+    Env(Stack),
     /// End with 0 if the stack, or the service at URL, is ready; for images without a shell.
     Healthcheck { url: Option<String> },
 }
@@ -170,6 +173,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, BoxError> {
         }
         Command::Export { file, stack } => export(&Client::new(&stack.endpoint)?, &file).await?,
         Command::Import { file, stack } => import(&Client::new(&stack.endpoint)?, &file).await?,
+        Command::Env(stack) => std::io::stdout().write_all(shell::lines(&stack.endpoint).as_bytes())?,
         Command::Healthcheck { url } => return healthcheck(url).await,
     }
     Ok(ExitCode::SUCCESS)
@@ -254,7 +258,8 @@ async fn router(config: &Config) -> Result<(), BoxError> {
 
 async fn status(client: &Client) -> Result<ExitCode, BoxError> {
     let health = client.ask(Method::GET, "/_fractus/health", None).await?;
-    let services = health.get("services").and_then(Value::as_object).ok_or("the answer is no health")?;
+    let services = health.get("services").and_then(Value::as_object);
+    let services = services.ok_or("what answers there is no stack: its /_fractus/health names no services")?;
     let width = services.keys().map(String::len).max().unwrap_or(0);
     let mut out = std::io::stdout().lock();
     for (service, facts) in services {
@@ -351,7 +356,8 @@ async fn import(client: &Client, file: &std::path::Path) -> Result<(), BoxError>
     let mut source: Box<dyn tokio::io::AsyncRead + Unpin + Send> = if file == std::path::Path::new("-") {
         Box::new(tokio::io::stdin())
     } else {
-        Box::new(tokio::fs::File::open(file).await?)
+        let opened = tokio::fs::File::open(file).await;
+        Box::new(opened.map_err(|error| format!("{}: {error}", file.display()))?)
     };
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, BoxError>>(2);
     tokio::spawn(async move {

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::router::Router;
 
-pub use requests::Caller;
+pub use requests::{BODY_TIMEOUT, Caller};
 
 /// Connections that the router itself may hold at once; one that is handed over no longer counts.
 pub const MAX_CONNECTIONS: usize = 8192;

@@ -110,12 +110,7 @@ fn begins_like_a_method(read: &[u8]) -> bool {
 /// Says why, in the form of the one error that AWS's front ends give here, and closes.
 pub async fn refuse(mut stream: TcpStream, why: Refusal, request_id: &str) {
     let (status, code, message) = match why {
-        Refusal::TooSlow => (
-            "400 Bad Request",
-            "RequestTimeout",
-            "Your socket connection to the server was not read from or written to within the timeout period. \
-             Idle connections will be closed.",
-        ),
+        Refusal::TooSlow => ("400 Bad Request", "RequestTimeout", crate::answer::TOO_SLOW),
         Refusal::TooLarge => (
             "400 Bad Request",
             "RequestHeaderSectionTooLarge",

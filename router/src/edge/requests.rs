@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fractus_handoff::RouteFacts;
@@ -22,6 +23,10 @@ use crate::router::Router;
 
 const ACCESS_CONTROL_REQUEST_METHOD: HeaderName = HeaderName::from_static("access-control-request-method");
 
+/// Within this a body that the router reads itself must have come: a form's beginning, an admin request. Those that it passes on
+/// are timed by who reads them.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
@@ -39,8 +44,8 @@ pub async fn answer(router: Arc<Router>, request: Request<Incoming>, caller: Cal
         Routing::Reserved => admin::answer(&router, parts, body, caller).await,
         Routing::Preflight => allow_browser(&parts.headers),
         Routing::Service(service, _) => pass_on(&router, parts, RouterBody::Incoming(body), service, caller).await,
-        Routing::Form => match peek(body, &mut parts).await {
-            Ok((form, body)) => {
+        Routing::Form => match tokio::time::timeout(BODY_TIMEOUT, peek(body, &mut parts)).await {
+            Ok(Ok((form, body))) => {
                 let facts = RouteFacts::of_parts(&parts);
                 let service = match route::route_form(&facts, &form) {
                     Routing::Service(service, _) => service,
@@ -48,11 +53,12 @@ pub async fn answer(router: Arc<Router>, request: Request<Incoming>, caller: Cal
                 };
                 pass_on(&router, parts, body, service, caller).await
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::debug!(%error, "a form could not be read");
                 Failure::malformed("The request body could not be read.")
                     .answer(route::tables::ErrorForm::Query, &router.request_id())
             }
+            Err(_) => Failure::too_slow().answer(route::tables::ErrorForm::Query, &router.request_id()),
         },
     }
 }
@@ -102,6 +108,11 @@ async fn pass_to_replica(
                     return Err(unavailable(service, &Unavailable::NotRunning));
                 }
             }
+            // Its own body: chunks that are none, or one that ends before its length. To try it again would be of no use.
+            Err(ForwardError::Broken(_, error)) if error.is_user() => {
+                tracing::debug!(%service, %error, "a request's body could not be read");
+                return Err(Failure::malformed("An error occurred when parsing the HTTP request."));
+            }
             Err(ForwardError::Broken(again, error)) => {
                 // What changes nothing is sent once more; not again and again, since the service may have died of it.
                 request = match again {
@@ -142,6 +153,7 @@ fn unavailable(service: &str, why: &Unavailable) -> Failure {
         Unavailable::NotStarted(why @ StartError::NotInstalled) => Failure::absent(format!(
             "The service {service} is not in this stack: {why} (fractus-{service}). Install it, or {elsewhere}."
         )),
+        Unavailable::Starting(_) => Failure::unavailable(format!("The service {service} has no answer yet: {why}.")),
         _ => Failure::unavailable(format!(
             "The service {service} has no answer: {why}. Start it with `fractus up {service}` or `docker compose --profile {service} up -d`."
         )),

@@ -4,13 +4,15 @@
 //! an idle service costs nothing. A process that ends unasked is started again, after a growing pause.
 //!
 //! Read in this order: [`settings`], [`guard`] (no process outlives the launcher), [`nats`], [`service`] (one service's
-//! life), [`up`] (all of it), [`init`] (being process 1 of a container).
+//! life), [`up`] (all of it), [`shell`] (what a user's
+//! shell is told), [`init`] (being process 1 of a container).
 
 pub mod guard;
 pub mod init;
 pub mod nats;
 pub mod service;
 pub mod settings;
+pub mod shell;
 pub mod up;
 
 pub use service::{Launcher, ServiceStatus};

@@ -19,11 +19,15 @@ use tokio_util::task::TaskTracker;
 
 use super::{LaunchSettings, guard};
 use crate::admin::control;
+use crate::proxy::hold::LONGEST_HOLD;
 use crate::proxy::targets::{StartError, Starter};
 use crate::router::Router;
 
-/// A request waits so long for a service that starts.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// A process has so long to become ready: one that opens a large state on a busy machine takes its time, and to end it would
+/// only make it begin again.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// Calls that came before the service could take them itself are kept for it so long.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A process that ran so long was well; the pause begins anew.
@@ -151,8 +155,7 @@ impl Managed {
                 }
             }
         };
-        let too_slow = || Err(StartError::Failed(format!("it was not ready within {START_TIMEOUT:?}")));
-        tokio::time::timeout(START_TIMEOUT, waiting).await.unwrap_or_else(|_| too_slow())
+        tokio::time::timeout(LONGEST_HOLD, waiting).await.unwrap_or(Err(StartError::Slow))
     }
 }
 
@@ -351,7 +354,7 @@ async fn end(mut child: Child) {
 
 async fn issue_calls(held: Option<(WakeWatch, Vec<fractus_bus::HeldCall>)>) {
     let Some((watch, mut calls)) = held else { return };
-    calls.extend(watch.hand_over(START_TIMEOUT).await);
+    calls.extend(watch.hand_over(HAND_OVER_TIMEOUT).await);
     for call in calls {
         if let Err(error) = call.issue_again().await {
             tracing::warn!(%error, "a call that waited for a service is lost");
@@ -364,5 +367,36 @@ async fn refuse_calls(held: Option<(WakeWatch, Vec<fractus_bus::HeldCall>)>, ser
     calls.extend(watch.stop().await);
     for call in calls {
         call.refuse(&format!("{service} could not be started")).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn managed(status: ServiceStatus) -> Managed {
+        let (status, wanted) = (watch::Sender::new(status), Notify::new());
+        Managed { name: "sqs".into(), program: "fractus-sqs".into(), status, wanted }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_does_not_wait_for_a_slow_start_to_its_end() {
+        let managed = managed(ServiceStatus::Starting);
+        assert_eq!(managed.start().await, Err(StartError::Slow));
+        assert_eq!(*managed.status.borrow(), ServiceStatus::Starting, "which goes on");
+        assert!(LONGEST_HOLD < START_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_told_how_the_start_that_it_waits_for_ends() {
+        let managed = managed(ServiceStatus::Down { why: "earlier".into() });
+        let (mut first, mut second) = (Box::pin(managed.start()), Box::pin(managed.start()));
+        assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut second).is_pending());
+        managed.status.send_replace(ServiceStatus::Starting);
+        assert!(futures::poll!(&mut first).is_pending());
+        managed.status.send_replace(ServiceStatus::Down { why: "now".into() });
+        assert_eq!(first.await, Err(StartError::Failed("now".into())));
+        managed.status.send_replace(ServiceStatus::Ready { url: "http://127.0.0.1:1".into() });
+        assert_eq!(second.await, Ok(()));
     }
 }

@@ -223,6 +223,7 @@ fn tell(settings: &LaunchSettings, router: &Router, config: &Config, port: u16) 
         Some(folder) => writeln!(out, "  {:width$}  {}", "state", folder.display())?,
         None => writeln!(out, "  {:width$}  in memory", "state")?,
     }
+    writeln!(out, "  {}", super::shell::exports(&url))?;
     writeln!(out, "Ready.")?;
     out.flush()
 }

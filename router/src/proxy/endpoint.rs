@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use super::body::{BoxError, RouterBody};
 use super::connect::{Address, InvalidUrl};
+use super::heard::Heard;
 
 /// Idle connections kept for a replica. More than that in use at once is fine; the rest are closed after use.
 const MAX_IDLE_CONNECTIONS: usize = 64;
@@ -173,7 +174,7 @@ impl Endpoint {
 
     async fn open(&self) -> io::Result<SendRequest<RouterBody>> {
         let stream = self.address.connect().await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, connection) = handshake(TokioIo::new(Heard::new(stream))).await.map_err(io::Error::other)?;
         tokio::spawn(async move {
             // The request that it carries sees the error as well.
             if let Err(error) = connection.with_upgrades().await {

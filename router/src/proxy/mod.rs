@@ -2,13 +2,14 @@
 //!
 //! Read in this order: [`body`] (what is streamed), [`endpoint`] (one replica and its open connections), [`targets`]
 //! (which replicas a service has, and which is next), [`forward`] (one request), [`hold`] (waiting for a service that comes
-//! back), [`hybrid`] (one request to AWS itself).
+//! back), `heard` (answers that come before a body has gone), [`hybrid`] (one request to AWS itself).
 
 pub mod body;
 pub mod connect;
 pub mod credentials;
 pub mod endpoint;
 pub mod forward;
+mod heard;
 pub mod hold;
 pub mod hybrid;
 pub mod targets;

@@ -39,6 +39,9 @@ pub enum StartError {
     NotInstalled,
     #[error("the stack was started without it")]
     NotAsked,
+    /// It goes on starting, though the request does not wait for it any longer.
+    #[error("it is still starting")]
+    Slow,
     #[error("{0}")]
     Failed(String),
 }
@@ -146,8 +149,16 @@ impl Default for Targets {
 pub enum Unavailable {
     #[error("it is not running")]
     NotRunning,
+    #[error("{0}")]
+    Starting(StartError),
     #[error("it could not be started: {0}")]
-    NotStarted(#[from] StartError),
+    NotStarted(StartError),
+}
+
+impl From<StartError> for Unavailable {
+    fn from(why: StartError) -> Self {
+        if why == StartError::Slow { Unavailable::Starting(why) } else { Unavailable::NotStarted(why) }
+    }
 }
 
 impl Targets {
@@ -213,14 +224,24 @@ impl Targets {
             if wanted
                 && !matches!(status, ServiceStatus::Ready { .. })
                 && starter.has_state(&service)
-                && let Err(error) = self.ready(&service).await
+                && let Err(error) = self.started(&service).await
             {
                 tracing::warn!(service, %error, "a service with state is left out");
             }
         }
     }
 
-    /// A target with at least one replica (or real AWS), started if need be.
+    /// [`Targets::ready`] for what has to have the service: it waits as long as the service starts.
+    pub async fn started(&self, service: &str) -> Result<Arc<Target>, Unavailable> {
+        loop {
+            match self.ready(service).await {
+                Err(Unavailable::Starting(_)) => {}
+                told => return told,
+            }
+        }
+    }
+
+    /// A target with at least one replica (or real AWS), started if need be. A start may take longer than this waits.
     pub async fn ready(&self, service: &str) -> Result<Arc<Target>, Unavailable> {
         let target = self.get(service);
         if target.kind != TargetKind::Auto || !target.replicas.load().is_empty() {

@@ -18,6 +18,10 @@ const MAX_DEPTH: usize = 10;
 const FULL_DEPTH: usize = 3;
 /// Texts for which the model has no length.
 const USUAL_LENGTH: usize = 12;
+/// Texts shorter than this are the same with every seed: of few letters there are few texts, so that two names would be one with
+/// some seeds, and a single digit is a number or a whole JSON document.
+const SHORT: usize = 8;
+const SEED_OF_SHORT: u64 = 1;
 /// 2023-11-14T22:13:20Z.
 const SOME_TIME: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -108,7 +112,10 @@ impl<'a> Builder<'a> {
             ShapeType::List => return self.list(member, shape, self.usual_size(shape), place),
             ShapeType::Map => return self.map(member, shape, self.usual_size(shape), place),
             ShapeType::Boolean => Value::Bool(true),
-            ShapeType::Blob => Value::Blob(self.chance(place).text(self.usual_length(shape)).into_bytes()),
+            ShapeType::Blob => {
+                let text = self.seeded(&self.key_at(place), |chance| chance.text(self.usual_length(shape)));
+                Value::Blob(text.into_bytes())
+            }
             ShapeType::Timestamp => Value::Time(SOME_TIME),
             kind if facts::is_integer(kind) => {
                 Value::Integer(least.unwrap_or_else(|| most.map_or(1.0, |most| most.min(1.0))) as i64)
@@ -129,16 +136,23 @@ impl<'a> Builder<'a> {
 
     fn sample(&self, shape: &ShapeFacts, number: u32, place: &Place<'_>) -> Option<Value> {
         let (least, most) = (shape.min.unwrap_or(0.0) as usize, shape.max.map_or(usize::MAX, |most| most as usize));
-        let mut chance = Chance::of(self.seed, &format!("{}/{}/{number}", self.key(&place.path), place.index));
-        if let Some(pattern) = shape.pattern.as_deref() {
+        let key = format!("{}/{}/{number}", self.key(&place.path), place.index);
+        let text = self.seeded(&key, |chance| {
+            let Some(pattern) = shape.pattern.as_deref() else { return chance.text(self.usual_length(shape)) };
             // An empty text is a text of many patterns, and one of few services.
             let wanted = least.max(1) + number as usize * 3;
             let sample = self.patterns.get(pattern).and_then(|pattern| {
-                pattern.sample(wanted, most, &mut chance).or_else(|| pattern.sample(least, most, &mut chance))
+                pattern.sample(wanted, most, chance).or_else(|| pattern.sample(least, most, chance))
             });
-            return Some(Value::text(sample.unwrap_or_else(|| chance.text(least.max(1)))));
-        }
-        Some(Value::text(chance.text(self.usual_length(shape))))
+            sample.unwrap_or_else(|| chance.text(least.max(1)))
+        });
+        Some(Value::Text(text))
+    }
+
+    /// A text by the run's seed, or by the one of short texts where it is such.
+    fn seeded(&self, key: &str, make: impl Fn(&mut Chance) -> String) -> String {
+        let text = make(&mut Chance::of(self.seed, key));
+        if text.chars().count() < SHORT { make(&mut Chance::of(SEED_OF_SHORT, key)) } else { text }
     }
 
     fn usual_length(&self, shape: &ShapeFacts) -> usize {
@@ -154,8 +168,8 @@ impl<'a> Builder<'a> {
         format!("{}:{}/{path}", self.api.api, self.operation)
     }
 
-    fn chance(&self, place: &Place<'_>) -> Chance {
-        Chance::of(self.seed, &format!("{}/{}", self.key(&place.path), place.index))
+    fn key_at(&self, place: &Place<'_>) -> String {
+        format!("{}/{}", self.key(&place.path), place.index)
     }
 
     fn of_length(
@@ -170,7 +184,8 @@ impl<'a> Builder<'a> {
             ShapeType::Map => self.map(member, shape, length, place),
             ShapeType::Blob => Some(Value::Blob(vec![b'a'; length])),
             _ => {
-                let mut chance = self.chance(place);
+                let seed = if length < SHORT { SEED_OF_SHORT } else { self.seed };
+                let mut chance = Chance::of(seed, &self.key_at(place));
                 let matching = shape.pattern.as_deref().map(|pattern| {
                     self.patterns.get(pattern).and_then(|pattern| pattern.of_length(length, &mut chance))
                 });
@@ -365,4 +380,39 @@ impl<'a> Builder<'a> {
 /// Whether a path is this one or ends with it.
 fn is_or_ends(path: &str, end: &str) -> bool {
     path.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key_of(seed: u64, edit: &Edit) -> Option<String> {
+        let api = crate::models::load("s3").unwrap();
+        let (setup, patterns, names) = (Setup::default(), Patterns::default(), Names::default());
+        let path = Path::default().then(Step::Member("Key".to_owned()));
+        let builder = Builder {
+            api: &api,
+            setup: &setup,
+            patterns: &patterns,
+            names: &names,
+            seed,
+            operation: "DeleteObjectTagging",
+            about: "",
+            full: false,
+            when: &[],
+            target: Some((&path, edit)),
+        };
+        let input = api.operations["DeleteObjectTagging"].input.as_ref().unwrap();
+        builder.input(input)?.at("Key")?.plain()
+    }
+
+    #[test]
+    fn a_short_text_is_the_same_with_every_seed_and_a_long_one_is_not() {
+        for (length, is_same) in [(1, true), (SHORT - 1, true), (SHORT, false), (200, false)] {
+            let texts = [1, 2, 8].map(|seed| key_of(seed, &Edit::Length(length)).unwrap());
+            assert!(texts.iter().all(|text| text.len() == length), "{texts:?}");
+            assert_eq!(texts[0] == texts[1] && texts[1] == texts[2], is_same, "{length}: {texts:?}");
+        }
+        assert_ne!(key_of(1, &Edit::Present), key_of(2, &Edit::Present));
+    }
 }
