@@ -242,7 +242,7 @@ def test_an_index_of_vectors_is_one_for_both(replicas):
 
 def test_strongly_consistent_regions_count_together(replicas):
     """Counters added to in three regions at once, through both stacks: what was acknowledged is in every region, at once."""
-    table, regions, each = unique("strong"), (REGION, "us-east-2", "us-west-2"), 3
+    table, regions, each = unique("strong"), (REGION, "us-east-2", "us-west-2"), 40
     first = at("dynamodb", replicas[0])
     first.create_table(
         TableName=table, BillingMode="PAY_PER_REQUEST", AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],

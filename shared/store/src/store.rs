@@ -10,7 +10,7 @@ use crate::decoded::Decoded;
 use crate::engine::Source;
 use crate::engine::disk::Disk;
 use crate::engine::memory::Memory;
-use crate::engine::postgres::{Mode, Postgres, PostgresTransaction};
+use crate::engine::postgres::{Attempts, Postgres, PostgresTransaction};
 use crate::engine::synced::{self, Synced};
 use crate::error::StoreError;
 use crate::transaction::{Snapshot, Transaction};
@@ -98,14 +98,13 @@ impl Store {
             Written::Done => {}
             Written::Queued(answer) => synced::answered(answer).await?,
             Written::Elsewhere(postgres) => {
-                let mut attempt = 0;
+                let mut attempts = Attempts::default();
                 loop {
-                    let transaction = postgres.begin(Mode::Write).await?;
+                    let transaction = postgres.begin_writing(&attempts).await?;
                     let (keeps, transaction) = self.run(transaction, &mut work);
-                    if postgres.settle(transaction, keeps, attempt).await? {
+                    if postgres.settle(transaction, keeps, &mut attempts).await? {
                         break;
                     }
-                    attempt += 1;
                 }
             }
         }
@@ -195,7 +194,7 @@ impl Store {
         let mut work = Some(work);
         let mut look = |snapshot: &Snapshot<'_>| outcome = work.take().map(|work| work(snapshot));
         if let Some(postgres) = self.read_here(&mut look)? {
-            let transaction = postgres.begin(Mode::Read).await?;
+            let transaction = postgres.begin_reading().await?;
             if let Some(transaction) = self.look(transaction, &mut look) {
                 transaction.end().await;
             }

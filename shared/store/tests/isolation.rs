@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Setting, scope};
-use fractus_store::{Collection, Order, Range, StoreError};
+use fractus_clock::Clocks;
+use fractus_store::{Collection, Order, Range, Snapshot, Store, StoreConfig, StoreError, Transaction};
 use parking_lot::{Condvar, Mutex};
 
 const VALUES: Collection<(String,), i64> = Collection::new("values");
@@ -245,7 +246,80 @@ async fn no_phantom(setting: Setting) {
     }
 }
 
+/// A transaction reads what it wrote itself: by key, in scans that begin before and after, and what it took away.
+async fn a_transaction_sees_its_own_changes(setting: Setting) {
+    for key in ["b", "d"] {
+        put(&setting, key, 1).await;
+    }
+    let (scope, all) = (scope(), || Range::<(String,)>::all());
+    let keys = |tx: &Transaction<'_>, order| -> Result<Vec<String>, StoreError> {
+        tx.keys(&VALUES, &scope, all(), order)?.map(|key| key.map(|(key,)| key)).collect()
+    };
+    setting
+        .store
+        .write(|tx| {
+            assert_eq!(keys(tx, Order::Ascending)?, ["b", "d"]);
+            tx.put(&VALUES, &scope, &("c",), &2)?;
+            tx.delete(&VALUES, &scope, &("b",))?;
+            assert_eq!(tx.get(&VALUES, &scope, &("c",))?, Some(2));
+            assert_eq!(tx.get(&VALUES, &scope, &("b",))?, None);
+            assert_eq!(keys(tx, Order::Descending)?, ["d", "c"]);
+            // Changed again after it was looked at.
+            tx.put(&VALUES, &scope, &("b",), &3)?;
+            tx.delete(&VALUES, &scope, &("c",))?;
+            assert_eq!(tx.first(&VALUES, &scope, all(), Order::Ascending)?, Some((("b".to_owned(),), 3)));
+            assert_eq!(tx.get(&VALUES, &scope, &("c",))?, None);
+            tx.put(&VALUES, &scope, &("b",), &4)
+        })
+        .await
+        .unwrap();
+    assert_eq!((value(&setting, "b").await, value(&setting, "c").await), (Some(4), None));
+}
+
+/// Two replicas whose every write meets in one record: none is given up, and all count, with a log of them in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replicas_queue_for_what_both_write() {
+    const LOG: Collection<(i64,), i64> = Collection::new("log");
+    const EACH: i64 = 20;
+    let Some(url) = fractus_store::testing::postgres_url() else { return };
+    let service = format!("queue{}", std::process::id());
+    let mut tasks = Vec::new();
+    let mut stores = Vec::new();
+    for replica in 0..2 {
+        let config = StoreConfig { store: Some(url.to_owned()), ..StoreConfig::default() };
+        let store = Store::open(config, &service, Clocks::default()).await.unwrap();
+        stores.push(store.clone());
+        for writer in 0..24 {
+            let store = store.clone();
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..EACH {
+                    let add = |tx: &mut Transaction<'_>| {
+                        let n = tx.get(&VALUES, &scope(), &("n",))?.unwrap_or(0);
+                        tx.put(&LOG, &scope(), &(n,), &(writer * 2 + replica))?;
+                        tx.put(&VALUES, &scope(), &("n",), &(n + 1))
+                    };
+                    store.write(add).await.unwrap();
+                }
+            }));
+        }
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for store in stores {
+        let scope = scope();
+        let logged = |snapshot: &Snapshot<'_>| -> Result<_, StoreError> {
+            let log = snapshot.keys(&LOG, &scope, Range::all(), Order::Ascending)?;
+            Ok((snapshot.get(&VALUES, &scope, &("n",))?, log.collect::<Result<Vec<_>, _>>()?))
+        };
+        let (n, log) = store.read(logged).await.unwrap();
+        assert_eq!(n, Some(48 * EACH));
+        assert!(log.into_iter().eq((0..48 * EACH).map(|place| (place,))));
+    }
+}
+
 on_every_engine!(
+    a_transaction_sees_its_own_changes,
     a_snapshot_does_not_move,
     a_failed_closure_leaves_no_trace,
     no_update_is_lost,
