@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::pin::Pin;
 
 use futures::future::{BoxFuture, join, join3};
 use tokio::runtime::Handle;
