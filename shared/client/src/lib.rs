@@ -46,6 +46,7 @@ pub use fractus_aws;
 pub use credentials::Credentials;
 pub use endpoints::{Endpoints, Resolve};
 pub use error::CallError;
+pub use request::AGENT;
 pub use retry::RetryRules;
 
 /// Bounds of a call.
