@@ -1,6 +1,7 @@
 """Objects: what is stored comes back, whole, in part, or not at all when a condition says so."""
 
 import datetime
+import urllib.error
 import urllib.request
 
 import pytest
@@ -206,4 +207,34 @@ def test_buckets(s3, bucket):
     with pytest.raises(ClientError) as failure:
         west.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     assert code_of(failure) == "BucketAlreadyOwnedByYou"
+    west.delete_bucket(Bucket=name)
+
+
+def test_a_client_of_another_region_is_led_to_the_bucket(s3):
+    west = client("s3", region="eu-west-1")
+    name = unique("west")
+    west.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    redirects = []
+    s3.meta.events.register("needs-retry.s3", lambda response, **_: redirects.append(response[0].status_code), "redirects")
+    try:
+        s3.put_object(Bucket=name, Key="k", Body=b"there")
+        assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"there"
+        assert s3.head_bucket(Bucket=name)["BucketRegion"] == "eu-west-1"
+        assert [one["Key"] for one in s3.list_objects_v2(Bucket=name)["Contents"]] == ["k"]
+        assert 301 in redirects, "the client was led there by a redirect"
+    finally:
+        s3.meta.events.unregister("needs-retry.s3", unique_id="redirects")
+    west.delete_object(Bucket=name, Key="k")
+    west.delete_bucket(Bucket=name)
+
+
+def test_a_head_of_a_bucket_elsewhere_is_led_there():
+    west = client("s3", region="eu-west-1")
+    name = unique("west")
+    west.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    assert client("s3").head_bucket(Bucket=name)["BucketRegion"] == "eu-west-1"
+    presigned = client("s3", signature_version="s3v4").generate_presigned_url("list_objects_v2", Params={"Bucket": name})
+    with pytest.raises(urllib.error.HTTPError) as failure:
+        urllib.request.urlopen(presigned)
+    assert (failure.value.code, failure.value.headers["x-amz-bucket-region"]) == (301, "eu-west-1")
     west.delete_bucket(Bucket=name)

@@ -61,6 +61,16 @@ pub fn bucket_of_host(host: &str) -> Option<&str> {
     })?
 }
 
+/// The region that a host of S3's own names, whatever stands before it: `s3.eu-west-1.localhost`.
+pub fn region_of_host(host: &str) -> Option<&str> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    BASES.iter().find_map(|base| {
+        let behind = base.iter().rev().position(|label| *label == "*")?;
+        strip_base(host, base)?;
+        host.rsplit('.').nth(behind)
+    })
+}
+
 /// The bucket of a website's host: `b.s3-website-us-east-1.amazonaws.com`, `b.s3-website.eu-central-1.amazonaws.com`,
 /// `b.s3-website.localhost` ... `host` is without its port.
 ///
@@ -182,6 +192,16 @@ pub fn into_path(bucket: &str, path_and_query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_may_name_a_region() {
+        assert_eq!(region_of_host("s3.eu-west-1.localhost"), Some("eu-west-1"));
+        assert_eq!(region_of_host("b.c.s3.dualstack.us-west-2.amazonaws.com"), Some("us-west-2"));
+        assert_eq!(region_of_host("b.s3.ap-southeast-2.localhost.localstack.cloud"), Some("ap-southeast-2"));
+        for none in ["localhost", "s3.localhost", "b.s3.amazonaws.com", "127.0.0.1", "eu-west-1.example.com"] {
+            assert_eq!(region_of_host(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn websites_in_hosts() {

@@ -92,6 +92,9 @@ pub struct Settings {
     /// Absent: versions were never kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub versioning: Option<Versioning>,
+    /// Whether deleting a version for good takes a second factor; absent: nobody has ever said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfa_delete: Option<bool>,
     /// One bit for each kind of which something is set.
     configured: u32,
 }
@@ -248,7 +251,7 @@ pub async fn change<T: Send>(
     let scope = scope(cx);
     s3.store
         .write(|tx| {
-            let mut bucket = objects::bucket(tx, &scope, of.bucket, of.owner)?;
+            let mut bucket = objects::own(cx, tx, &scope, of.bucket, of.owner)?;
             let before = bucket.settings.clone();
             let done = work(tx, &scope, &mut bucket)?;
             if bucket.settings != before {
@@ -269,7 +272,7 @@ pub async fn look<T: Send>(
     let scope = scope(cx);
     s3.store
         .read(|snapshot| {
-            let bucket = objects::bucket(snapshot, &scope, of.bucket, of.owner)?;
+            let bucket = objects::own(cx, snapshot, &scope, of.bucket, of.owner)?;
             work(snapshot, &scope, &bucket)
         })
         .await

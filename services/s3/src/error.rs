@@ -102,8 +102,6 @@ pub enum Error {
     NotImplemented { header: String },
     #[error("Unable to validate the following destination configurations")]
     UnableToValidateDestinations { arn: String, reason: String },
-    #[error("The bucket is in this region: {region}. Please use this region to retry the request")]
-    WrongRegion { region: String, bucket: String },
     /// What is to be written is to be kept under a key of KMS, which has not been asked yet. Whoever writes asks it, and tries
     /// again.
     #[error("a data key is missing")]
@@ -174,7 +172,6 @@ impl Error {
             NoSuchConfiguration { code, .. } => (code, 404),
             NotImplemented { .. } => ("NotImplemented", 501),
             UnableToValidateDestinations { .. } => ("InvalidArgument", 400),
-            WrongRegion { .. } => ("PermanentRedirect", 301),
             Other(failure) => ("", failure.status),
             Body(_) => ("IncompleteBody", 400),
             Store(_) | Hashing(_) | NeedsDataKey(_) => ("InternalError", 500),
@@ -274,10 +271,6 @@ impl From<Error> for Failure {
                 failure.with_detail("Method", method).with_detail("ResourceType", resource)
             }
             NotImplemented { header } => failure.with_detail("Header", header),
-            WrongRegion { region, bucket } => failure
-                .with_detail("Bucket", bucket)
-                .with_detail("Region", region.clone())
-                .with_header("x-amz-bucket-region", region),
             _ => failure,
         }
     }

@@ -11,7 +11,7 @@ use fractus_store::Transaction;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::model::notification::ObjectEvent;
+use crate::model::notification::{Detail, ObjectEvent};
 use crate::notify::bucket_arn;
 use crate::service::S3;
 use crate::store::Bucket;
@@ -33,6 +33,7 @@ fn kind(name: &str) -> Option<(&'static str, Option<&'static str>, Option<&'stat
         "ObjectRestore:Post" => ("Object Restore Initiated", None, None),
         "ObjectRestore:Completed" => ("Object Restore Completed", None, None),
         "ObjectRestore:Delete" => ("Object Restore Expired", None, None),
+        "IntelligentTiering" => ("Object Access Tier Changed", None, None),
         "LifecycleTransition" => ("Object Storage Class Changed", None, None),
         "ObjectAcl:Put" => ("Object ACL Updated", None, None),
         "ObjectTagging:Put" => ("Object Tags Added", None, None),
@@ -60,7 +61,7 @@ pub fn event(id: &str, time: Timestamp, requester: &str, about: &ObjectEvent<'_>
         "request-id": about.request_id,
         "requester": requester,
     });
-    if about.name.starts_with("Lifecycle") {
+    if about.name.starts_with("Lifecycle") || about.name == "IntelligentTiering" {
         detail["requester"] = json!("s3.amazonaws.com");
     } else {
         detail["source-ip-address"] = json!(about.source_ip);
@@ -68,6 +69,15 @@ pub fn event(id: &str, time: Timestamp, requester: &str, about: &ObjectEvent<'_>
     for (name, value) in [("reason", reason), ("deletion-type", deletion_type)] {
         if let Some(value) = value {
             detail[name] = json!(value);
+        }
+    }
+    match &about.detail {
+        None => {}
+        Some(Detail::Class(class)) => detail["destination-storage-class"] = json!(class),
+        Some(Detail::Tier(tier)) => detail["destination-access-tier"] = json!(tier),
+        Some(Detail::Restored { until, class }) => {
+            detail["restore-expiry-time"] = json!(until.to_secs_precision().date_time());
+            detail["source-storage-class"] = json!(class);
         }
     }
     Some(json!({
@@ -94,20 +104,27 @@ pub fn send(
 ) -> Result<Option<Handoff>> {
     let id = cx.random().uuid();
     let Some(event) = event(&id, now, cx.caller.account.as_str(), about) else { return Ok(None) };
-    let account = AccountId::new(&bucket.account).unwrap_or_else(|_| cx.world.account.clone());
-    let region = Region::new(&bucket.region).unwrap_or_else(|_| cx.region.clone());
+    let delivery = delivery(cx, id, (&bucket.account, &bucket.region), Some(bucket_arn(cx, &bucket.name)), &event, now);
+    Ok(Some(s3.outbox.put(tx, &delivery)?))
+}
+
+/// A whole event on its way to the default event bus of an account.
+pub fn delivery(
+    cx: &Context,
+    id: String,
+    (account, region): (&str, &str),
+    about: Option<Arn>,
+    event: &Value,
+    now: Timestamp,
+) -> Delivery {
+    let account = AccountId::new(account).unwrap_or_else(|_| cx.world.account.clone());
+    let region = Region::new(region).unwrap_or_else(|_| cx.region.clone());
     let target = Arn::new(cx.world.partition, "events", region.as_str(), account.as_str(), "event-bus/default");
-    let source = Source {
-        principal: "s3.amazonaws.com".to_owned(),
-        arn: Some(bucket_arn(cx, &bucket.name)),
-        account,
-        role: None,
-    };
-    let body = Body::text(event.to_string());
-    let mut delivery = Delivery::new(id, cx.world.lane.clone(), target, body, source, now);
+    let source = Source { principal: "s3.amazonaws.com".to_owned(), arn: about, account, role: None };
+    let mut delivery = Delivery::new(id, cx.world.lane.clone(), target, Body::text(event.to_string()), source, now);
     delivery.action = "events:PutEvents".to_owned();
     delivery.cause = cx.cause();
-    Ok(Some(s3.outbox.put(tx, &delivery)?))
+    delivery
 }
 
 #[cfg(test)]
@@ -127,6 +144,7 @@ mod tests {
             etag: Some("\"e\""),
             version_id: None,
             sequencer: 1,
+            detail: None,
             principal_id: "p",
             source_ip: "127.0.0.1",
             request_id: "R",
@@ -152,5 +170,10 @@ mod tests {
         assert_eq!(expired["detail"]["requester"], json!("s3.amazonaws.com"));
         assert_eq!(expired["detail"]["deletion-type"], json!("Delete Marker Created"));
         assert_eq!(event("i", Timestamp::from_secs(0), "0", &about("Replication:OperationFailed")), None);
+        let archived =
+            ObjectEvent { detail: Some(Detail::Tier("ARCHIVE_ACCESS".into())), ..about("IntelligentTiering") };
+        let archived = event("i", Timestamp::from_secs(0), "0", &archived).unwrap();
+        assert_eq!(archived["detail-type"], json!("Object Access Tier Changed"));
+        assert_eq!(archived["detail"]["destination-access-tier"], json!("ARCHIVE_ACCESS"));
     }
 }

@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::configurations::{self, Kind};
 use crate::error::Result;
+use crate::ingest::Keeping;
 use crate::keys::{Granted, Need};
 use crate::model::acl::{Acl, Given, On};
 use crate::model::archive::Restore;
-use crate::model::encryption::{self, Asked, Encryption, KeyHome};
+use crate::model::encryption::{self, Asked, CustomerKey, Encryption, KeyHome};
 use crate::model::lock::{self, Retention};
 use crate::operations::acls::not_supported;
 use crate::operations::policy::blocked;
 use crate::permissions::canonical_user;
 use crate::replication::Status;
+use crate::sealing::Secret;
 use crate::store::Bucket;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct Extras {
     /// When an object in intelligent tiering was read last, to the day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accessed_at: Option<Timestamp>,
+    /// The archive tier of intelligent tiering that was told of last, and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier_told: Option<(String, Timestamp)>,
 }
 
 impl Extras {
@@ -61,6 +66,8 @@ pub struct Wanted {
     pub legal_hold: Option<bool>,
     /// What KMS said, where the object is to be kept under one of its keys.
     pub granted: Granted,
+    /// How the object is encrypted, where that was settled before its bytes came.
+    pub settled: Option<Option<Box<Encryption>>>,
 }
 
 /// The [`Wanted`] of an input that writes an object.
@@ -96,6 +103,7 @@ macro_rules! wanted {
                 .as_ref()
                 .map(|status| *status == ::fractus_s3_api::ObjectLockLegalHoldStatus::On),
             granted: $crate::keys::Granted::NotAsked,
+            settled: None,
         }
     }};
 }
@@ -113,10 +121,48 @@ impl Wanted {
         }
     }
 
+    /// Settles how the object is encrypted, before its bytes come.
+    pub fn settle(
+        &self,
+        snapshot: &Snapshot<'_>,
+        scope: &Scope,
+        bucket: &Bucket,
+        cx: &Context,
+    ) -> Result<Option<Encryption>> {
+        if self.encryption.is_nothing() && !bucket.settings.has(Kind::Encryption) {
+            return Ok(None);
+        }
+        self.resolve_encryption(snapshot, scope, bucket, cx)
+    }
+
+    /// What an object is sealed with that is encrypted so.
+    pub fn secret_of(&self, encryption: Option<&Encryption>) -> Option<&Secret> {
+        match encryption.filter(|encryption| encryption.is_sealed())? {
+            Encryption::Kms { .. } => self.granted.secret(),
+            Encryption::Customer { .. } => self.encryption.customer.as_ref().map(CustomerKey::secret),
+        }
+    }
+
+    /// Whether an object whose encryption is settled lies sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.settled.as_ref().and_then(Option::as_deref).is_some_and(Encryption::is_sealed)
+    }
+
+    /// How bytes are kept whose encryption is settled: what is sealed already is kept apart from what its record's
+    /// transaction seals.
+    pub fn keeping<'s>(&self, keeping: Keeping<'s>, cx: &Context) -> Result<Keeping<'s>> {
+        let settled = self.settled.as_ref().and_then(Option::as_deref);
+        match self.secret_of(settled) {
+            None => Ok(keeping),
+            secret => Keeping { inline_bytes: 0, ..keeping }.sealed(secret, cx.random()),
+        }
+    }
+
     /// Whether neither the request nor the bucket says anything: the way of most objects.
     fn is_plain(&self, bucket: &Bucket) -> bool {
         self.acl().is_nothing()
             && self.encryption.is_nothing()
+            && !matches!(self.settled, Some(Some(_)))
             && self.retention.is_none()
             && self.legal_hold.is_none()
             && ![Kind::Encryption, Kind::ObjectLock, Kind::OwnershipControls]
@@ -161,6 +207,9 @@ impl Wanted {
         bucket: &Bucket,
         cx: &Context,
     ) -> Result<Option<Encryption>> {
+        if let Some(settled) = &self.settled {
+            return Ok(settled.as_deref().cloned());
+        }
         let configured =
             configurations::read::<api::ServerSideEncryptionConfiguration>(snapshot, scope, bucket, Kind::Encryption)?
                 .into_set();

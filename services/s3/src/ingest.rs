@@ -3,14 +3,19 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use fractus_clock::Random;
 use fractus_md5::{BodyMd5, Pool};
 use fractus_store::{BlobRef, BlobWriter, Store};
 use fractus_wire::ByteStream;
+use futures::StreamExt;
 use http_body_util::BodyExt;
 use md5::{Digest, Md5};
 
 use crate::error::{Error, Result};
 use crate::model::checksum::{self, Algorithm, Hasher};
+use crate::objects::Readable;
+use crate::sealing::{Sealer, Secret};
+use crate::service::S3;
 use crate::store::{Checksum, ChecksumType};
 
 /// The largest body of one request.
@@ -65,8 +70,29 @@ pub fn check_expected(expected: &Expected) -> Result<()> {
     Ok(())
 }
 
-/// Reads `body` to its end. Contents up to `inline_bytes` stay in the reference, larger ones go to the blob store.
-pub async fn ingest(store: &Store, body: ByteStream, expected: &Expected, inline_bytes: usize) -> Result<Ingested> {
+/// Where a body goes, and as what.
+pub struct Keeping<'s> {
+    pub store: &'s Store,
+    /// Contents up to this size stay in the reference, larger ones go to the blob store.
+    pub inline_bytes: usize,
+    /// What seals the bytes before they are kept. Their size and digests are those of what came.
+    pub sealer: Option<Box<Sealer>>,
+}
+
+impl<'s> Keeping<'s> {
+    pub fn new(store: &'s Store, inline_bytes: usize) -> Self {
+        Keeping { store, inline_bytes, sealer: None }
+    }
+
+    /// Sealed, where there is a secret for it.
+    pub fn sealed(mut self, secret: Option<&Secret>, random: &Random) -> Result<Self> {
+        self.sealer = secret.map(|secret| Sealer::new(secret, random).map(Box::new)).transpose()?;
+        Ok(self)
+    }
+}
+
+/// Reads `body` to its end.
+pub async fn ingest(keeping: Keeping<'_>, body: ByteStream, expected: &Expected) -> Result<Ingested> {
     check_expected(expected)?;
     if let Some(length) = expected.decoded_length.or(body.length_bytes())
         && length > MAX_BODY_BYTES
@@ -76,8 +102,9 @@ pub async fn ingest(store: &Store, body: ByteStream, expected: &Expected, inline
     let algorithm = expected.checksum.as_ref().map_or(Algorithm::Crc64Nvme, |(algorithm, _)| *algorithm);
     let has_trailer = matches!(expected.checksum, Some((_, None)));
     let mut intake = Intake {
-        store,
-        inline_bytes,
+        store: keeping.store,
+        inline_bytes: keeping.inline_bytes,
+        sealer: keeping.sealer,
         only_chunk_bytes: if has_trailer { None } else { expected.decoded_length.or(body.length_bytes()) },
         kept: Kept::default(),
         size: 0,
@@ -86,6 +113,9 @@ pub async fn ingest(store: &Store, body: ByteStream, expected: &Expected, inline
         trailing: None,
     };
     intake.read(body, algorithm).await?;
+    if let Some(sealer) = intake.sealer.take() {
+        intake.keep_sealed(sealer.finish()?).await?;
+    }
     if let Some(length) = expected.decoded_length
         && length != intake.size
     {
@@ -122,6 +152,7 @@ impl Kept {
 struct Intake<'s> {
     store: &'s Store,
     inline_bytes: usize,
+    sealer: Option<Box<Sealer>>,
     /// The length of a chunk that is the whole body, behind which nothing is waited for.
     only_chunk_bytes: Option<u64>,
     kept: Kept,
@@ -166,7 +197,17 @@ impl Intake<'_> {
         };
         self.hasher.update(&data);
         self.md5.update(data.clone()).await?;
-        self.keep(data).await
+        match &mut self.sealer {
+            None => self.keep(data).await,
+            Some(sealer) => {
+                let sealed = sealer.push(&data)?;
+                self.keep_sealed(sealed).await
+            }
+        }
+    }
+
+    async fn keep_sealed(&mut self, sealed: Bytes) -> Result<()> {
+        if sealed.is_empty() { Ok(()) } else { self.keep(sealed).await }
     }
 
     async fn keep(&mut self, data: Bytes) -> Result<()> {
@@ -213,12 +254,12 @@ fn verify(
 
 /// Reads a stored body again, for digests it was not stored with.
 pub async fn digest_stored(
-    store: &Store,
-    blob: &BlobRef,
+    s3: &S3,
+    readable: &Readable,
     range: std::ops::Range<u64>,
     algorithm: Algorithm,
 ) -> Result<([u8; 16], Checksum)> {
-    let mut stream = store.blobs().read(blob, range);
+    let mut stream = readable.stream(s3, range.start, range.end);
     let (mut md5, mut hasher) = (Md5::new(), algorithm.hasher());
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;

@@ -22,7 +22,7 @@ use crate::destinations::resolve;
 use crate::error::{Error, Result};
 use crate::model::encryption::{Encryption, KeptKey};
 use crate::notify;
-use crate::store::Object;
+use crate::sealing::Secret;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
@@ -48,11 +48,16 @@ pub enum Granted {
     NotAsked,
     /// There is no KMS.
     Unasked,
-    Key {
-        /// The one that it was asked for.
-        under: String,
-        kept: KeptKey,
-    },
+    Key(Box<Grant>),
+}
+
+/// A data key that KMS gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The key of KMS that it was asked for.
+    pub under: String,
+    pub kept: KeptKey,
+    pub secret: Secret,
 }
 
 impl Granted {
@@ -60,8 +65,16 @@ impl Granted {
     pub fn of(&self, need: Need) -> Result<Option<KeptKey>> {
         match self {
             Granted::Unasked => Ok(None),
-            Granted::Key { under, kept } if *under == need.key => Ok(Some(kept.clone())),
-            Granted::NotAsked | Granted::Key { .. } => Err(Error::NeedsDataKey(Box::new(need))),
+            Granted::Key(grant) if grant.under == need.key => Ok(Some(grant.kept.clone())),
+            Granted::NotAsked | Granted::Key(_) => Err(Error::NeedsDataKey(Box::new(need))),
+        }
+    }
+
+    /// What is written under it is sealed with it.
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            Granted::Key(grant) => Some(&grant.secret),
+            Granted::NotAsked | Granted::Unasked => None,
         }
     }
 }
@@ -130,33 +143,50 @@ impl Keys {
                 data_key
             }
         };
-        let DataKey { wrapped, .. } = data_key;
-        Ok(Granted::Key { under: need.key.clone(), kept: KeptKey { wrapped, arn } })
+        let DataKey { wrapped, secret, .. } = data_key;
+        let kept = KeptKey { wrapped, arn, sealed: true };
+        Ok(Granted::Key(Box::new(Grant { under: need.key.clone(), kept, secret: Secret::new(secret) })))
     }
 
-    /// Whether KMS opens what an object is kept under for who reads it.
-    pub async fn open(&self, cx: &Context, object: &Object) -> Result<()> {
-        let Some(Encryption::Kms { data_key: Some(kept), key, context: given, bucket_key, .. }) = object.encryption()
-        else {
-            return Ok(());
-        };
-        if self.directory.ready(datakeys::SERVICE).is_empty() {
-            return Ok(());
+    /// Has KMS open the data key of an object or an upload for who reads or adds to it; gives it where it is what the
+    /// bytes are sealed with.
+    pub async fn open(&self, cx: &Context, encryption: Option<&Encryption>) -> Result<Option<Secret>> {
+        match encryption {
+            Some(Encryption::Kms { data_key: Some(kept), key, context, bucket_key, .. }) => {
+                let secret = self.open_kept(cx, kept, key, context.as_deref(), *bucket_key).await?;
+                Ok(secret.filter(|_| kept.sealed).map(Secret::new))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn open_kept(
+        &self,
+        cx: &Context,
+        kept: &KeptKey,
+        key: &str,
+        given: Option<&str>,
+        bucket_key: bool,
+    ) -> Result<Option<bytes::Bytes>> {
+        // What is sealed cannot be had without KMS, so that one that is asleep is asked all the same.
+        if !kept.sealed && self.directory.ready(datakeys::SERVICE).is_empty() {
+            return Ok(None);
         }
         if cx.caller.kind == CallerKind::Anonymous {
             return Err(unsigned());
         }
-        let context = context(&kept.arn, given.as_deref())?;
+        let context = context(&kept.arn, given)?;
         let purpose = format!("{}\n{}\n{key}\n{context:?}", cx.world.lane.as_str(), cx.caller.arn);
-        if *bucket_key && self.bucket_keys.find(&purpose, cx.now()).is_some_and(|own| own.wrapped == kept.wrapped) {
-            return Ok(());
+        let remembered = if bucket_key { self.bucket_keys.find(&purpose, cx.now()) } else { None };
+        if let Some(own) = remembered.filter(|own| own.wrapped == kept.wrapped) {
+            return Ok(Some(own.secret));
         }
         let secret = Box::pin(datakeys::open(self.calls(cx), &kept.wrapped, &context)).await.map_err(told)?;
-        if *bucket_key {
-            let data_key = DataKey { secret, wrapped: kept.wrapped.clone(), key_arn: key.clone() };
+        if bucket_key {
+            let data_key = DataKey { secret: secret.clone(), wrapped: kept.wrapped.clone(), key_arn: key.to_owned() };
             self.bucket_keys.keep(purpose, data_key, cx.now());
         }
-        Ok(())
+        Ok(Some(secret))
     }
 }
 
@@ -194,8 +224,8 @@ fn told(error: datakeys::Error) -> Error {
         datakeys::Error::Refused(failure) if failure.status < 500 => {
             Error::Other(Box::new(Failure::new(format!("KMS.{}", failure.code), 400, failure.message)))
         }
-        datakeys::Error::Refused(failure) => unavailable(CallError::Failure(failure)),
-        datakeys::Error::Unanswered(error) => unavailable(error),
+        datakeys::Error::Refused(failure) => unanswered(CallError::Failure(failure)),
+        datakeys::Error::Unanswered(error) => unanswered(error),
     }
 }
 
@@ -203,8 +233,13 @@ fn is_permission(failure: &Failure) -> bool {
     failure.code.starts_with("AccessDenied") || failure.status == 403
 }
 
-fn unavailable(error: CallError) -> Error {
+fn unanswered(error: CallError) -> Error {
     tracing::warn!(error = &error as &dyn std::error::Error, "KMS could not be asked");
+    unavailable()
+}
+
+/// There is no KMS for what cannot be done without one.
+pub fn unavailable() -> Error {
     Error::other("ServiceUnavailable", 503, "Please reduce your request rate.")
 }
 
@@ -239,8 +274,9 @@ mod tests {
         let need = |key: &str| Need { key: key.into(), bucket_key: false, context: None };
         assert!(matches!(Granted::NotAsked.of(need("a")), Err(Error::NeedsDataKey(_))));
         assert_eq!(Granted::Unasked.of(need("a")).unwrap(), None);
-        let kept = KeptKey { wrapped: "w".into(), arn: "r".into() };
-        let granted = Granted::Key { under: "a".into(), kept: kept.clone() };
+        let kept = KeptKey { wrapped: "w".into(), arn: "r".into(), sealed: true };
+        let grant = Grant { under: "a".into(), kept: kept.clone(), secret: Secret::new(vec![7; 32].into()) };
+        let granted = Granted::Key(Box::new(grant));
         assert_eq!(granted.of(need("a")).unwrap(), Some(kept));
         assert!(granted.of(need("b")).is_err());
     }

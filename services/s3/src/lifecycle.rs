@@ -1,5 +1,5 @@
 //! Carrying lifecycle rules out, once a day of each lane's clock: what has expired goes, what is due changes its storage
-//! class, uploads that nobody completes are aborted.
+//! class, uploads that nobody completes are aborted. What has come to an archive tier of intelligent tiering is told of.
 //!
 //! It works through a bucket a page at a time, and each change looks again at what it changes, so that nothing that was
 //! put in the meantime is lost.
@@ -26,6 +26,7 @@ use crate::objects;
 use crate::operations::multipart;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, OBJECTS, Object, UPLOADS};
+use crate::tiering;
 use crate::versions::{self, Found, VERSIONS, Version};
 use crate::worlds;
 
@@ -109,7 +110,7 @@ async fn round(s3: &S3, lane: &Lane, now: Timestamp) -> Result<()> {
                 let mut found = Vec::new();
                 for bucket in &buckets {
                     let rules = rules_of(snapshot, &scope, bucket)?;
-                    if !rules.is_empty() {
+                    if !rules.is_empty() || bucket.settings.has(Kind::IntelligentTiering) {
                         found.push((bucket.clone(), rules));
                     }
                 }
@@ -208,6 +209,9 @@ impl Work<'_> {
                     self.expire(key).await?;
                 } else if self.class_due(key, object).is_some() {
                     self.move_down(key).await?;
+                } else if self.may_be_archived(object) {
+                    let version_id = object.version_id.as_deref();
+                    tiering::tell(self.s3, &self.cx, &self.bucket, key, version_id, self.now).await?;
                 }
             }
         }
@@ -252,6 +256,10 @@ impl Work<'_> {
         Ok(())
     }
 
+    fn may_be_archived(&self, object: &Object) -> bool {
+        object.storage_class() == tiering::CLASS && self.bucket.settings.has(Kind::IntelligentTiering)
+    }
+
     /// Older versions, a key's all together: the newest come first, and a rule may keep some of them.
     async fn versions(&self) -> Result<()> {
         if self.bucket.settings.versioning.is_none() {
@@ -285,6 +293,9 @@ impl Work<'_> {
                             self.remove(key, version.shown_id()).await?;
                         } else if self.version_class_due(key, object, version, passed).is_some() {
                             self.move_version_down(key, version.shown_id(), passed).await?;
+                        } else if self.may_be_archived(object) {
+                            let version_id = Some(version.shown_id());
+                            tiering::tell(self.s3, &self.cx, &self.bucket, key, version_id, self.now).await?;
                         }
                         passed += 1;
                     }

@@ -9,7 +9,7 @@ use fractus_store::Transaction;
 
 use crate::error::{Error, Result};
 use crate::event_bridge;
-use crate::model::notification::{self, ObjectEvent};
+use crate::model::notification::{self, Detail, ObjectEvent};
 use crate::service::S3;
 use crate::store::{Bucket, Object};
 
@@ -56,6 +56,7 @@ pub fn announce(
         etag: object.map(|object| object.etag.as_str()),
         version_id: object.and_then(|object| object.version_id.as_deref()).or(happening.version_id),
         sequencer,
+        detail: object.and_then(|object| detail(happening.event, object)),
         principal_id: &cx.caller.principal_id,
         source_ip: &cx.source_ip().to_string(),
         request_id: &cx.request_id,
@@ -72,6 +73,19 @@ pub fn announce(
         sent.extend(event_bridge::send(tx, s3, cx, bucket, &event, happening.now)?);
     }
     Ok(sent)
+}
+
+/// What an event tells of its own.
+fn detail(event: &str, object: &Object) -> Option<Detail> {
+    let extras = object.extras.as_deref();
+    Some(match event {
+        "s3:LifecycleTransition" => Detail::Class(object.storage_class().to_owned()),
+        "s3:IntelligentTiering" => Detail::Tier(extras?.tier_told.as_ref()?.0.clone()),
+        "s3:ObjectRestore:Completed" => {
+            Detail::Restored { until: extras?.restore?.until, class: object.storage_class().to_owned() }
+        }
+        _ => return None,
+    })
 }
 
 /// Queues one message for a destination.

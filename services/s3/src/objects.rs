@@ -8,10 +8,6 @@ use fractus_bus::outbox::Handoff;
 use fractus_clock::{Random, Timestamp};
 use fractus_host::Context;
 use fractus_store::{BlobRef, Scope, Snapshot, Transaction};
-use fractus_wire::{BodyError, ByteStream, Failure};
-use futures::StreamExt;
-use http_body::Frame;
-use http_body_util::StreamBody;
 
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
@@ -19,10 +15,14 @@ use crate::keys::Granted;
 use crate::model::conditions::WriteConditions;
 use crate::model::lock;
 use crate::notify::{Happening, announce};
+use crate::regions;
 use crate::replication;
+use crate::sealing;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object, REPLACED, Replaced};
 use crate::{directory, terms, versions};
+
+pub use crate::readable::{Readable, readable, segments};
 
 /// Where buckets and objects live for this caller.
 pub fn scope(cx: &Context) -> Scope {
@@ -37,6 +37,19 @@ pub fn bucket(snapshot: &Snapshot<'_>, scope: &Scope, name: &str, expected_owner
         Some(owner) if owner != bucket.account => Err(Error::AccessDenied),
         _ => Ok(bucket),
     }
+}
+
+/// The bucket of this name for a request that is about the bucket itself.
+pub fn own(
+    cx: &Context,
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    name: &str,
+    expected_owner: Option<&str>,
+) -> Result<Bucket> {
+    let bucket = bucket(snapshot, scope, name, expected_owner)?;
+    regions::check(cx, &bucket)?;
+    Ok(bucket)
 }
 
 /// The bucket of this name for a request that reaches for what is in it, and meets its terms; shared, since such a request
@@ -67,7 +80,7 @@ pub fn object(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str
 #[derive(Clone, Debug)]
 pub enum NewContent {
     Empty,
-    /// Under the id that they will have.
+    /// Under the id that they will have. They are sealed, where they have to be, as they are put.
     Small(u64, Bytes),
     Blob(BlobRef),
 }
@@ -129,55 +142,6 @@ pub fn release(tx: &mut Transaction<'_>, scope: &Scope, content: &Content) -> Re
     })
 }
 
-/// The bytes of an object as a body can carry them.
-#[derive(Clone)]
-pub enum Readable {
-    Bytes(Bytes),
-    Blob(BlobRef),
-}
-
-/// Finds an object's bytes in the same snapshot as its record.
-pub fn readable(snapshot: &Snapshot<'_>, scope: &Scope, content: &Content) -> Result<Readable> {
-    Ok(match content {
-        Content::Empty => Readable::Bytes(Bytes::new()),
-        Content::Small { id } => Readable::Bytes(snapshot.get(&CONTENTS, scope, &(*id,))?.unwrap_or_default()),
-        Content::Blob(blob) => Readable::Blob(blob.clone()),
-    })
-}
-
-impl Readable {
-    /// As a blob reference: what a copy keeps.
-    pub fn into_blob(self) -> BlobRef {
-        match self {
-            Readable::Bytes(bytes) => BlobRef::inline(bytes),
-            Readable::Blob(blob) => blob,
-        }
-    }
-
-    /// The bytes `from..to` as a body.
-    pub fn into_body(self, s3: &S3, from: u64, to: u64) -> ByteStream {
-        match self {
-            Readable::Bytes(bytes) => {
-                let end = usize::try_from(to).unwrap_or(usize::MAX).min(bytes.len());
-                let start = usize::try_from(from).unwrap_or(usize::MAX).min(end);
-                ByteStream::Whole(bytes.slice(start..end))
-            }
-            Readable::Blob(blob) => {
-                let reading = s3.readers.begin(&blob);
-                let stream = s3.store.blobs().read(&blob, from..to).map(move |chunk| {
-                    let _held = &reading;
-                    let unreadable = |error: fractus_store::StoreError| {
-                        tracing::error!(error = &error as &dyn std::error::Error, "stored bytes could not be read");
-                        BodyError::Refused(Box::new(Failure::internal("We encountered an internal error.")))
-                    };
-                    chunk.map(Frame::data).map_err(unreadable)
-                });
-                ByteStream::from_body(StreamBody::new(stream), Some(to - from))
-            }
-        }
-    }
-}
-
 /// An object on its way in.
 #[derive(Clone, Debug)]
 pub struct NewObject {
@@ -220,21 +184,30 @@ pub fn put(
     let before = tx.get(&REPLACED, scope, &(bucket.id, new.key.as_str()))?;
     conditions.check(before.as_ref().map(|before| before.etag.as_str()), &new.key)?;
     let object = &mut new.object;
+    // Larger bytes were sealed on their way in.
+    let mut sealed = None;
     if let Some(wanted) = &new.wanted {
         object.extras = wanted.resolve(tx, scope, bucket, happening.cx, object.last_modified)?;
+        let random = happening.cx.random();
         if object.encryption().is_some() || directory::is_directory(&bucket.name) {
-            object.etag = opaque_etag(happening.cx.random());
+            object.etag = opaque_etag(random);
+        }
+        if let NewContent::Small(id, bytes) = &new.content
+            && let Some(secret) = wanted.secret_of(object.encryption())
+        {
+            sealed = Some(NewContent::Small(*id, sealing::seal(secret, random, bytes)?));
         }
     }
+    let content = sealed.as_ref().unwrap_or(&new.content);
     let freed = if bucket.settings.versioning.is_some() {
         let random = happening.cx.random();
         let place = versions::make_room(tx, scope, bucket, &new.key, object.last_modified, random)?;
-        object.content = new.content.keep(tx, scope, None)?.0;
+        object.content = content.keep(tx, scope, None)?.0;
         (object.sequencer, object.version_id) = (place.sequencer, place.version_id);
         replication::enqueue(tx, scope, bucket, &new.key, object)?;
         place.freed
     } else {
-        let (content, freed) = new.content.keep(tx, scope, before.as_ref().map(|before| &before.content))?;
+        let (content, freed) = content.keep(tx, scope, before.as_ref().map(|before| &before.content))?;
         object.content = content;
         object.sequencer = next_sequencer(before.as_ref(), object.last_modified);
         freed

@@ -1,4 +1,5 @@
-//! What a bucket asks of requests to what is in it: that the requester pays, and that acceleration was turned on.
+//! What a bucket asks of requests to what is in it: that they are for its region, that the requester pays, and that
+//! acceleration was turned on.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/RequesterPaysBuckets.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/transfer-acceleration.html>
@@ -12,6 +13,7 @@ use http::{HeaderValue, Response};
 use crate::configurations::{self, Kind};
 use crate::error::{Error, Result};
 use crate::objects::scope;
+use crate::regions;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket};
 
@@ -19,6 +21,7 @@ const PAYER: &str = "x-amz-request-payer";
 
 /// Refuses a request that does not meet the bucket's terms.
 pub fn check(cx: &Context, snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<()> {
+    regions::check(cx, bucket)?;
     if bucket.settings.has(Kind::RequestPayment)
         && !is_owner(cx, bucket)
         && requester_pays(snapshot, scope, bucket)?

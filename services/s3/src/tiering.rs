@@ -16,6 +16,7 @@ use crate::configurations::{self, Kind};
 use crate::error::{Error, Result};
 use crate::extras::Extras;
 use crate::model::archive::Restore;
+use crate::notify::{Happening, announce};
 use crate::objects::scope;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, Object};
@@ -77,6 +78,48 @@ pub fn tier(
             reached.map(|tiering| (tiering.days, tiering.access_tier)).chain(deepest).max_by_key(|(days, _)| *days);
     }
     Ok(deepest.map(|(_, tier)| tier))
+}
+
+/// The archive tier that an object has come to since one was told of last.
+fn untold(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    object: &Object,
+    now: Timestamp,
+) -> Result<Option<api::IntelligentTieringAccessTier>> {
+    let found = tier(snapshot, scope, bucket, key, object, now)?;
+    let told = object.extras.as_ref().and_then(|extras| extras.tier_told.as_ref());
+    // What was told before it was read last was of another stay.
+    let told = told.filter(|(_, at)| *at >= last_access(object, now)).map(|(tier, _)| tier.as_str());
+    Ok(found.filter(|tier| told != Some(tier.as_str())))
+}
+
+/// Tells of an object that has come to an archive tier.
+pub async fn tell(
+    s3: &S3,
+    cx: &Context,
+    bucket: &Bucket,
+    key: &str,
+    version_id: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    let scope = scope(cx);
+    let told = s3.store.write(|tx| {
+        let Ok(object) = versions::object(tx, &scope, bucket, key, version_id) else { return Ok(Vec::new()) };
+        let Some(tier) = untold(tx, &scope, bucket, key, &object, now)? else { return Ok(Vec::new()) };
+        let object = versions::rewrite(tx, &scope, bucket, key, version_id, |object| {
+            let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
+            extras.tier_told = Some((tier.as_str().to_owned(), now));
+            object.extras = extras.boxed();
+            Ok(())
+        })?;
+        let happening = Happening::new(cx, "s3:IntelligentTiering", now);
+        announce(tx, s3, bucket, key, Some(&object), object.sequencer + 1, &happening)
+    });
+    let _sent = told.await?;
+    Ok(())
 }
 
 /// The error of a read of what lies in an archive tier.

@@ -100,8 +100,10 @@ impl Visit<'_> {
                 Ok::<_, Error>((object, readable))
             })
             .await?;
-        self.s3.keys.open(self.cx, &found.0).await?;
-        Ok(found)
+        let (object, readable) = found;
+        let secret = self.s3.keys.open(self.cx, object.encryption()).await?;
+        let readable = readable.opened(&object, secret);
+        Ok((object, readable))
     }
 
     /// A folder without its slash is sent there; then come the rules for errors, the error document, and last a page

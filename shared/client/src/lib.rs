@@ -48,6 +48,7 @@ pub use credentials::Credentials;
 pub use endpoints::{Endpoints, Resolve};
 pub use error::CallError;
 use pool::Pool;
+pub use request::AGENT;
 pub use retry::RetryRules;
 
 /// Bounds of a call.

@@ -16,7 +16,9 @@ use crate::{CallError, Calls};
 
 const LANE: HeaderName = HeaderName::from_static("x-fractus-lane");
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("fractus-client/", env!("CARGO_PKG_VERSION")));
+/// What stands before the version in the `User-Agent` of every call.
+pub const AGENT: &str = "fractus-client/";
+const USER_AGENT_VALUE: HeaderValue = HeaderValue::from_static(concat!("fractus-client/", env!("CARGO_PKG_VERSION")));
 
 /// What goes out on each attempt: everything but the signature, which carries the time.
 pub(crate) struct Prepared {
@@ -73,7 +75,7 @@ fn target(endpoint: &Uri, path_and_query: &Uri, prefix: Option<&str>) -> Result<
 }
 
 fn set_headers(calls: &Calls, headers: &mut HeaderMap, host: Option<String>) {
-    headers.insert(USER_AGENT, AGENT);
+    headers.insert(USER_AGENT, USER_AGENT_VALUE);
     if let Ok(lane) = HeaderValue::from_str(calls.world.lane.as_str()) {
         headers.insert(LANE, lane);
     }

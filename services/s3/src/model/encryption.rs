@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::error::{Error, Result};
+use crate::sealing::Secret;
 
 /// Anything but S3's own keys, which every object is encrypted with where nothing is said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,24 @@ pub enum Encryption {
         data_key: Option<KeptKey>,
     },
     /// The caller's own key: kept is only what is needed to know it again.
-    Customer { key_md5: String, salt: u64, digest: [u8; 32] },
+    Customer {
+        key_md5: String,
+        salt: u64,
+        digest: [u8; 32],
+        /// Whether the bytes lie sealed by it, as all do that were written since there is sealing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sealed: bool,
+    },
+}
+
+impl Encryption {
+    /// Whether bytes under it are sealed at rest: wherever there is a key that can be had again.
+    pub fn is_sealed(&self) -> bool {
+        match self {
+            Encryption::Kms { data_key, .. } => data_key.as_ref().is_some_and(|kept| kept.sealed),
+            Encryption::Customer { sealed, .. } => *sealed,
+        }
+    }
 }
 
 /// A data key as an object keeps it.
@@ -40,6 +58,9 @@ pub struct KeptKey {
     pub wrapped: Bytes,
     /// The object or the bucket that it was made for, whatever that is called now.
     pub arn: String,
+    /// Whether the bytes lie sealed by it, as all do that were written since there is sealing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
 }
 
 /// A customer's key as a request gives it.
@@ -53,7 +74,7 @@ pub struct GivenKey<'a> {
 /// A customer's key whose form is right.
 #[derive(Clone, Debug)]
 pub struct CustomerKey {
-    bytes: Vec<u8>,
+    secret: Secret,
     md5: String,
 }
 
@@ -93,22 +114,27 @@ impl GivenKey<'_> {
             let message = "The calculated MD5 hash of the key did not match the hash that was provided.";
             return Err(invalid_argument(message));
         }
-        Ok(Some(CustomerKey { bytes, md5 }))
+        Ok(Some(CustomerKey { secret: Secret::new(bytes.into()), md5 }))
     }
 }
 
 impl CustomerKey {
     fn digest(&self, salt: u64) -> [u8; 32] {
-        Sha256::new().chain_update(salt.to_be_bytes()).chain_update(&self.bytes).finalize().into()
+        Sha256::new().chain_update(salt.to_be_bytes()).chain_update(self.secret.bytes()).finalize().into()
     }
 
     pub fn remembered(&self, salt: u64) -> Encryption {
-        Encryption::Customer { key_md5: self.md5.clone(), salt, digest: self.digest(salt) }
+        Encryption::Customer { key_md5: self.md5.clone(), salt, digest: self.digest(salt), sealed: true }
+    }
+
+    pub fn secret(&self) -> &Secret {
+        &self.secret
     }
 }
 
 /// Whether a request may read what is encrypted so: with exactly the key it was written with, and none where none was.
-pub fn check_read(encryption: Option<&Encryption>, given: GivenKey<'_>) -> Result<()> {
+/// Gives the key where it is what opens the bytes.
+pub fn check_read(encryption: Option<&Encryption>, given: GivenKey<'_>) -> Result<Option<Secret>> {
     match (encryption, given.check()?) {
         (Some(Encryption::Customer { .. }), None) => Err(Error::invalid_request(
             "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.",
@@ -117,9 +143,9 @@ pub fn check_read(encryption: Option<&Encryption>, given: GivenKey<'_>) -> Resul
             let message = "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.";
             Err(Error::Other(Box::new(Failure::new("AccessDenied", 403, message))))
         }
-        (Some(Encryption::Customer { .. }), Some(_)) => Ok(()),
+        (Some(Encryption::Customer { sealed, .. }), Some(key)) => Ok(sealed.then_some(key.secret)),
         (_, Some(_)) => Err(Error::invalid_request("The encryption parameters are not applicable to this object.")),
-        (_, None) => Ok(()),
+        (_, None) => Ok(None),
     }
 }
 
@@ -256,6 +282,18 @@ macro_rules! given_key {
     };
 }
 pub(crate) use given_key;
+
+/// The key of a copy's source as an input gives it.
+macro_rules! source_key {
+    ($input:expr) => {
+        $crate::model::encryption::GivenKey {
+            algorithm: $input.copy_source_sse_customer_algorithm.as_deref(),
+            key: $input.copy_source_sse_customer_key.as_deref(),
+            key_md5: $input.copy_source_sse_customer_key_md5.as_deref(),
+        }
+    };
+}
+pub(crate) use source_key;
 
 #[cfg(test)]
 mod tests {

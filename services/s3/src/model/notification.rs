@@ -3,6 +3,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 
+use fractus_clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -91,6 +92,43 @@ pub fn check_no_overlap(targets: &[NotificationTarget]) -> Result<()> {
     Ok(())
 }
 
+/// What events of one kind alone tell.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The storage class that a lifecycle rule has moved the object to.
+    Class(String),
+    /// The archive tier of intelligent tiering that it has come to.
+    Tier(String),
+    Restored {
+        until: Timestamp,
+        class: String,
+    },
+}
+
+impl Detail {
+    /// Its member of a record, and what stands there.
+    fn member(&self) -> (&'static str, serde_json::Value) {
+        match self {
+            Detail::Class(class) => {
+                let moved = serde_json::json!({ "transitionEventData": { "destinationStorageClass": class } });
+                ("lifecycleEventData", moved)
+            }
+            Detail::Tier(tier) => ("intelligentTieringEventData", serde_json::json!({ "destinationAccessTier": tier })),
+            Detail::Restored { until, class } => {
+                let restored = serde_json::json!({
+                    "restoreEventData": {
+                        "lifecycleRestorationExpiryTime": until.date_time_millis(),
+                        "lifecycleRestoreStorageClass": class,
+                    }
+                });
+                ("glacierEventData", restored)
+            }
+        }
+    }
+}
+
 /// What happened to an object.
 #[derive(Clone, Debug)]
 pub struct ObjectEvent<'a> {
@@ -107,6 +145,7 @@ pub struct ObjectEvent<'a> {
     pub etag: Option<&'a str>,
     pub version_id: Option<&'a str>,
     pub sequencer: u64,
+    pub detail: Option<Detail>,
     pub principal_id: &'a str,
     pub source_ip: &'a str,
     pub request_id: &'a str,
@@ -127,8 +166,7 @@ pub fn event_message(event: &ObjectEvent<'_>, configuration_id: &str) -> String 
         object.insert("versionId".into(), version_id.into());
     }
     object.insert("sequencer".into(), format!("{:016X}", event.sequencer).into());
-    serde_json::json!({
-        "Records": [{
+    let mut record = serde_json::json!({
             "eventVersion": "2.1",
             "eventSource": "aws:s3",
             "awsRegion": event.region,
@@ -147,9 +185,11 @@ pub fn event_message(event: &ObjectEvent<'_>, configuration_id: &str) -> String 
                 },
                 "object": object,
             },
-        }]
-    })
-    .to_string()
+    });
+    if let Some((name, value)) = event.detail.as_ref().map(Detail::member) {
+        record[name] = value;
+    }
+    serde_json::json!({ "Records": [record] }).to_string()
 }
 
 /// The message that a destination gets when it is configured.

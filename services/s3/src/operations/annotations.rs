@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::directory::is_directory;
 use crate::error::{Error, Result};
-use crate::ingest::{Expected, ingest};
+use crate::ingest::{Expected, Keeping, ingest};
 use crate::model::encryption::Encryption;
 use crate::notify::{Happening, announce};
 use crate::objects::{self, scope};
@@ -174,7 +174,7 @@ async fn take_in(s3: &S3, body: ByteStream, expected: &Expected) -> Result<(Byte
     if let Some(size) = body.length_bytes().filter(|size| *size > MAX_PAYLOAD_BYTES) {
         return Err(too_large(size));
     }
-    let ingested = ingest(&s3.store, body, expected, MAX_PAYLOAD_BYTES as usize).await?;
+    let ingested = ingest(Keeping::new(&s3.store, MAX_PAYLOAD_BYTES as usize), body, expected).await?;
     let payload = match ingested.blob.as_inline() {
         Some(payload) => payload.clone(),
         None if ingested.size > MAX_PAYLOAD_BYTES => {

@@ -9,7 +9,7 @@ use fractus_wire::ByteStream;
 use crate::directory;
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
-use crate::ingest::{Ingested, ingest};
+use crate::ingest::{Ingested, Keeping, ingest};
 use crate::model::checksum::{self, PartChecksum};
 use crate::model::encryption::Encryption;
 use crate::notify::Happening;
@@ -59,14 +59,16 @@ pub async fn append(
         };
     };
     check(&before, offset, &request.wanted)?;
-    s3.keys.open(cx, &before).await?;
+    let secret = s3.keys.open(cx, before.encryption()).await?;
     if request.expected.checksum.is_none() {
         // By the object's own algorithm, so that its checksum goes on being of the whole.
         request.expected.checksum = before.checksum.as_ref().map(|checksum| (checksum.algorithm, None));
     }
     let small_bytes = s3.config.small_object_bytes;
     let stays_small = body.length_bytes().is_some_and(|length| offset + length <= small_bytes as u64);
-    let ingested = ingest(&s3.store, body, &request.expected, if stays_small { small_bytes } else { 0 }).await?;
+    let keeping = Keeping::new(&s3.store, if stays_small { small_bytes } else { 0 });
+    let keeping = keeping.sealed(secret.as_ref(), cx.random())?;
+    let ingested = ingest(keeping, body, &request.expected).await?;
     let added = ingested.blob.clone();
     let whole = BlobRef::concat([&bytes, &added]);
     let now = cx.now().to_millis_precision();

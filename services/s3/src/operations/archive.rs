@@ -3,16 +3,21 @@
 
 use fractus_host::Context;
 use fractus_s3_api as api;
+use fractus_store::BlobRef;
 
 use crate::configurations::{self, of};
 use crate::error::{Error, Result};
 use crate::extras::Extras;
-use crate::keys::Need;
+use crate::ingest::{Expected, Keeping, ingest};
+use crate::keys::{self, Need};
 use crate::model::archive::{self, Requested};
 use crate::model::encryption::Encryption;
 use crate::notify::{Happening, announce};
-use crate::objects::sequencer_of_change;
+use crate::objects::{self, NewContent, sequencer_of_change};
+use crate::operations::get;
+use crate::sealing::Secret;
 use crate::service::S3;
+use crate::store::Object;
 use crate::{restores, tiering, versions};
 
 /// In the header that only restores with a query have, until the answer's status is set by it.
@@ -74,11 +79,31 @@ pub async fn update_encryption(
         let message = "The KMS key must be named by its ARN";
         return Err(Error::invalid_argument("KMSKeyArn", wanted.kms_key_arn.clone(), message));
     }
+    let target = get::Target {
+        bucket: &input.bucket,
+        key: &input.key,
+        version_id: input.version_id.as_deref(),
+        owner: input.expected_bucket_owner.as_deref(),
+    };
     let need =
         Need { key: wanted.kms_key_arn.clone(), bucket_key: wanted.bucket_key_enabled.unwrap_or(false), context: None };
     let granted = s3.keys.grant(cx, &need, &input.bucket, &input.key).await?;
     let data_key = granted.of(need.clone())?;
-    configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
+    let resealed = reseal(s3, cx, target, granted.secret()).await?;
+    let new_id = cx.random().u64();
+    let changed = configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
+        let kept = match &resealed {
+            None => None,
+            Some((source, blob)) => {
+                let current = versions::object(tx, scope, bucket, &input.key, input.version_id.as_deref())?;
+                if current.sequencer != source.sequencer || current.encryption() != source.encryption() {
+                    let key = input.key.clone();
+                    return Err(Error::ConditionalRequestConflict { condition: "x-amz-version-id", key });
+                }
+                Some(NewContent::of_blob(blob.clone(), new_id).keep(tx, scope, Some(&current.content))?)
+            }
+        };
+        let (content, freed) = kept.unzip();
         versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
             let asked = match object.encryption() {
                 Some(Encryption::Customer { .. }) => None,
@@ -93,14 +118,60 @@ pub async fn update_encryption(
             };
             let encryption =
                 asked.ok_or_else(|| Error::invalid_request("The encryption type of the object cannot be updated."))?;
+            if content.is_none() && object.encryption().is_some_and(Encryption::is_sealed) {
+                // What is sealed stays under its key while no KMS gives another.
+                return Err(keys::unavailable());
+            }
             let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
             extras.encryption = Some(encryption);
             object.extras = extras.boxed();
+            if let Some(content) = content {
+                object.content = content;
+            }
             Ok(())
-        })
+        })?;
+        Ok(freed.flatten())
     })
-    .await?;
+    .await;
+    match changed {
+        Ok(freed) => s3.free(freed),
+        Err(error) => {
+            s3.free(resealed.map(|(_, blob)| blob));
+            return Err(error);
+        }
+    }
     Ok(api::UpdateObjectEncryptionOutput::default())
+}
+
+/// The object and its bytes as they are under a new data key, segment by segment; nothing where there is none, and where
+/// the object's own encryption cannot be changed anyway.
+async fn reseal(
+    s3: &S3,
+    cx: &Context,
+    target: get::Target<'_>,
+    secret: Option<&Secret>,
+) -> Result<Option<(Object, BlobRef)>> {
+    let Some(secret) = secret else { return Ok(None) };
+    let (object, readable) = match get::stored(s3, cx, target).await {
+        Ok(found) => found,
+        // Said by the transaction, where it is said of every object.
+        Err(Error::InvalidRequest { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let (mut from, mut blobs) = (0, Vec::new());
+    for length in objects::segments(&object) {
+        let body = readable.clone().into_body(s3, from, from + length);
+        let keeping = Keeping::new(&s3.store, s3.config.small_object_bytes).sealed(Some(secret), cx.random())?;
+        match ingest(keeping, body, &Expected::default()).await {
+            Ok(ingested) => blobs.push(ingested.blob),
+            Err(error) => {
+                s3.free(blobs);
+                return Err(error);
+            }
+        }
+        from += length;
+    }
+    Ok(Some((object, BlobRef::concat(&blobs))))
 }
 
 /// S3 has no torrents since 2022.

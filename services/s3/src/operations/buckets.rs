@@ -152,7 +152,7 @@ fn region_of(cx: &Context, constraint: Option<&str>) -> Result<String> {
 pub async fn head(s3: &S3, cx: &Context, input: api::HeadBucketInput) -> Result<api::HeadBucketOutput> {
     let scope = scope(cx);
     let owner = input.expected_bucket_owner.as_deref();
-    let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+    let bucket = s3.store.read(|snapshot| objects::own(cx, snapshot, &scope, &input.bucket, owner)).await?;
     let zone = directory::zone_of(&bucket.name).map(str::to_owned);
     Ok(api::HeadBucketOutput {
         bucket_arn: Some(shown_arn(cx, &bucket.name, &bucket.region, &bucket.account)),
@@ -170,7 +170,7 @@ pub async fn location(
 ) -> Result<api::GetBucketLocationOutput> {
     let scope = scope(cx);
     let owner = input.expected_bucket_owner.as_deref();
-    let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+    let bucket = s3.store.read(|snapshot| objects::own(cx, snapshot, &scope, &input.bucket, owner)).await?;
     let constraint = (bucket.region != "us-east-1").then(|| bucket.region.as_str().into());
     Ok(api::GetBucketLocationOutput { location_constraint: constraint })
 }
@@ -180,7 +180,7 @@ pub async fn delete(s3: &S3, cx: &Context, input: api::DeleteBucketInput) -> Res
     let scope = scope(cx);
     s3.store
         .write(|tx| {
-            let bucket = objects::bucket(tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let bucket = objects::own(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let in_it = Range::prefix(&(bucket.id,));
             if tx.keys(&OBJECTS, &scope, in_it, Order::Ascending)?.next().transpose()?.is_some() {
                 return Err(Error::BucketNotEmpty { bucket: input.bucket.clone() });

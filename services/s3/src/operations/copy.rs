@@ -11,14 +11,14 @@ use fractus_store::BlobRef;
 use crate::control::routing::SourceThrough;
 use crate::directory;
 use crate::error::{Error, Result};
-use crate::extras::wanted;
-use crate::ingest::digest_stored;
+use crate::extras::{Wanted, wanted};
+use crate::ingest::{Expected, Keeping, digest_stored, ingest};
 use crate::model::checksum::Algorithm;
 use crate::model::conditions::{ReadConditions, WriteConditions};
-use crate::model::encryption::{GivenKey, check_read, show_encryption};
+use crate::model::encryption::{show_encryption, source_key};
 use crate::model::names;
 use crate::notify::Happening;
-use crate::objects::{self, NewContent, NewObject, scope};
+use crate::objects::{self, NewContent, NewObject, Readable, scope};
 use crate::operations::checksums::{self, show};
 use crate::operations::{annotations, get, put, tagging};
 use crate::service::S3;
@@ -71,16 +71,9 @@ pub fn parse_source(header: &str) -> Result<CopySource> {
 pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<api::CopyObjectOutput> {
     names::check_key(&input.key)?;
     let from = source_of(cx, &input.copy_source)?;
-    let wanted = wanted!(input, cx.now());
-    let (source, readable) = get::source(s3, cx, from.target(input.expected_source_bucket_owner.as_deref())).await?;
-    check_read(
-        source.encryption(),
-        GivenKey {
-            algorithm: input.copy_source_sse_customer_algorithm.as_deref(),
-            key: input.copy_source_sse_customer_key.as_deref(),
-            key_md5: input.copy_source_sse_customer_key_md5.as_deref(),
-        },
-    )?;
+    let mut wanted = wanted!(input, cx.now());
+    let target = from.target(input.expected_source_bucket_owner.as_deref());
+    let (source, readable) = get::source(s3, cx, target, source_key!(input)).await?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match.clone(),
         if_none_match: input.copy_source_if_none_match.clone(),
@@ -112,10 +105,9 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         Some(api::TaggingDirective::Replace) => tagging::of_header(input.tagging.as_deref())?,
         _ => source.tags.clone(),
     };
-    let blob = readable.into_blob();
     let asked = input.checksum_algorithm.as_ref().and_then(|name| Algorithm::parse(name.as_str()));
     let has_digest = source.encryption().is_none() && !directory::is_directory(&from.bucket);
-    let (etag, checksum) = digests(s3, &source, has_digest, &blob, asked).await?;
+    let (etag, checksum) = digests(s3, &source, has_digest, &readable, asked).await?;
     let now = cx.now().to_millis_precision();
     let object = Object {
         size: source.size,
@@ -131,6 +123,9 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         version_id: None,
         extras: None,
     };
+    let owner = input.expected_bucket_owner.as_deref();
+    put::settle(s3, cx, &input.bucket, &input.key, owner, &mut wanted).await?;
+    let (blob, moved) = copied_bytes(s3, cx, &source, readable, &wanted).await?;
     let content = NewContent::of_blob(blob, cx.random().u64());
     let copies_annotations = !matches!(input.annotation_directive, Some(api::AnnotationDirective::Exclude))
         && input.sse_customer_key.is_none();
@@ -138,32 +133,31 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
     let write_conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let happening = Happening::new(cx, "s3:ObjectCreated:Copy", now);
     let scope = scope(cx);
-    let copied = loop {
-        let tried = s3
-            .store
-            .write(|tx| {
-                // The source is looked at again: its bytes must still be there in the transaction that keeps them.
-                let source_bucket = objects::open(cx, tx, &scope, &from.bucket, None)?;
-                let current = versions::object(tx, &scope, &source_bucket, &from.key, from.version_id.as_deref())?;
-                if current.sequencer != source.sequencer {
-                    return Err(Error::ConditionalRequestConflict {
-                        condition: "x-amz-copy-source",
-                        key: from.key.clone(),
-                    });
-                }
-                let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-                let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
-                if copies_annotations {
-                    let from = (&*source_bucket, from.key.as_str(), current.sequencer);
-                    annotations::copy(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer))?;
-                }
-                let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
-                Ok((put, stored, versions::shown_id(&source_bucket, &current)))
-            })
-            .await;
-        let Err(Error::NeedsDataKey(need)) = tried else { break tried };
-        new.grant(s3.keys.grant(cx, &need, &input.bucket, &new.key).await?);
-    };
+    let copied = s3
+        .store
+        .write(|tx| {
+            // The source is looked at again: its bytes must still be there in the transaction that keeps them.
+            let source_bucket = objects::open(cx, tx, &scope, &from.bucket, None)?;
+            let current = versions::object(tx, &scope, &source_bucket, &from.key, from.version_id.as_deref())?;
+            if current.sequencer != source.sequencer {
+                return Err(Error::ConditionalRequestConflict {
+                    condition: "x-amz-copy-source",
+                    key: from.key.clone(),
+                });
+            }
+            let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
+            if copies_annotations {
+                let from = (&*source_bucket, from.key.as_str(), current.sequencer);
+                annotations::copy(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer))?;
+            }
+            let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
+            Ok((put, stored, versions::shown_id(&source_bucket, &current)))
+        })
+        .await;
+    if copied.is_err() {
+        s3.free(moved);
+    }
     let (put, stored, from_version) = copied?;
     s3.changed(&new.object);
     s3.free(put.freed);
@@ -182,12 +176,33 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
     Ok(output)
 }
 
+/// The bytes of a copy, and what was stored anew for it. None are moved unless they are sealed, or are to be.
+async fn copied_bytes(
+    s3: &S3,
+    cx: &Context,
+    source: &Object,
+    readable: Readable,
+    wanted: &Wanted,
+) -> Result<(BlobRef, Option<BlobRef>)> {
+    let small_bytes = s3.config.small_object_bytes;
+    let mut keeping = Keeping::new(&s3.store, small_bytes);
+    if !wanted.is_sealed() && !readable.is_sealed() {
+        return Ok((readable.into_blob(), None));
+    }
+    if source.size > small_bytes as u64 {
+        keeping = wanted.keeping(keeping, cx)?;
+    }
+    let body = readable.into_body(s3, 0, source.size);
+    let blob = ingest(keeping, body, &Expected::default()).await?.blob;
+    Ok((blob.clone(), Some(blob)))
+}
+
 /// A copy is an object put whole: one that came in parts, or whose entity tag is no digest, gets digests of its own.
 async fn digests(
     s3: &S3,
     source: &Object,
     has_digest: bool,
-    blob: &BlobRef,
+    readable: &Readable,
     asked: Option<Algorithm>,
 ) -> Result<(String, Option<crate::store::Checksum>)> {
     let own = source.checksum.as_ref().map(|checksum| checksum.algorithm);
@@ -195,7 +210,7 @@ async fn digests(
         return Ok((source.etag.clone(), source.checksum.clone()));
     }
     let algorithm = asked.or(own).unwrap_or(Algorithm::Crc64Nvme);
-    let (md5, checksum) = digest_stored(&s3.store, blob, 0..source.size, algorithm).await?;
+    let (md5, checksum) = digest_stored(s3, readable, 0..source.size, algorithm).await?;
     Ok((format!("\"{}\"", hex::encode(md5)), Some(checksum)))
 }
 

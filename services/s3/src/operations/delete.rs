@@ -10,6 +10,7 @@ use fractus_wire::Failure;
 
 use crate::access;
 use crate::error::{Error, Result};
+use crate::mfa;
 use crate::notify::Happening;
 use crate::objects::{self, Target, scope};
 use crate::operations::locks;
@@ -71,6 +72,7 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
         .store
         .write(|tx| {
             let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            mfa::check_deletion(cx, &bucket, target.version_id, input.mfa.as_deref())?;
             conditions.check(tx, &scope, &bucket, &input.key, target.version_id)?;
             objects::delete(tx, s3, &scope, &bucket, target, &happening)
         })
@@ -134,8 +136,8 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                 };
                 let version_id = identifier.version_id.as_deref();
                 let target = Target { key: &identifier.key, version_id, bypass };
-                let outcome = conditions
-                    .check(tx, &scope, &bucket, &identifier.key, version_id)
+                let outcome = mfa::check_deletion(cx, &bucket, version_id, input.mfa.as_deref())
+                    .and_then(|()| conditions.check(tx, &scope, &bucket, &identifier.key, version_id))
                     .and_then(|()| objects::delete(tx, s3, &scope, &bucket, target, &happening));
                 match outcome {
                     Err(Error::Store(error)) => return Err(Error::Store(error)),

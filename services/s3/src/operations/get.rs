@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::expiration_header;
 use crate::model::archive;
 use crate::model::conditions::ReadConditions;
-use crate::model::encryption::{check_read, given_key, show_encryption};
+use crate::model::encryption::{GivenKey, check_read, given_key, show_encryption};
 use crate::model::range::{self, ByteRange};
 use crate::objects::{self, Readable, scope};
 use crate::operations::checksums::{self, show};
@@ -86,10 +86,10 @@ fn select_part(object: &Object, number: i32) -> Result<Selected> {
     Ok(Selected { from, to, content_range, parts_count: Some(count as i32), checksum: part.checksum.clone() })
 }
 
-/// What both reads do once the object is found: its conditions, and what of it is asked for.
+/// What both reads do once the object is found: its key, its conditions, and what of it is asked for.
 macro_rules! selected {
     ($input:ident, $object:expr) => {{
-        check_read($object.encryption(), given_key!($input))?;
+        let customers = check_read($object.encryption(), given_key!($input))?;
         let conditions = ReadConditions {
             if_match: $input.if_match,
             if_none_match: $input.if_none_match,
@@ -97,7 +97,7 @@ macro_rules! selected {
             if_unmodified_since: $input.if_unmodified_since,
         };
         conditions.check_read(&$object.etag, $object.last_modified)?;
-        select(&$object, $input.range.as_deref(), $input.part_number)?
+        (customers, select(&$object, $input.range.as_deref(), $input.part_number)?)
     }};
 }
 
@@ -164,9 +164,10 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
     })
     .await?;
     hide(cx, target, &mut object).await;
-    let selected = selected!(input, object);
+    let (customers, selected) = selected!(input, object);
     check_readable(&object, seen.tier.as_ref(), seen.now)?;
-    s3.keys.open(cx, &object).await?;
+    let secret = s3.keys.open(cx, object.encryption()).await?.or(customers);
+    let readable = readable.opened(&object, secret);
     tiering::touch(s3, cx, target.bucket, target.key, &object).await;
     let body = readable.into_body(s3, selected.from, selected.to);
     Ok(api::GetObjectOutput { body, ..described!(GetObjectOutput, input, object, selected, seen) })
@@ -182,7 +183,7 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<
     let (mut object, seen) =
         look(s3, cx, target, |snapshot, bucket, object| Seen::of(snapshot, cx, bucket, target.key, object)).await?;
     hide(cx, target, &mut object).await;
-    let selected = selected!(input, object);
+    let (_, selected) = selected!(input, object);
     let archive_status = seen.tier.as_ref().map(|tier| tier.as_str().into());
     Ok(api::HeadObjectOutput { archive_status, ..described!(HeadObjectOutput, input, object, selected, seen) })
 }
@@ -274,14 +275,34 @@ fn check_readable(
     tier.map_or(Ok(()), |tier| Err(tiering::not_readable(tier)))
 }
 
-/// An object's whole bytes and record.
-pub async fn source(s3: &S3, cx: &Context, target: Target<'_>) -> Result<(Object, Readable)> {
+/// An object's whole bytes and record, for who gives the right key where it takes one.
+pub async fn source(s3: &S3, cx: &Context, target: Target<'_>, given: GivenKey<'_>) -> Result<(Object, Readable)> {
     let (object, (readable, tier)) = look(s3, cx, target, |snapshot, bucket, object| {
         let tier = tiering::tier(snapshot, &scope(cx), bucket, target.key, object, cx.now())?;
         Ok((objects::readable(snapshot, &scope(cx), &object.content)?, tier))
     })
     .await?;
     check_readable(&object, tier.as_ref(), cx.now())?;
-    s3.keys.open(cx, &object).await?;
+    open(s3, cx, object, readable, given).await
+}
+
+async fn open(
+    s3: &S3,
+    cx: &Context,
+    object: Object,
+    readable: Readable,
+    given: GivenKey<'_>,
+) -> Result<(Object, Readable)> {
+    let customers = check_read(object.encryption(), given)?;
+    let secret = s3.keys.open(cx, object.encryption()).await?.or(customers);
+    let readable = readable.opened(&object, secret);
     Ok((object, readable))
+}
+
+/// The same for S3's own work on an object, in whatever class it lies.
+pub async fn stored(s3: &S3, cx: &Context, target: Target<'_>) -> Result<(Object, Readable)> {
+    let read =
+        |snapshot: &Snapshot<'_>, _: &Bucket, object: &Object| objects::readable(snapshot, &scope(cx), &object.content);
+    let (object, readable) = look(s3, cx, target, read).await?;
+    open(s3, cx, object, readable, GivenKey::default()).await
 }

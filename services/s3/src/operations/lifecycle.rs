@@ -7,6 +7,7 @@ use fractus_s3_api as api;
 
 use crate::configurations::{self, Kind, Of, of};
 use crate::error::{Error, Result};
+use crate::mfa;
 use crate::model::lifecycle::check;
 use crate::operations::missing;
 use crate::service::S3;
@@ -39,6 +40,9 @@ pub async fn put(
         Some(known) => known.clone(),
     };
     configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
+        if bucket.settings.mfa_delete == Some(true) {
+            return Err(mfa::no_lifecycle());
+        }
         configurations::set(tx, scope, bucket, Kind::Lifecycle, "", &configuration)?;
         configurations::set_text(tx, scope, bucket, Kind::Lifecycle, MINIMUM, &minimum.as_str().to_owned())
     })

@@ -137,7 +137,7 @@ pub async fn put(
     let owner = input.expected_bucket_owner.as_deref();
     let validates = !input.skip_destination_validation.unwrap_or(false);
     if validates {
-        let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+        let bucket = s3.store.read(|snapshot| objects::own(cx, snapshot, &scope, &input.bucket, owner)).await?;
         targets.iter().try_for_each(|target| check_region(target, &bucket.region))?;
         s3.destinations.check(cx, &input.bucket, &targets).await?;
     }
@@ -145,7 +145,7 @@ pub async fn put(
         .store
         .write(|tx| {
             let mut sent = Vec::new();
-            let mut bucket = objects::bucket(tx, &scope, &input.bucket, owner)?;
+            let mut bucket = objects::own(cx, tx, &scope, &input.bucket, owner)?;
             for target in &targets {
                 check_region(target, &bucket.region)?;
                 let known = bucket.notifications.targets.iter().any(|known| known.arn == target.arn);
@@ -182,7 +182,7 @@ pub async fn get(
 ) -> Result<api::GetBucketNotificationConfigurationOutput> {
     let scope = scope(cx);
     let owner = input.expected_bucket_owner.as_deref();
-    let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+    let bucket = s3.store.read(|snapshot| objects::own(cx, snapshot, &scope, &input.bucket, owner)).await?;
     let mut output = api::GetBucketNotificationConfigurationOutput::default();
     for target in bucket.notifications.targets {
         let filter = shown_filter(&target);

@@ -6,16 +6,17 @@ use fractus_store::{BlobRef, Order, Range};
 
 use crate::directory;
 use crate::error::{Error, Result};
-use crate::ingest::{Expected, digest_stored, ingest};
+use crate::ingest::{Expected, Keeping, digest_stored, ingest};
 use crate::model::checksum::Algorithm;
 use crate::model::conditions::ReadConditions;
-use crate::model::encryption::{Encryption, GivenKey, check_read, given_key, show_encryption};
+use crate::model::encryption::{Encryption, GivenKey, check_read, given_key, show_encryption, source_key};
 use crate::model::range;
 use crate::objects::{self, scope};
 use crate::operations::buckets::owner;
 use crate::operations::checksums::{self, given, show};
 use crate::operations::multipart::{self, MAX_PARTS};
 use crate::operations::{copy, get, put};
+use crate::sealing::Secret;
 use crate::service::S3;
 use crate::store::{Content, PARTS, Part, Upload};
 
@@ -82,8 +83,9 @@ fn algorithm_of(upload: &Upload) -> Option<Algorithm> {
     upload.checksum_algorithm.as_deref().and_then(Algorithm::parse)
 }
 
-/// Every part of an upload under a customer's key comes with that key, and of another with none.
-fn check_part_key(upload: &Upload, given: GivenKey<'_>) -> Result<()> {
+/// Every part of an upload under a customer's key comes with that key, and of another with none. Gives the key where it is
+/// what seals the part.
+fn check_part_key(upload: &Upload, given: GivenKey<'_>) -> Result<Option<Secret>> {
     let is_customers = matches!(upload.encryption(), Some(Encryption::Customer { .. }));
     match (is_customers, given.check()?) {
         (true, None) => Err(Error::invalid_request(
@@ -92,11 +94,20 @@ fn check_part_key(upload: &Upload, given: GivenKey<'_>) -> Result<()> {
         (false, Some(_)) => Err(Error::invalid_request(
             "The multipart upload initiate did not request encryption. Please resend the request without specifying encryption parameters.",
         )),
-        (false, None) => Ok(()),
+        (false, None) => Ok(None),
         (true, Some(_)) => check_read(upload.encryption(), given).map_err(|_| {
             Error::invalid_request("The provided encryption parameters did not match the ones used originally.")
         }),
     }
+}
+
+/// What a part is sealed with. Whoever adds one to an upload under a key of KMS needs its data key opened, by their own
+/// permission.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions>
+async fn secret_of_part(s3: &S3, cx: &Context, upload: &Upload, given: GivenKey<'_>) -> Result<Option<Secret>> {
+    let customers = check_part_key(upload, given)?;
+    Ok(s3.keys.open(cx, upload.encryption()).await?.or(customers))
 }
 
 /// A part's entity tag is its digest where that of a whole object would be.
@@ -116,7 +127,7 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
         owner: input.expected_bucket_owner.as_deref(),
     };
     let upload = find_upload(s3, cx, &place).await?;
-    check_part_key(&upload, given_key!(input))?;
+    let secret = secret_of_part(s3, cx, &upload, given_key!(input)).await?;
     let asked = checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?;
     if let (Some(own), Some((asked, _))) = (algorithm_of(&upload), &asked)
         && own != *asked
@@ -132,7 +143,8 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
         checksum: asked.or_else(|| algorithm_of(&upload).map(|algorithm| (algorithm, None))),
         decoded_length: put::decoded_length(cx),
     };
-    let ingested = ingest(&s3.store, input.body, &expected, s3.config.small_object_bytes).await?;
+    let keeping = Keeping::new(&s3.store, s3.config.small_object_bytes).sealed(secret.as_ref(), cx.random())?;
+    let ingested = ingest(keeping, input.body, &expected).await?;
     let part = Part {
         size: ingested.size,
         etag: etag(cx, place.bucket, &upload, &ingested.md5),
@@ -147,7 +159,8 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
     Ok(output)
 }
 
-/// UploadPartCopy: a part whose bytes are there already, in another object; none are moved.
+/// UploadPartCopy: a part whose bytes are there already, in another object; none are moved unless they are sealed, or are
+/// to be.
 pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput) -> Result<api::UploadPartCopyOutput> {
     let number = part_number(input.part_number)?;
     let place = Place {
@@ -158,16 +171,9 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
     };
     let upload = find_upload(s3, cx, &place).await?;
     let from = copy::source_of(cx, &input.copy_source)?;
-    check_part_key(&upload, given_key!(input))?;
-    let (source, readable) = get::source(s3, cx, from.target(input.expected_source_bucket_owner.as_deref())).await?;
-    check_read(
-        source.encryption(),
-        GivenKey {
-            algorithm: input.copy_source_sse_customer_algorithm.as_deref(),
-            key: input.copy_source_sse_customer_key.as_deref(),
-            key_md5: input.copy_source_sse_customer_key_md5.as_deref(),
-        },
-    )?;
+    let secret = secret_of_part(s3, cx, &upload, given_key!(input)).await?;
+    let target = from.target(input.expected_source_bucket_owner.as_deref());
+    let (source, readable) = get::source(s3, cx, target, source_key!(input)).await?;
     let conditions = ReadConditions {
         if_match: input.copy_source_if_match.clone(),
         if_none_match: input.copy_source_if_none_match.clone(),
@@ -179,12 +185,19 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
         None => 0..source.size,
         Some(header) => copy_range(header, source.size)?,
     };
-    let blob = readable.into_blob().slice(bytes.clone());
-    let length = bytes.end - bytes.start;
     let algorithm = algorithm_of(&upload).unwrap_or(Algorithm::Crc64Nvme);
-    let (md5, checksum) = digest_stored(&s3.store, &blob, 0..length, algorithm).await?;
+    let (blob, md5, checksum) = if secret.is_none() && !readable.is_sealed() {
+        let (md5, checksum) = digest_stored(s3, &readable, bytes.clone(), algorithm).await?;
+        (readable.into_blob().slice(bytes.clone()), md5, checksum)
+    } else {
+        let keeping = Keeping::new(&s3.store, s3.config.small_object_bytes).sealed(secret.as_ref(), cx.random())?;
+        let expected = Expected { checksum: Some((algorithm, None)), ..Expected::default() };
+        let body = readable.into_body(s3, bytes.start, bytes.end);
+        let ingested = ingest(keeping, body, &expected).await?;
+        (ingested.blob, ingested.md5, ingested.checksum)
+    };
     let part = Part {
-        size: length,
+        size: bytes.end - bytes.start,
         etag: etag(cx, place.bucket, &upload, &md5),
         last_modified: cx.now().to_millis_precision(),
         content: Content::Blob(blob.clone()),

@@ -8,7 +8,7 @@ use fractus_wire::{ByteStream, Failure};
 use crate::directory;
 use crate::error::{Error, Result};
 use crate::extras::{Wanted, wanted};
-use crate::ingest::{Expected, ingest};
+use crate::ingest::{Expected, Keeping, ingest};
 use crate::lifecycle::expiration_header;
 use crate::model::conditions::WriteConditions;
 use crate::model::encryption::show_encryption;
@@ -175,22 +175,49 @@ impl Stored {
     }
 }
 
+/// Settles how an object is encrypted whose bytes are stored before its record, asking KMS for a data key where it takes one.
+pub async fn settle(
+    s3: &S3,
+    cx: &Context,
+    bucket: &str,
+    key: &str,
+    owner: Option<&str>,
+    wanted: &mut Wanted,
+) -> Result<()> {
+    let scope = scope(cx);
+    let settled = loop {
+        let tried = s3
+            .store
+            .read(|snapshot| {
+                let bucket = objects::open(cx, snapshot, &scope, bucket, owner)?;
+                wanted.settle(snapshot, &scope, &bucket, cx)
+            })
+            .await;
+        let Err(Error::NeedsDataKey(need)) = tried else { break tried? };
+        wanted.granted = s3.keys.grant(cx, &need, bucket, key).await?;
+    };
+    wanted.settled = Some(settled.map(Box::new));
+    Ok(())
+}
+
 /// Takes in the body and puts the object. The bucket is looked for first, so that a body for nowhere is not stored; for
 /// a small one, whose bytes go into the transaction, that is soon enough.
-pub async fn store_object(s3: &S3, cx: &Context, request: Box<Request>, body: ByteStream) -> Result<(Object, Stored)> {
+pub async fn store_object(s3: &S3, cx: &Context, mut request: Box<Request>, body: ByteStream) -> Result<(Object, Stored)> {
     let scope = scope(cx);
     let owner = request.owner.as_deref();
     let small_bytes = s3.config.small_object_bytes;
     let is_small = body.length_bytes().is_some_and(|length| length <= small_bytes as u64);
-    let look = || s3.store.read(|snapshot| objects::open(cx, snapshot, &scope, &request.bucket, owner));
+    let mut keeping = Keeping::new(&s3.store, small_bytes);
     if !is_small {
-        look().await?;
+        // In a box: most objects are small, and need no room for it.
+        Box::pin(settle(s3, cx, &request.bucket, &request.key, owner, &mut request.wanted)).await?;
+        keeping = request.wanted.keeping(keeping, cx)?;
     }
-    let ingested = match ingest(&s3.store, body, &request.expected, small_bytes).await {
+    let ingested = match ingest(keeping, body, &request.expected).await {
         Ok(ingested) => ingested,
         Err(error) => {
             // Of a body that is wrong and has no bucket either, the bucket is what is said.
-            look().await?;
+            s3.store.read(|snapshot| objects::open(cx, snapshot, &scope, &request.bucket, owner)).await?;
             return Err(error);
         }
     };

@@ -10,7 +10,7 @@ use futures::stream;
 
 use crate::error::{Error, Result};
 use crate::metrics::Tally;
-use crate::model::encryption::{check_read, given_key};
+use crate::model::encryption::given_key;
 use crate::objects::Readable;
 use crate::operations::{get, select_parquet as parquet};
 use crate::select::evaluate::Evaluator;
@@ -62,8 +62,7 @@ pub async fn select(
         version_id: None,
         owner: input.expected_bucket_owner.as_deref(),
     };
-    let (object, readable) = get::source(s3, cx, target).await?;
-    check_read(object.encryption(), given_key!(input))?;
+    let (object, readable) = get::source(s3, cx, target, given_key!(input)).await?;
     check_compression(s3, &readable, compression).await?;
     let range = scan_range(input.scan_range.as_ref(), object.size, compression, format.as_ref())?;
     let evaluator = Evaluator::new(query, cx.now());

@@ -57,10 +57,7 @@ fn refused(error: parquet::Error) -> Failure {
 
 impl Source {
     pub async fn open(s3: &S3, readable: Readable, size: u64, range: Option<Range<u64>>) -> Result<Source, Failure> {
-        let reading = match &readable {
-            Readable::Blob(blob) => Some(s3.readers.begin(blob)),
-            Readable::Bytes(_) => None,
-        };
+        let reading = readable.hold(s3);
         let least = TAIL_BYTES + MAGIC.len() as u64;
         if size < least {
             return Err(refused(parquet::Error::Malformed("it is too short")));

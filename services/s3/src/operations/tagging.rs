@@ -98,7 +98,7 @@ async fn set_bucket(s3: &S3, cx: &Context, name: &str, owner: Option<&str>, tags
     let scope = scope(cx);
     s3.store
         .write(|tx| {
-            let mut bucket = objects::bucket(tx, &scope, name, owner)?;
+            let mut bucket = objects::own(cx, tx, &scope, name, owner)?;
             if abac_enabled(tx, &scope, &bucket)? {
                 let message =
                     "Tags of a bucket with attribute-based access control are changed by TagResource and UntagResource";
@@ -127,7 +127,7 @@ pub async fn get_bucket(
 ) -> Result<api::GetBucketTaggingOutput> {
     let scope = scope(cx);
     let owner = input.expected_bucket_owner.as_deref();
-    let bucket = s3.store.read(|snapshot| objects::bucket(snapshot, &scope, &input.bucket, owner)).await?;
+    let bucket = s3.store.read(|snapshot| objects::own(cx, snapshot, &scope, &input.bucket, owner)).await?;
     if bucket.tags.is_empty() {
         return Err(Error::NoSuchConfiguration { code: "NoSuchTagSet", what: "TagSet" });
     }

@@ -11,6 +11,7 @@ use fractus_wire::Failure;
 
 use crate::configurations::{self, Kind, Versioning, of};
 use crate::error::{Error, Result};
+use crate::mfa;
 use crate::model::list::{self, Entry, From, Keys, Listing, Page};
 use crate::operations::buckets::owner;
 use crate::operations::checksums::{shown_algorithm, shown_type};
@@ -23,12 +24,7 @@ fn refused(code: &'static str, status: u16, message: &str) -> Error {
     Error::Other(Box::new(Failure::new(code, status, message)))
 }
 
-/// Multi-factor devices are no part of the stack: a bucket that demands one could never be emptied.
 fn wanted(configuration: &api::VersioningConfiguration) -> Result<Versioning> {
-    if matches!(configuration.mfa_delete, Some(api::MFADelete::Enabled)) {
-        let message = "Mfa Authentication must be used for this request";
-        return Err(refused("AccessDenied", 403, message));
-    }
     match &configuration.status {
         Some(api::BucketVersioningStatus::Enabled) => Ok(Versioning::Enabled),
         Some(api::BucketVersioningStatus::Suspended) => Ok(Versioning::Suspended),
@@ -46,7 +42,19 @@ pub async fn put_bucket(
     input: api::PutBucketVersioningInput,
 ) -> Result<api::PutBucketVersioningOutput> {
     let versioning = wanted(&input.versioning_configuration)?;
+    let mfa_delete = match &input.versioning_configuration.mfa_delete {
+        None => None,
+        Some(api::MFADelete::Enabled) => Some(true),
+        Some(api::MFADelete::Disabled) => Some(false),
+        Some(api::MFADelete::Unknown(_)) => return Err(Error::MalformedXml),
+    };
     configurations::change(s3, cx, of!(input), |_, _, bucket| {
+        if bucket.settings.mfa_delete == Some(true) || mfa_delete == Some(true) {
+            mfa::demand(cx, bucket, input.mfa.as_deref())?;
+        }
+        if mfa_delete == Some(true) && bucket.settings.has(Kind::Lifecycle) {
+            return Err(mfa::no_lifecycle());
+        }
         if versioning == Versioning::Suspended && bucket.settings.has(Kind::ObjectLock) {
             let message = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.";
             return Err(refused("InvalidBucketState", 409, message));
@@ -56,6 +64,7 @@ pub async fn put_bucket(
             return Err(refused("InvalidBucketState", 409, message));
         }
         bucket.settings.versioning = Some(versioning);
+        bucket.settings.mfa_delete = mfa_delete.or(bucket.settings.mfa_delete);
         Ok(())
     })
     .await?;
@@ -67,12 +76,14 @@ pub async fn get_bucket(
     cx: &Context,
     input: api::GetBucketVersioningInput,
 ) -> Result<api::GetBucketVersioningOutput> {
-    let versioning = configurations::look(s3, cx, of!(input), |_, _, bucket| Ok(bucket.settings.versioning)).await?;
-    let status = versioning.map(|versioning| match versioning {
+    let settings = configurations::look(s3, cx, of!(input), |_, _, bucket| Ok(bucket.settings.clone())).await?;
+    let mfa_delete =
+        settings.mfa_delete.map(|on| if on { api::MFADeleteStatus::Enabled } else { api::MFADeleteStatus::Disabled });
+    let status = settings.versioning.map(|versioning| match versioning {
         Versioning::Enabled => api::BucketVersioningStatus::Enabled,
         Versioning::Suspended => api::BucketVersioningStatus::Suspended,
     });
-    Ok(api::GetBucketVersioningOutput { status, mfa_delete: None })
+    Ok(api::GetBucketVersioningOutput { status, mfa_delete })
 }
 
 /// One entry of the listing.

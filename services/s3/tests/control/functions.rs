@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fractus_bus::contracts::StateChange;
-use fractus_bus::{Heard, Hears, Publishers};
 use fractus_host::{App, Context, Host, Operations, Service};
 use fractus_s3::object_lambda::lambda::invoke as lambda_api;
 use fractus_testkit::wait_for;
@@ -12,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::jobs::{BUCKET_AND_KEY, counts, create, input, manifest, prepared, reaches, tagging};
+use crate::jobs::{BUCKET_AND_KEY, EventBus, counts, create, input, manifest, prepared, reaches, tagging};
 use crate::*;
 
 /// What the function was told, and how often it was told of each key.
@@ -75,14 +73,18 @@ async fn invoke(
     Ok(lambda_api::InvokeOutput { status_code: Some(200), payload, ..Default::default() })
 }
 
-async fn stack_with(function: &Arc<Function>) -> Stack {
+fn with_function(builder: StackBuilder, function: &Arc<Function>) -> StackBuilder {
     let function = function.clone();
     let lambda = move |_: Host| {
         let function = function.clone();
         let table = Operations::new(&[&lambda_api::MODEL]).on(lambda_api::Invoke, invoke);
         async move { Ok::<_, String>(App::new(function, table)) }
     };
-    builder().with("lambda", lambda).with_nats().start().await
+    builder.with("lambda", lambda).with_nats()
+}
+
+async fn stack_with(function: &Arc<Function>) -> Stack {
+    with_function(builder(), function).start().await
 }
 
 fn operation(function: &str, version: Option<&str>, arguments: &[(&str, &str)]) -> api::JobOperation {
@@ -122,36 +124,44 @@ async fn is_heard_of(stack: &Stack, client: &Client, etag: &str) {
 }
 
 #[tokio::test]
-async fn what_is_more_important_goes_first() {
+async fn several_jobs_are_done_at_a_time_and_the_more_important_first() {
     let function = Arc::<Function>::default();
-    let stack = stack_with(&function).await;
+    let (builder, mut told) = EventBus::beside(with_function(builder(), &function));
+    let stack = builder.start().await;
     let client = prepared(&stack).await;
     let etag = manifest(&client, "list.csv", "bucket,c\n").await;
     is_heard_of(&stack, &client, &etag).await;
-    let mut changes = stack.host("s3").bus().subscribe::<StateChange>(Publishers::Any, Hears::EveryReplica);
-    changes.ready().await;
-    let lines: String = (0..60).map(|number| format!("bucket,hold{number}\n")).collect();
-    let held = manifest(&client, "held.csv", &lines).await;
-    let slow = input(operation("f", None, &[]), ("held.csv", &held, &BUCKET_AND_KEY));
-    let slow = create(&client, api::CreateJobInput { priority: 1, ..slow }).await;
-    wait_for("the function is at work", async || function.calls.lock().contains_key("hold0").then_some(())).await;
-    let fast = input(tagging("k", "v"), ("list.csv", &etag, &BUCKET_AND_KEY));
-    let fast = create(&client, api::CreateJobInput { priority: 10, ..fast }).await;
-    function.open.send_replace(true);
-    assert_eq!(counts(&reaches(&client, &slow, api::JobStatus::Complete).await), (60, 60, 0));
-    assert_eq!(counts(&reaches(&client, &fast, api::JobStatus::Complete).await), (1, 1, 0));
-    let mut heard = Vec::new();
-    while !heard.contains(&(slow.clone(), "Complete".to_owned())) {
-        let Some(Heard::Event { event, .. }) = changes.next().await else { panic!("an event was missed") };
-        let details = &event.detail["serviceEventDetails"];
-        let text = |name: &str| details[name].as_str().unwrap().to_owned();
-        heard.push((text("jobId"), text("status")));
+    let held = async |list: String, lines: String, priority| {
+        let etag = manifest(&client, &list, &lines).await;
+        let asked = input(operation("f", None, &[]), (&list, &etag, &BUCKET_AND_KEY));
+        create(&client, api::CreateJobInput { priority, ..asked }).await
+    };
+    let is_at_work = async |key: &str| {
+        wait_for("the function is at work", async || function.calls.lock().contains_key(key).then_some(())).await;
+    };
+    let slow = held("slow.csv".into(), (0..60).map(|number| format!("bucket,hold{number}\n")).collect(), 1).await;
+    is_at_work("hold0").await;
+    // Each begins while those before it are at work.
+    let mut important = Vec::new();
+    for number in 0..4 {
+        important.push(held(format!("{number}.csv"), format!("bucket,hold-{number}\n"), 10).await);
+        is_at_work(&format!("hold-{number}")).await;
     }
-    let of_slow: Vec<_> = heard.iter().filter(|(id, _)| *id == slow).map(|(_, status)| status.as_str()).collect();
+    reaches(&client, &slow, api::JobStatus::Paused).await;
+    function.open.send_replace(true);
+    for id in &important {
+        assert_eq!(counts(&reaches(&client, id, api::JobStatus::Complete).await), (1, 1, 0));
+    }
+    assert_eq!(counts(&reaches(&client, &slow, api::JobStatus::Complete).await), (60, 60, 0));
+    let mut states = Vec::new();
+    while states.last().is_none_or(|last| last != "Complete") {
+        let (id, state) = told.next().await;
+        if id == slow {
+            states.push(state);
+        }
+    }
     let expected = ["New", "Preparing", "Ready", "Active", "Pausing", "Paused", "Active", "Completing", "Complete"];
-    assert_eq!(of_slow, expected);
-    let at = |id: &str, status: &str| heard.iter().rposition(|told| *told == (id.to_owned(), status.to_owned()));
-    assert!(at(&fast, "Complete") < at(&slow, "Active"), "{heard:?}");
+    assert_eq!(states, expected);
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
 //! Batch jobs that do what they say.
 
-use fractus_bus::contracts::StateChange;
-use fractus_bus::{Heard, Hears, Publishers, Subscription};
+use std::sync::Arc;
+
+use fractus_bus::Outcome;
+use fractus_host::{App, Host, Operations, Service};
 use fractus_testkit::wait_for;
+use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::*;
 
@@ -349,40 +353,69 @@ async fn a_job_that_nobody_confirms_fails_after_thirty_days() {
     assert_eq!(tags(&client, "c").await, []);
 }
 
-/// The states that a job comes to, as EventBridge hears of them.
-async fn hears(changes: &mut Subscription<StateChange>, until: &str) -> Vec<(String, String)> {
-    let mut heard = Vec::new();
-    loop {
-        let Some(Heard::Event { event, .. }) = changes.next().await else { panic!("an event was missed") };
-        assert_eq!((event.source.as_str(), event.detail_type.as_str()), ("aws.s3", "AWS Service Event via CloudTrail"));
-        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        let details = &event.detail["serviceEventDetails"];
-        let said = (text(&event.detail["eventName"]), text(&details["status"]));
+/// The account's default event bus, as far as S3 puts events on it: the service of events is another.
+pub struct EventBus {
+    heard: mpsc::UnboundedReceiver<Value>,
+}
+
+struct Nothing;
+
+impl Service for Nothing {}
+
+impl EventBus {
+    pub fn beside(builder: StackBuilder) -> (StackBuilder, EventBus) {
+        let (sender, heard) = mpsc::unbounded_channel();
+        let events = move |host: Host| {
+            let sender = sender.clone();
+            host.consume(None, move |delivery| {
+                assert_eq!(
+                    delivery.target.to_string(),
+                    format!("arn:aws:events:us-east-1:{ACCOUNT}:event-bus/default")
+                );
+                let event = serde_json::from_str(delivery.body.as_text().unwrap()).unwrap();
+                let _ = sender.send(event);
+                async { Outcome::Done }
+            });
+            async move { Ok::<_, String>(App::new(Arc::new(Nothing), Operations::new(&[&s3::MODEL]))) }
+        };
+        (builder.with("events", events).with_nats(), EventBus { heard })
+    }
+
+    /// The id of a job that is told of, and its state.
+    pub async fn next(&mut self) -> (String, String) {
+        let event = self.heard.recv().await.unwrap();
+        assert_eq!(
+            (&event["source"], &event["detail-type"]),
+            (&"aws.s3".into(), &"AWS Service Event via CloudTrail".into())
+        );
+        assert_eq!(event["account"], ACCOUNT);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let details = &event["detail"]["serviceEventDetails"];
         assert!(text(&details["jobArn"]).ends_with(&text(&details["jobId"])));
-        heard.push(said.clone());
-        if said.1 == until {
-            return heard;
+        let name = if details["status"] == "New" { "JobCreated" } else { "JobStatusChanged" };
+        assert_eq!(event["detail"]["eventName"], name);
+        (text(&details["jobId"]), text(&details["status"]))
+    }
+
+    async fn until(&mut self, state: &str) -> Vec<String> {
+        let mut states = Vec::new();
+        while states.last().is_none_or(|last| last != state) {
+            states.push(self.next().await.1);
         }
+        states
     }
 }
 
 #[tokio::test]
 async fn each_state_is_told() {
-    let stack = builder().with_nats().start().await;
+    let (builder, mut told) = EventBus::beside(builder());
+    let stack = builder.start().await;
     let client = prepared(&stack).await;
     let etag = manifest(&client, "list.csv", "bucket,c\n").await;
-    let bus = stack.host("s3").bus();
-    let mut changes = bus.subscribe::<StateChange>(Publishers::Any, Hears::EveryReplica);
-    changes.ready().await;
     let mut asked = input(tagging("k", "v"), ("list.csv", &etag, &BUCKET_AND_KEY));
     asked.confirmation_required = Some(true);
     let id = create(&client, asked).await;
-    let heard = hears(&mut changes, "Suspended").await;
-    let named = |states: &[&str]| -> Vec<(String, String)> {
-        states.iter().map(|state| ("JobStatusChanged".to_owned(), (*state).to_owned())).collect()
-    };
-    assert_eq!(heard[0], ("JobCreated".to_owned(), "New".to_owned()));
-    assert_eq!(heard[1..], named(&["Preparing", "Suspended"]));
+    assert_eq!(told.until("Suspended").await, ["New", "Preparing", "Suspended"]);
     let ready = api::UpdateJobStatusInput {
         account_id: ACCOUNT.into(),
         job_id: id,
@@ -390,5 +423,18 @@ async fn each_state_is_told() {
         status_update_reason: None,
     };
     client.call(api::UpdateJobStatus, ready).await.unwrap();
-    assert_eq!(hears(&mut changes, "Complete").await, named(&["Ready", "Active", "Completing", "Complete"]));
+    assert_eq!(told.until("Complete").await, ["Ready", "Active", "Completing", "Complete"]);
+}
+
+#[tokio::test]
+async fn states_are_told_to_who_comes_later() {
+    let (builder, mut told) = EventBus::beside(builder());
+    let mut stack = builder.start().await;
+    let client = prepared(&stack).await;
+    stack.stop("events").await;
+    let etag = manifest(&client, "list.csv", "bucket,c\n").await;
+    let id = create(&client, input(tagging("k", "v"), ("list.csv", &etag, &BUCKET_AND_KEY))).await;
+    reaches(&client, &id, api::JobStatus::Complete).await;
+    stack.restart("events").await;
+    assert_eq!(told.until("Complete").await, ["New", "Preparing", "Ready", "Active", "Completing", "Complete"]);
 }

@@ -4,6 +4,7 @@
 mod destinations;
 mod forms;
 mod regions;
+mod tiers;
 mod uploads;
 
 use bytes::Bytes;

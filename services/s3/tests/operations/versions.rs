@@ -202,3 +202,63 @@ async fn batches_copies_and_tags_name_versions() {
     assert_eq!(read(&client, of_version("k", &two)).await.unwrap(), "two");
     assert_eq!(client.call(api::GetObject, of_version("k", &one)).await.unwrap_err().code, "NoSuchVersion");
 }
+
+#[tokio::test]
+async fn a_version_goes_for_good_by_a_second_factor() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    versioned(&client).await;
+    let configure = |mfa_delete, mfa: Option<&str>| api::PutBucketVersioningInput {
+        bucket: "bucket".into(),
+        versioning_configuration: api::VersioningConfiguration {
+            status: Some(api::BucketVersioningStatus::Enabled),
+            mfa_delete,
+        },
+        mfa: mfa.map(str::to_owned),
+        ..Default::default()
+    };
+    let device = Some("arn:aws:iam::000000000000:mfa/root 123456");
+    let on = Some(api::MFADelete::Enabled);
+    let told = |refused: Failure| (refused.code.into_owned(), refused.status, refused.message);
+    let missing = ("AccessDenied".to_owned(), 403, "Mfa Authentication must be used for this request".to_owned());
+    let refused = client.call(api::PutBucketVersioning, configure(on.clone(), None)).await.unwrap_err();
+    assert_eq!(told(refused), missing);
+    let refused = client.call(api::PutBucketVersioning, configure(on.clone(), Some("123456"))).await.unwrap_err();
+    assert_eq!((refused.code.as_ref(), refused.status), ("InvalidArgument", 400));
+    let shown = async || {
+        let input = api::GetBucketVersioningInput { bucket: "bucket".into(), ..Default::default() };
+        client.call(api::GetBucketVersioning, input).await.unwrap().mfa_delete
+    };
+    assert_eq!(shown().await, None);
+    client.call(api::PutBucketVersioning, configure(on, device)).await.unwrap();
+    assert_eq!(shown().await, Some(api::MFADeleteStatus::Enabled));
+    let id = put(&client, "k", "x").await.version_id.unwrap();
+    client.call(api::DeleteObject, delete_input("k", None)).await.unwrap();
+    let refused = client.call(api::DeleteObject, delete_input("k", Some(&id))).await.unwrap_err();
+    assert_eq!(told(refused), missing);
+    let batch = |mfa: Option<&str>| api::DeleteObjectsInput {
+        bucket: "bucket".into(),
+        delete: api::Delete {
+            objects: vec![
+                api::ObjectIdentifier { key: "k".into(), version_id: Some(id.clone()), ..Default::default() },
+                api::ObjectIdentifier { key: "other".into(), ..Default::default() },
+            ],
+            quiet: None,
+        },
+        mfa: mfa.map(str::to_owned),
+        ..Default::default()
+    };
+    let output = client.call(api::DeleteObjects, batch(None)).await.unwrap();
+    let errors = output.errors.unwrap();
+    assert_eq!((errors.len(), errors[0].code.as_deref()), (1, Some("AccessDenied")));
+    assert_eq!(read(&client, of_version("k", &id)).await.unwrap(), "x");
+    let output = client.call(api::DeleteObjects, batch(device)).await.unwrap();
+    assert_eq!(output.errors.unwrap_or_default().len(), 0);
+    assert_eq!(read(&client, of_version("k", &id)).await.unwrap_err().code, "NoSuchVersion");
+    let refused = client.call(api::PutBucketVersioning, configure(Some(api::MFADelete::Disabled), None)).await;
+    assert_eq!(told(refused.unwrap_err()), missing);
+    client.call(api::PutBucketVersioning, configure(Some(api::MFADelete::Disabled), device)).await.unwrap();
+    assert_eq!(shown().await, Some(api::MFADeleteStatus::Disabled));
+    let id = put(&client, "k", "x").await.version_id.unwrap();
+    client.call(api::DeleteObject, delete_input("k", Some(&id))).await.unwrap();
+}

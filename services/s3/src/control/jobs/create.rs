@@ -111,13 +111,13 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateJobInput) -> Result
     };
     let scope = scope(cx);
     let token = (job.account.as_str(), job.region.as_str(), input.client_request_token.as_str());
-    let (id, is_new) = s3
+    let (id, _sent) = s3
         .store
         .write(|tx| {
             if let Some(id) = tx.get(&TOKENS, &scope, &token)? {
                 let known = tx.get(&JOBS, &scope, &(token.0, token.1, id.as_str()))?;
                 if known.is_some_and(|known| known.asked == job.asked) {
-                    return Ok((id, false));
+                    return Ok((id, None));
                 }
                 let message = "The client request token was used by another request";
                 return Err(refused("IdempotencyException", 400, message));
@@ -125,12 +125,9 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateJobInput) -> Result
             tx.put(&TOKENS, &scope, &token, &job.id)?;
             tx.put(&WAITING, &scope, &job.waiting(), &job.at())?;
             job::keep(tx, &scope, &job)?;
-            Ok((job.id.clone(), true))
+            Ok((job.id.clone(), Some(told::created(tx, s3, cx, &job)?)))
         })
         .await?;
-    if is_new {
-        told::created(s3, cx, &job);
-    }
     s3.jobs.wake();
     Ok(api::CreateJobOutput { job_id: Some(id) })
 }

@@ -125,7 +125,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListJobsInput) -> Result<ap
 async fn change(s3: &S3, cx: &Context, id: &str, work: impl Fn(&mut Job) -> Result<()> + Send + Sync) -> Result<Job> {
     let scope = scope(cx);
     let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
-    let (job, was) = s3
+    let (job, _sent) = s3
         .store
         .write(|tx| {
             let mut job = job::find(tx, &scope, account, region, id)?;
@@ -135,12 +135,10 @@ async fn change(s3: &S3, cx: &Context, id: &str, work: impl Fn(&mut Job) -> Resu
                 tx.put(&WAITING, &scope, &job.waiting(), &job.at())?;
             }
             job::keep(tx, &scope, &job)?;
-            Ok::<_, Error>((job, was))
+            let told = if job.status == was { None } else { Some(told::status_changed(tx, s3, cx, &job)?) };
+            Ok::<_, Error>((job, told))
         })
         .await?;
-    if job.status != was {
-        told::status_changed(s3, cx, &job);
-    }
     s3.jobs.wake();
     Ok(job)
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::job::Task;
 use crate::access;
 use crate::error::{Error, Result};
-use crate::objects::Readable;
+use crate::model::encryption::GivenKey;
 use crate::operations::get;
 use crate::service::S3;
 
@@ -168,19 +168,9 @@ struct Source {
 async fn open(s3: &S3, cx: &Context, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Source> {
     let wanted = access::to_object(cx, bucket, key, "s3:GetObject");
     cx.authorize(&wanted).await.map_err(|failure| Error::Other(Box::new(failure)))?;
-    let (object, readable) = get::source(s3, cx, get::Target { bucket, key, version_id, owner: None }).await?;
-    let chunks = match readable {
-        Readable::Bytes(bytes) => futures::stream::once(std::future::ready(Ok(bytes))).boxed(),
-        Readable::Blob(blob) => {
-            let reading = s3.readers.begin(&blob);
-            let stream = s3.store.blobs().read(&blob, 0..object.size);
-            let held = move |chunk: std::result::Result<Bytes, fractus_store::StoreError>| {
-                let _held = &reading;
-                chunk.map_err(Error::from)
-            };
-            stream.map(held).boxed()
-        }
-    };
+    let target = get::Target { bucket, key, version_id, owner: None };
+    let (object, readable) = get::source(s3, cx, target, GivenKey::default()).await?;
+    let chunks = readable.stream(s3, 0, object.size);
     Ok(Source { chunks, size: object.size, etag: object.etag })
 }
 

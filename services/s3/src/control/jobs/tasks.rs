@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::ingest::digest_stored;
 use crate::model::checksum::Algorithm;
 use crate::model::encoding::form_encode;
+use crate::model::encryption::GivenKey;
 use crate::operations::{acls, archive, copy, get, locks, tagging};
 use crate::replication::{self, Status};
 use crate::service::S3;
@@ -311,8 +312,8 @@ impl One<'_> {
         }
         let Task { bucket, key, version_id, .. } = self.task;
         let target = get::Target { bucket, key, version_id: version_id.as_deref(), owner: None };
-        let (object, readable) = get::source(self.s3, self.cx, target).await?;
-        let (_, checksum) = digest_stored(&self.s3.store, &readable.into_blob(), 0..object.size, algorithm).await?;
+        let (object, readable) = get::source(self.s3, self.cx, target, GivenKey::default()).await?;
+        let (_, checksum) = digest_stored(self.s3, &readable, 0..object.size, algorithm).await?;
         let bytes = STANDARD.decode(&checksum.value).unwrap_or_default();
         let told = json!({
             "checksum_base64": checksum.value,

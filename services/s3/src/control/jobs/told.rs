@@ -1,42 +1,47 @@
-//! What is told of jobs: CloudTrail's service events, on the default bus of their account.
+//! What is told of jobs: CloudTrail's service events, on the default bus of their account. They are written with the state
+//! that they tell of, so that none is lost, and arrive in the order of a job's states.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-examples-event-bridge-cloud-trail.html>
 
-use fractus_aws::{AccountId, Region};
-use fractus_bus::contracts::StateChange;
+use fractus_bus::outbox::Handoff;
 use fractus_host::Context;
+use fractus_store::Transaction;
 use serde_json::{Value, json};
 
 use super::job::Job;
+use crate::error::Result;
+use crate::event_bridge;
 use crate::service::S3;
 
 const S3: &str = "s3.amazonaws.com";
 
-/// A job was created.
-pub fn created(s3: &S3, cx: &Context, job: &Job) {
-    tell(s3, cx, job, "JobCreated");
+/// A job is being created.
+pub fn created(tx: &mut Transaction<'_>, s3: &S3, cx: &Context, job: &Job) -> Result<Handoff> {
+    tell(tx, s3, cx, job, "JobCreated")
 }
 
-/// A job has come to another state.
-pub fn status_changed(s3: &S3, cx: &Context, job: &Job) {
-    tell(s3, cx, job, "JobStatusChanged");
+/// A job comes to another state.
+pub fn status_changed(tx: &mut Transaction<'_>, s3: &S3, cx: &Context, job: &Job) -> Result<Handoff> {
+    tell(tx, s3, cx, job, "JobStatusChanged")
 }
 
-fn tell(s3: &S3, cx: &Context, job: &Job, name: &str) {
-    let random = cx.random();
-    let change = StateChange {
-        id: random.uuid(),
-        lane: cx.world.lane.clone(),
-        account: AccountId::new(&job.account).unwrap_or_else(|_| cx.world.account.clone()),
-        region: Region::new(&job.region).unwrap_or_else(|_| cx.region.clone()),
-        source: "aws.s3".to_owned(),
-        detail_type: "AWS Service Event via CloudTrail".to_owned(),
-        resources: Vec::new(),
-        detail: detail(cx, job, name, &random.uuid(), &hex::encode(random.bytes::<16>())),
-        time: cx.now(),
-    };
-    // Nobody may listen; a job does not wait for that.
-    let _ = s3.host.bus().publish(&change, &cx.cause());
+fn tell(tx: &mut Transaction<'_>, s3: &S3, cx: &Context, job: &Job, name: &str) -> Result<Handoff> {
+    let (random, now) = (cx.random(), cx.now());
+    let id = random.uuid();
+    let event = json!({
+        "version": "0",
+        "id": id,
+        "detail-type": "AWS Service Event via CloudTrail",
+        "source": "aws.s3",
+        "account": job.account,
+        "time": now.to_secs_precision().date_time(),
+        "region": job.region,
+        "resources": [],
+        "detail": detail(cx, job, name, &random.uuid(), &hex::encode(random.bytes::<16>())),
+    });
+    let mut delivery = event_bridge::delivery(cx, id, (&job.account, &job.region), None, &event, now);
+    delivery.group_id = Some(job.id.clone());
+    Ok(s3.outbox.put(tx, &delivery)?)
 }
 
 fn detail(cx: &Context, job: &Job, name: &str, event_id: &str, job_event_id: &str) -> Value {

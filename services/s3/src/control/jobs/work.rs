@@ -1,5 +1,6 @@
 //! Doing what jobs are there for: step by step, the most important job first.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use fractus_aws::{Lane, Partition, World};
@@ -7,8 +8,10 @@ use fractus_clock::Timestamp;
 use fractus_host::{Context, Waker};
 use fractus_store::{Order, Range, Scope, Transaction};
 use fractus_wire::Failure;
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::job::{self, At, JOBS, Job, OUTCOMES, Status, TASKS, Task, UNCONFIRMED, WAITING};
 use super::{functions, report, tasks, told};
@@ -18,6 +21,9 @@ use crate::worlds;
 
 /// How many tasks are done between two looks at whether the job is still to go on, and at more important ones.
 const AT_ONCE: usize = 50;
+/// How many jobs of a partition are done at a time: the most important ones. AWS does several, and does not say how many.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-managing-jobs.html#batch-ops-job-priority>
+const JOBS_AT_ONCE: usize = 4;
 /// How many jobs are looked at for one that is active.
 const LOOKED_AT: usize = 1_000;
 /// Where the next try of a task stands: behind all that have not been tried so often.
@@ -28,10 +34,13 @@ const REMOVED_AT_ONCE: usize = 1_000;
 #[derive(Clone, Default)]
 pub struct Jobs {
     waker: Arc<Mutex<Option<Waker>>>,
+    /// Changes with every job that something is to be done for, so that one need not wait for others' steps.
+    news: watch::Sender<u64>,
 }
 
 impl Jobs {
     pub fn wake(&self) {
+        self.news.send_modify(|count| *count = count.wrapping_add(1));
         if let Some(waker) = &*self.waker.lock() {
             waker.wake();
         }
@@ -62,24 +71,62 @@ async fn work_off(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
     // Every partition that has jobs at all.
     for world in worlds::holding(s3, lane, JOBS.name()).await? {
         let scope = Scope::partition(&world);
-        let draining = s3.host.draining();
-        while !draining.is_cancelled() {
-            let first = s3
-                .store
-                .read(|snapshot| Ok::<_, Error>(snapshot.first(&WAITING, &scope, Range::all(), Order::Ascending)?));
-            let Some((place, at)) = first.await? else { break };
-            let key = (at.account.as_str(), at.region.as_str(), at.id.as_str());
-            let found = s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&JOBS, &scope, &key)?)).await?;
-            let Some(job) = found else {
-                s3.store.write(|tx| Ok::<_, Error>(tx.delete(&WAITING, &scope, &place)?)).await?;
-                continue;
-            };
-            let cx = job.context(s3, lane, world.partition);
-            Step { s3, cx: &cx, world: &world, scope: &scope, at: &at }.take(job).await?;
-        }
+        work_off_partition(s3, lane, &world, &scope).await?;
         next = next.into_iter().chain(give_up_unconfirmed(s3, lane, world.partition, &scope).await?).min();
     }
     Ok(next)
+}
+
+/// Does what can be done of a partition's jobs, the most important ones side by side: each goes from step to step by itself.
+async fn work_off_partition(s3: &S3, lane: &Lane, world: &World, scope: &Scope) -> Result<()> {
+    let mut news = s3.jobs.news.subscribe();
+    let draining = s3.host.draining();
+    let (mut busy, mut running) = (HashSet::new(), FuturesUnordered::new());
+    loop {
+        if !draining.is_cancelled() {
+            let first = s3.store.read(|snapshot| {
+                let found = snapshot.range(&WAITING, scope, Range::all(), Order::Ascending)?.take(JOBS_AT_ONCE);
+                found.map(|entry| entry.map_err(Error::from)).collect::<Result<Vec<_>>>()
+            });
+            for (place, at) in first.await? {
+                if busy.insert(at.id.clone()) {
+                    running.push(step(s3, lane, world, scope, place, at));
+                }
+            }
+        }
+        tokio::select! {
+            stepped = running.next() => match stepped {
+                Some((id, outcome)) => {
+                    busy.remove(&id);
+                    outcome?;
+                }
+                None => return Ok(()),
+            },
+            Ok(()) = news.changed() => {}
+        }
+    }
+}
+
+/// The next step of one job; gives its id.
+async fn step(
+    s3: &S3,
+    lane: &Lane,
+    world: &World,
+    scope: &Scope,
+    place: (u64, u64, String),
+    at: At,
+) -> (String, Result<()>) {
+    let work = async {
+        let key = (at.account.as_str(), at.region.as_str(), at.id.as_str());
+        let found = s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&JOBS, scope, &key)?)).await?;
+        let Some(job) = found else {
+            return s3.store.write(|tx| Ok::<_, Error>(tx.delete(&WAITING, scope, &place)?)).await;
+        };
+        let cx = job.context(s3, lane, world.partition);
+        Step { s3, cx: &cx, world, scope, at: &at }.take(job).await
+    };
+    let outcome = work.await;
+    (at.id, outcome)
 }
 
 /// Fails the jobs that nobody has confirmed in time; gives when the next is due.
@@ -107,11 +154,9 @@ async fn give_up_unconfirmed(s3: &S3, lane: &Lane, partition: Partition, scope: 
             job.failures.push(("ConfirmationTimedOut".to_owned(), reason.to_owned()));
             tx.put(&WAITING, scope, &job.waiting(), &at)?;
             job::keep(tx, scope, &job)?;
-            Ok::<_, Error>(Some(job))
+            Ok::<_, Error>(Some(told::status_changed(tx, s3, &job.context(s3, lane, partition), &job)?))
         });
-        if let Some(job) = given_up.await? {
-            told::status_changed(s3, &job.context(s3, lane, partition), &job);
-        }
+        let _sent = given_up.await?;
         s3.jobs.wake();
     }
 }
@@ -134,7 +179,7 @@ impl Step<'_> {
             Status::New => self.enter(Status::New, Status::Preparing).await,
             Status::Preparing => self.prepare(job).await,
             Status::Ready | Status::Paused => {
-                self.pause_lesser(&job).await?;
+                self.pause_lesser().await?;
                 self.enter(job.status, Status::Active).await
             }
             Status::Pausing => self.enter(Status::Pausing, Status::Paused).await,
@@ -159,26 +204,26 @@ impl Step<'_> {
         .map(drop)
     }
 
-    /// One job of a partition is done at a time: one that is less important waits until nothing more important is left.
-    async fn pause_lesser(&self, job: &Job) -> Result<()> {
+    /// Jobs that are less important than as many as are done at a time wait until there is room for them again.
+    async fn pause_lesser(&self) -> Result<()> {
         let now = self.cx.now();
         let paused = self.s3.store.write(|tx| {
-            let lesser = tx.range(&WAITING, self.scope, Range::all().after(&job.waiting()), Order::Ascending)?;
-            let lesser: Vec<_> = lesser.take(LOOKED_AT).collect::<std::result::Result<_, _>>()?;
-            let mut paused = Vec::new();
+            let waiting = tx.range(&WAITING, self.scope, Range::all(), Order::Ascending)?;
+            let lesser: Vec<_> = waiting.skip(JOBS_AT_ONCE).take(LOOKED_AT).collect::<std::result::Result<_, _>>()?;
+            let mut told = Vec::new();
             for (_, at) in lesser {
                 let mut other = job::find(tx, self.scope, &at.account, &at.region, &at.id)?;
                 if other.status == Status::Active {
                     for status in [Status::Pausing, Status::Paused] {
                         other.enter(status, now);
-                        paused.push(other.clone());
+                        told.push(told::status_changed(tx, self.s3, self.cx, &other)?);
                     }
                     job::keep(tx, self.scope, &other)?;
                 }
             }
-            Ok::<_, Error>(paused)
+            Ok::<_, Error>(told)
         });
-        paused.await?.iter().for_each(|job| told::status_changed(self.s3, self.cx, job));
+        let _sent = paused.await?;
         Ok(())
     }
 
@@ -196,13 +241,11 @@ impl Step<'_> {
             }
             work(tx, &mut job)?;
             job::keep(tx, self.scope, &job)?;
-            Ok::<_, Error>(Some(job))
+            let same = job.status == from;
+            let told = if same { None } else { Some(told::status_changed(tx, self.s3, self.cx, &job)?) };
+            Ok::<_, Error>(Some(told))
         });
-        let changed = changed.await?;
-        if let Some(job) = changed.as_ref().filter(|job| job.status != from) {
-            told::status_changed(self.s3, self.cx, job);
-        }
-        Ok(changed.is_some())
+        Ok(changed.await?.is_some())
     }
 
     /// A job that cannot go on fails at once where nothing was done yet, and with its report where something was.
@@ -235,7 +278,7 @@ impl Step<'_> {
         });
         let done: Vec<Done> = done.buffered(at_once).collect().await;
         let At { account, region, .. } = self.at;
-        let (job, was) = self
+        let _sent = self
             .s3
             .store
             .write(|tx| {
@@ -253,12 +296,10 @@ impl Step<'_> {
                     job.enter(Status::Completing, now);
                 }
                 job::keep(tx, self.scope, &job)?;
-                Ok::<_, Error>((job, was))
+                let same = job.status == was;
+                Ok::<_, Error>(if same { None } else { Some(told::status_changed(tx, self.s3, self.cx, &job)?) })
             })
             .await?;
-        if job.status != was {
-            told::status_changed(self.s3, self.cx, &job);
-        }
         Ok(())
     }
 
