@@ -26,10 +26,10 @@ const LAYERS: [&str; 20] = [
     "store",
     "bus",
     "client",
-    "datakeys",
     "compute",
     "handoff",
     "host",
+    "datakeys",
     "testkit",
     "tidy",
 ];
