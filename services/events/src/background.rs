@@ -13,6 +13,7 @@ use fractus_patterns::Event;
 use fractus_store::{Order, Range, Scope, Transaction};
 
 use crate::error::{Error, Result};
+use crate::index::BusSettings;
 use crate::invoke;
 use crate::model::deliver::CompiledRule;
 use crate::model::event::{self, Parts};
@@ -155,9 +156,10 @@ fn fire(
             sent.push((id, json, at));
         }
     }
+    let settings = BusSettings::read(tx, bus)?;
     for (id, json, at) in &sent {
         let arrival = Arrival { time: Some(*at), ..Arrival::new(&bus.place.world.lane, json, id, now, &cause) };
-        route::plan_rule(&compiled, &arrival, &mut plan);
+        route::plan_scheduled(bus, &settings, &compiled, &arrival, &mut plan);
     }
     let handoffs = route::write(tx, events, &bus.place.scope, &plan)?;
     rule.due_at = None;
@@ -199,6 +201,7 @@ type LaneKey = (String, String, String, String);
 /// Replays some events; says whether there are more.
 async fn replay_some(events: &Events, lane: &Scope, place: &Place, key: &LaneKey) -> Result<bool> {
     let now = events.host.clocks().lane(place.world.lane.as_str()).now();
+    let closed = closed_archive(events, place, &key.3, now).await?;
     let write = events.store.write(|tx| {
         let Some(mut replay) = tx.get(&REPLAYS, &place.scope, &(key.3.as_str(),))? else {
             tx.delete(&RUNNING_REPLAYS, lane, key)?;
@@ -207,6 +210,9 @@ async fn replay_some(events: &Events, lane: &Scope, place: &Place, key: &LaneKey
         let mut handoffs = Vec::new();
         if replay.state == CANCELLING {
             CANCELLED.clone_into(&mut replay.state);
+        } else if let Some(reason) = &closed {
+            FAILED.clone_into(&mut replay.state);
+            replay.state_reason = Some(reason.chars().take(512).collect());
         } else {
             step(tx, events, place, &mut replay, &mut handoffs, now)?;
         }
@@ -219,6 +225,16 @@ async fn replay_some(events: &Events, lane: &Scope, place: &Place, key: &LaneKey
         Ok::<_, Error>((handoffs, goes_on))
     });
     Ok(write.await?.1)
+}
+
+/// Why the archive of a replay cannot be opened; none where it can.
+async fn closed_archive(events: &Events, place: &Place, replay: &str, now: Timestamp) -> Result<Option<String>> {
+    let read = events.store.read(|snapshot| {
+        let Some(replay) = snapshot.get(&REPLAYS, &place.scope, &(replay,))? else { return Ok(None) };
+        Ok::<_, Error>(snapshot.get(&ARCHIVES, &place.scope, &(replay.archive.as_str(),))?)
+    });
+    let data_key = read.await?.and_then(|archive| archive.data_key);
+    Ok(events.open(place, data_key.as_ref(), now).await.err().map(|refused| refused.message))
 }
 
 /// The next events of a replay, in the order in which they came: those of one minute, as AWS replays them.
@@ -268,7 +284,7 @@ fn step(
         replay.cursor = Some((*at, event_id.clone()));
         let (Some(index), Ok(parsed)) = (&index, Event::parse(&json)) else { continue };
         let mut plan = Plan::default();
-        route::plan(index, &parsed, &arrival, &mut plan);
+        route::plan(&bus, index, &parsed, &arrival, &mut plan);
         handoffs.append(&mut route::write(tx, events, &place.scope, &plan)?);
     }
     if are_last && found.len() == all {

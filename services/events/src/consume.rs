@@ -14,7 +14,10 @@ use fractus_store::Transaction;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::index::BusSettings;
 use crate::invoke::{self, Attempt};
+use crate::keys::{self, Refused};
+use crate::logs;
 use crate::model::event::{self, Parts};
 use crate::model::names::{BusRef, DEFAULT_BUS, Place};
 use crate::model::policy::{self, Reach};
@@ -30,7 +33,7 @@ const MAX_ENTRIES: usize = 10;
 
 /// Begins to consume and to hear; both live as long as the host.
 pub fn start(events: &Arc<Events>) {
-    let resending = events.host.resend(&events.outbox, |_, _| Ok(Vec::new()));
+    let resending = events.host.resend(&events.outbox, |_, attempted| Ok(logs::of_attempt(attempted)));
     let (handler, sending) = (Arc::clone(events), resending.clone());
     events.host.consume(Some(resending), move |delivery| {
         let (events, resending) = (Arc::clone(&handler), sending.clone());
@@ -123,6 +126,7 @@ fn outcome(result: Result<()>) -> Outcome {
         Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
         // Our own outbox is full: no failure of the bus that it is for, and nothing that a lane's clock could wait for.
         Err(Error::LimitExceeded(reason)) => Outcome::RetryIn { delay: PAUSE, reason },
+        Err(Error::Kms(refusal, reason)) => Outcome::Failed { code: refusal.code().to_owned(), reason, after: None },
         Err(Error::AccessDenied(message)) => Outcome::Refused { code: "NO_PERMISSIONS".to_owned(), message },
         Err(Error::NotFound(message)) => Outcome::Refused { code: "RESOURCE_NOT_FOUND".to_owned(), message },
         Err(error) => Outcome::Refused { code: "INVALID_PARAMETER".to_owned(), message: error.to_string() },
@@ -195,7 +199,14 @@ fn entry_event(events: &Events, bus: &BusRef, entry: &Value, now: Timestamp) -> 
 async fn put(events: &Events, bus: &BusRef, delivery: &Delivery) -> Result<()> {
     let now = events.host.clocks().lane(delivery.lane.as_str()).now();
     let arrived = events_of(events, bus, delivery, now)?;
-    let is_forwarded = delivery.source.principal == "events.amazonaws.com";
+    let is_forwarded = match delivery.parameters.get(route::IS_FORWARDED).and_then(Value::as_bool) {
+        Some(was_forwarded) => was_forwarded,
+        None => delivery.source.principal == "events.amazonaws.com",
+    };
+    let mut refusals = Vec::with_capacity(arrived.len());
+    for (bus, json) in &arrived {
+        refusals.push(judged(events, bus, json, now).await?);
+    }
     let trace = delivery.system_attributes.get("AWSTraceHeader").and_then(|header| header.value.as_text());
     let cause = delivery.cause.child(delivery.id.clone());
     let passage = events.host.random().uuid();
@@ -204,16 +215,35 @@ async fn put(events: &Events, bus: &BusRef, delivery: &Delivery) -> Result<()> {
             return Ok(Vec::new());
         }
         let mut handoffs = Vec::new();
-        for (number, (bus, json)) in arrived.iter().enumerate() {
+        for (number, ((bus, json), refused)) in arrived.iter().zip(&refusals).enumerate() {
             let id = format!("{passage}-{number}");
             let arrival =
                 Arrival { trace_header: trace, is_forwarded, ..Arrival::new(&delivery.lane, json, &id, now, &cause) };
             check_source(tx, bus, delivery, now)?;
-            handoffs.append(&mut put_on(tx, events, bus, &arrival)?);
+            handoffs.append(&mut match refused {
+                None => put_on(tx, events, bus, &arrival)?,
+                Some(refused) => {
+                    let settings = BusSettings::read(tx, bus)?;
+                    let plan = Plan::of_refused(bus, &settings, &arrival, refused);
+                    route::write(tx, events, &bus.place.scope, &plan)?
+                }
+            });
         }
         Ok::<_, Error>(handoffs)
     });
     write.await.map(drop)
+}
+
+/// Why a delivered event cannot be kept under its bus's key; what passes is an error, and its sender tries again.
+async fn judged(events: &Events, bus: &BusRef, json: &str, now: Timestamp) -> Result<Option<Refused>> {
+    let settings = events.store.read(|snapshot| BusSettings::read(snapshot, bus)).await?;
+    if settings.kms_key.is_none() || keys::is_of_aws(json) {
+        return Ok(None);
+    }
+    match events.judge(bus, &settings, now).await {
+        Some(Refused { refusal, message }) if refusal.passes() => Err(Error::Kms(refusal, message)),
+        refused => Ok(refused),
+    }
 }
 
 /// A sender in another account needs the bus's policy; the bus must be there.
@@ -238,7 +268,7 @@ pub fn put_on(tx: &mut Transaction<'_>, events: &Events, bus: &BusRef, arrival: 
     let parsed = Event::parse(arrival.event).map_err(|_| Error::parameter("Detail", "Detail is malformed."))?;
     let Some(index) = events.indexes.of(tx, bus)? else { return Ok(Vec::new()) };
     let mut plan = Plan::default();
-    route::plan(&index, &parsed, arrival, &mut plan);
+    route::plan(bus, &index, &parsed, arrival, &mut plan);
     if !route::has_room(events, &plan) {
         return Err(Error::LimitExceeded("Too many deliveries wait for the message bus.".to_owned()));
     }

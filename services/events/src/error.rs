@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/eventbridge/latest/APIReference/CommonErrors.html>
 
+use fractus_datakeys::Refusal;
 use fractus_events_api as api;
 use fractus_store::StoreError;
 use fractus_wire::Failure;
@@ -32,6 +33,9 @@ pub enum Error {
     /// The change was overtaken by another one.
     #[error("{0}")]
     ConcurrentModification(String),
+    /// KMS gives or opens no data key, in its own words.
+    #[error("{1}")]
+    Kms(Refusal, String),
     #[error("the store failed")]
     Store(#[from] StoreError),
 }
@@ -44,6 +48,11 @@ impl Error {
     /// `Parameter X is not valid. Reason: Y`, EventBridge's most common refusal.
     pub fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Error::Validation(format!("Parameter {name} is not valid. Reason: {reason}"))
+    }
+
+    pub fn kms(error: fractus_datakeys::Error) -> Self {
+        let (refusal, message) = error.into_refusal();
+        Error::Kms(refusal, message)
     }
 
     pub fn no_bus(name: &str) -> Self {
@@ -73,6 +82,13 @@ impl Error {
             Error::ConcurrentModification(_) => api::ConcurrentModificationException::new(message).into(),
             Error::Validation(_) => Failure::new("ValidationException", 400, message),
             Error::AccessDenied(_) => Failure::new("AccessDeniedException", 400, message),
+            Error::Kms(Refusal::AccessDenied | Refusal::OptInRequired, _) => {
+                Failure::new("AccessDeniedException", 400, message)
+            }
+            Error::Kms(Refusal::NotFound, _) => api::ResourceNotFoundException::new(message).into(),
+            Error::Kms(Refusal::Throttled, _) => Failure::new("ThrottlingException", 400, message),
+            Error::Kms(Refusal::Unavailable, _) => api::InternalException::new(message).into(),
+            Error::Kms(..) => Failure::new("ValidationException", 400, message),
             Error::Store(source) => Failure::internal(source.told("An internal error occurred.")),
         }
     }

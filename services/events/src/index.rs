@@ -1,4 +1,4 @@
-//! What a bus's rules make of an event: compiled once for each state of the rules, kept in memory.
+//! What a bus and its rules make of an event: compiled once for each state of the rules, kept in memory.
 //!
 //! The stamp of a bus is another number after each change of its rules, and is read from the store with each event. So an
 //! index is never stale, whichever replica changed a rule, and whatever a reset, a fork or a rollback of a lane did.
@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fractus_aws::Arn;
 use fractus_clock::Random;
 use fractus_patterns::{Dialect, Event, Index, Pattern};
 use fractus_store::{Order, Range, Scope, Snapshot, Transaction};
@@ -13,15 +14,40 @@ use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::model::deliver::CompiledRule;
+use crate::model::log::Wish;
 use crate::model::names::BusRef;
-use crate::store::{RULES, STAMPS};
+use crate::store::{BUSES, RULES, STAMPS};
 
 /// Buses whose index is kept; beyond it all are dropped, and those in use come back by themselves.
 const MAX_KEPT: usize = 1_024;
 
+/// What a bus itself wants of its events.
+#[derive(Clone, Debug, Default)]
+pub struct BusSettings {
+    /// The key of KMS that they are kept under.
+    pub kms_key: Option<String>,
+    /// The queue for what cannot be kept so.
+    pub dead_letter: Option<Arn>,
+    pub log: Option<Wish>,
+}
+
+impl BusSettings {
+    pub fn read(snapshot: &Snapshot<'_>, bus: &BusRef) -> Result<Self> {
+        let Some(record) = snapshot.get_shared(&BUSES, &bus.place.scope, &(bus.name.as_str(),))? else {
+            return Ok(BusSettings::default());
+        };
+        Ok(BusSettings {
+            kms_key: record.kms_key.clone(),
+            dead_letter: record.dead_letter_arn.as_ref().and_then(|arn| arn.parse().ok()),
+            log: Wish::of(record.log_config.as_ref()),
+        })
+    }
+}
+
 /// The rules of a bus, made ready.
 pub struct BusIndex {
     stamp: u64,
+    pub settings: BusSettings,
     patterns: Index<u32>,
     rules: Vec<CompiledRule>,
 }
@@ -35,7 +61,8 @@ impl BusIndex {
     }
 
     fn build(snapshot: &Snapshot<'_>, bus: &BusRef, stamp: u64) -> Result<Self> {
-        let mut index = BusIndex { stamp, patterns: Index::new(), rules: Vec::new() };
+        let settings = BusSettings::read(snapshot, bus)?;
+        let mut index = BusIndex { stamp, settings, patterns: Index::new(), rules: Vec::new() };
         let range = Range::prefix(&(bus.name.as_str(),));
         for record in snapshot.range(&RULES, &bus.place.scope, range, Order::Ascending)? {
             let (_, rule) = record?;
@@ -84,7 +111,7 @@ impl Indexes {
     }
 }
 
-/// Says that a bus's rules have changed; belongs to every change of them.
+/// Says that a bus or its rules have changed; belongs to every change of them.
 pub fn touch(tx: &mut Transaction<'_>, bus: &BusRef, random: &Random) -> Result<()> {
     Ok(tx.put(&STAMPS, &bus.place.scope, &(bus.name.as_str(),), &random.u64())?)
 }

@@ -47,13 +47,20 @@ async fn take_turn(events: &Events, place: &Place, destination: &ApiDestination,
     write.await
 }
 
-/// What goes with a delivery that has its turn: of one attempt alone.
+const TURN: &str = "turn_of_attempt";
+
+/// What goes with a delivery that has its turn, beside what goes with it anyway: of one attempt alone.
 pub fn turn_note(delivery: &Delivery) -> Value {
-    json!({ "turn_of_attempt": delivery.attempt })
+    let mut note = delivery.returns.as_ref().map(|returns| returns.note.clone()).unwrap_or_default();
+    match note.as_object_mut() {
+        Some(members) => drop(members.insert(TURN.to_owned(), json!(delivery.attempt))),
+        None => note = json!({ TURN: delivery.attempt }),
+    }
+    note
 }
 
 fn has_turn(delivery: &Delivery) -> bool {
-    delivery.returns.as_ref().is_some_and(|returns| returns.note == turn_note(delivery))
+    delivery.returns.as_ref().is_some_and(|returns| returns.note.get(TURN) == Some(&json!(delivery.attempt)))
 }
 
 /// How an attempt ended.
@@ -97,12 +104,18 @@ pub async fn invoke(events: &Events, place: &Place, delivery: &Delivery) -> Atte
     if connection.state != AUTHORIZED {
         return refused("NO_PERMISSIONS", format!("The connection is in the state {}.", connection.state));
     }
+    let now = events.host.clocks().lane(place.world.lane.as_str()).now();
+    if let Err(closed) = events.open(place, connection.data_key.as_ref(), now).await {
+        return match closed.refusal.passes() {
+            true => failed(closed.message),
+            false => refused(closed.code(), closed.message),
+        };
+    }
     let connection = match with_token(events, place, connection).await {
         Ok(connection) => connection,
         Err(attempt) => return attempt,
     };
     if !has_turn(delivery) {
-        let now = events.host.clocks().lane(place.world.lane.as_str()).now();
         match take_turn(events, place, &destination, now).await {
             Ok(at) if at > now => return Attempt::HasTurnAt(at),
             Ok(_) => {}

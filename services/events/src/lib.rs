@@ -15,6 +15,8 @@ pub mod error;
 pub mod health;
 pub mod index;
 pub mod invoke;
+pub mod keys;
+pub mod logs;
 pub mod model;
 pub mod operations;
 pub mod pages;

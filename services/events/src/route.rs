@@ -1,16 +1,24 @@
 //! An event on a bus: which rules it matches, what that sends and archives, and the one transaction that keeps it.
 
 use fractus_aws::Lane;
-use fractus_bus::contracts::{Cause, Delivery};
+use fractus_bus::contracts::{
+    Attribute, Body, Cause, DeadLetter, DeadLetterForm, Delivery, Returns, Source,
+};
 use fractus_bus::outbox::{Handoff, MOST_WAITING};
+use fractus_bus::{Failure, dead_letter};
 use fractus_clock::Timestamp;
 use fractus_patterns::Event;
 use fractus_store::{Scope, Transaction};
+use serde_json::json;
 
 use crate::error::Result;
-use crate::index::BusIndex;
+use crate::index::{BusIndex, BusSettings};
+use crate::keys::{self, Refused};
+use crate::logs;
 use crate::model::deliver::{CompiledRule, Passing, id_of};
 use crate::model::event;
+use crate::model::log::{self, Records, Step, Trail};
+use crate::model::names::BusRef;
 use crate::model::retention;
 use crate::model::target::Kind;
 use crate::service::Events;
@@ -71,7 +79,12 @@ impl<'a> Arrival<'a> {
 pub struct Plan {
     pub deliveries: Vec<Delivery>,
     archived: Vec<ToArchive>,
+    /// Records of its way, for CloudWatch Logs.
+    logged: Vec<Delivery>,
 }
+
+/// The parameter of an event that waits for its bus's key: whether it came from another bus.
+pub const IS_FORWARDED: &str = "IsForwarded";
 
 #[derive(Debug)]
 struct ToArchive {
@@ -82,24 +95,124 @@ struct ToArchive {
 
 impl Plan {
     pub fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.archived.is_empty()
+        self.deliveries.is_empty() && self.archived.is_empty() && self.logged.is_empty()
+    }
+
+    /// What becomes of an event that cannot be kept under its bus's key: it is tried again where that may help, by the lane's
+    /// clock, and goes to the bus's dead-letter queue else.
+    ///
+    /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-dlq.html>
+    pub fn of_refused(bus: &BusRef, settings: &BusSettings, arrival: &Arrival<'_>, refused: &Refused) -> Plan {
+        let source = Source {
+            principal: "events.amazonaws.com".to_owned(),
+            arn: Some(bus.arn()),
+            account: bus.place.world.account.clone(),
+            role: None,
+        };
+        let (id, lane) = (format!("{}/sealed", arrival.id), arrival.lane.clone());
+        let mut again = Delivery::new(id, lane, bus.arn(), Body::text(arrival.event), source, arrival.at);
+        again.cause = arrival.cause.clone();
+        again.parameters = json!({ IS_FORWARDED: arrival.is_forwarded });
+        again.returns = Some(Returns::failures("events"));
+        again.dead_letter = settings.dead_letter.clone().map(|target| DeadLetter {
+            target,
+            service: "sqs".to_owned(),
+            form: DeadLetterForm::Events,
+            attributes: Default::default(),
+        });
+        if let Some(header) = arrival.trace_header {
+            again.system_attributes.insert("AWSTraceHeader".to_owned(), Attribute::string(header));
+        }
+        let mut plan = Plan::default();
+        if let Some(trail) = trail(bus, settings, arrival) {
+            let mut records = Records::new(&trail, arrival.at);
+            let error = json!({ "error_message": refused.message, "aws_service": "kms" });
+            records.push(Step::EventIngestFailure, None, log::of_event(arrival.event), Some(error));
+            plan.logged = records.deliveries(bus, arrival.id, arrival.cause);
+        }
+        if refused.refusal.passes() {
+            plan.deliveries.push(again);
+        } else if let Some(to) = &again.dead_letter {
+            let failure =
+                Failure { code: refused.code().to_owned(), message: refused.message.clone(), exhausted: None };
+            plan.deliveries.push(dead_letter(&again, to, &failure, 1));
+        }
+        plan
     }
 }
 
+/// What the records of an event have in common, where its bus wants any.
+fn trail(bus: &BusRef, settings: &BusSettings, arrival: &Arrival<'_>) -> Option<Trail> {
+    Some(Trail {
+        wish: settings.log?,
+        bus_arn: bus.arn().to_string(),
+        request_id: arrival.cause.parent.clone(),
+        event_id: id_of(arrival.event),
+        ingested_at: arrival.at,
+    })
+}
+
 /// Asks a bus's rules. `parsed` is the arrival's event taken apart.
-pub fn plan(index: &BusIndex, parsed: &Event<'_>, arrival: &Arrival<'_>, plan: &mut Plan) {
+pub fn plan(bus: &BusRef, index: &BusIndex, parsed: &Event<'_>, arrival: &Arrival<'_>, plan: &mut Plan) {
+    let mut matched: Vec<&CompiledRule> = Vec::new();
     for rule in index.matches(parsed) {
         if arrival.is_read_only_call && !rule.sees_read_only {
             continue;
         }
         if arrival.only.is_empty() || arrival.only.iter().any(|arn| arn == rule.arn_text()) {
-            plan_rule(rule, arrival, plan);
+            matched.push(rule);
         }
     }
+    let Some(trail) = trail(bus, &index.settings, arrival) else {
+        matched.into_iter().for_each(|rule| plan_rule(rule, arrival, plan, None));
+        return;
+    };
+    // What AWS's own services tell and nobody wants leaves no trace.
+    if matched.is_empty() && keys::is_of_aws(arrival.event) {
+        return;
+    }
+    let mut records = Records::new(&trail, arrival.at);
+    let told = log::of_event(arrival.event);
+    for step in [Step::EventReceipt, Step::EventIngestSuccess, Step::RuleMatchStart] {
+        records.push(step, None, told.clone(), None);
+    }
+    if matched.iter().all(|rule| rule.is_managed) {
+        records.push(Step::NoStandardRulesMatched, None, json!({}), None);
+    }
+    matched.into_iter().for_each(|rule| plan_rule(rule, arrival, plan, Some((&trail, &mut records))));
+    plan.logged.append(&mut records.deliveries(bus, arrival.id, arrival.cause));
+}
+
+/// Sends an event of a rule's schedule to all its targets.
+pub fn plan_scheduled(
+    bus: &BusRef,
+    settings: &BusSettings,
+    rule: &CompiledRule,
+    arrival: &Arrival<'_>,
+    plan: &mut Plan,
+) {
+    let Some(trail) = trail(bus, settings, arrival) else { return plan_rule(rule, arrival, plan, None) };
+    let mut records = Records::new(&trail, arrival.at);
+    records.push(Step::EventIngestSuccess, None, log::of_event(arrival.event), None);
+    plan_rule(rule, arrival, plan, Some((&trail, &mut records)));
+    plan.logged.append(&mut records.deliveries(bus, arrival.id, arrival.cause));
 }
 
 /// Sends an event to all targets of a rule.
-pub fn plan_rule(rule: &CompiledRule, arrival: &Arrival<'_>, plan: &mut Plan) {
+fn plan_rule(
+    rule: &CompiledRule,
+    arrival: &Arrival<'_>,
+    plan: &mut Plan,
+    log: Option<(&Trail, &mut Records<'_>)>,
+) {
+    let first = plan.deliveries.len();
+    plan_targets(rule, arrival, plan);
+    if let Some((trail, records)) = log {
+        logs::of_rule(trail, records, rule, &mut plan.deliveries[first..]);
+    }
+}
+
+fn plan_targets(rule: &CompiledRule, arrival: &Arrival<'_>, plan: &mut Plan) {
     let passing = arrival.passing();
     for target in &rule.targets {
         match target.kind {
@@ -129,8 +242,8 @@ pub fn write(tx: &mut Transaction<'_>, events: &Events, scope: &Scope, plan: &Pl
     for archived in &plan.archived {
         archive(tx, scope, archived)?;
     }
-    let mut handoffs = Vec::with_capacity(plan.deliveries.len());
-    for delivery in &plan.deliveries {
+    let mut handoffs = Vec::with_capacity(plan.deliveries.len() + plan.logged.len());
+    for delivery in plan.deliveries.iter().chain(&plan.logged) {
         handoffs.push(events.outbox.put(tx, delivery)?);
     }
     Ok(handoffs)

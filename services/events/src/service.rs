@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fractus_aws::{Arn, Lane};
 use fractus_bus::outbox::Outbox;
+use fractus_datakeys::Keys;
 use fractus_events_api as api;
 use fractus_host::{Access, Context, Host, Operations, Prepared, Service, Waker};
 use fractus_outgoing::{Bounds, Outgoing};
@@ -37,6 +38,7 @@ pub struct Events {
     pub outbox: Outbox,
     pub indexes: Arc<Indexes>,
     pub http: Outgoing,
+    pub keys: Keys,
     pub wakers: Arc<Wakers>,
 }
 
@@ -66,6 +68,7 @@ impl Events {
                 timeout: std::time::Duration::from_secs(config.http_timeout_secs),
                 max_answer_bytes: MAX_ANSWER_BYTES,
             }),
+            keys: Keys::new(host),
             wakers: Arc::default(),
             config,
             host: host.clone(),
@@ -170,7 +173,7 @@ fn resources(table: Operations<Events>) -> Operations<Events> {
         .on(api::DescribeApiDestination, api_destinations::describe)
         .on(api::UpdateApiDestination, api_destinations::update)
         .on(api::ListApiDestinations, api_destinations::list)
-        // There are no Regions that could fail: events go where the routing says, and never fail over.
+        // Nobody measures a primary's health: it is what somebody says it is.
         .modelled(api::CreateEndpoint, endpoints::create)
         .on(api::DeleteEndpoint, endpoints::delete)
         .on(api::DescribeEndpoint, endpoints::describe)
@@ -219,6 +222,7 @@ impl Service for Events {
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
         self.indexes.forget_all();
+        self.keys.forget_all();
         Box::pin(std::future::ready(()))
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use fractus_clock::Timestamp;
+use fractus_datakeys::Kept;
 use fractus_store::Collection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -134,6 +135,8 @@ pub struct Archive {
     /// 0: for ever.
     pub retention_days: u32,
     pub kms_key: Option<String>,
+    /// What its events are kept under.
+    pub data_key: Option<Kept>,
     pub created_at: Timestamp,
 }
 
@@ -179,6 +182,8 @@ pub struct Connection {
     pub secret_suffix: String,
     pub description: Option<String>,
     pub kms_key: Option<String>,
+    /// What its secrets are kept under.
+    pub data_key: Option<Kept>,
     /// `BASIC`, `API_KEY`, `OAUTH_CLIENT_CREDENTIALS`.
     pub authorization_type: String,
     pub state: String,

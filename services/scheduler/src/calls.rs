@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use fractus_aws::{Region, World};
-use fractus_bus::Directory;
+use fractus_bus::contracts::Cause;
 use fractus_client::retry::is_worth_retrying;
 use fractus_client::{CallError, Client, Credentials, Limits, RetryRules};
-use fractus_clock::{Clock, Stopwatch};
-use fractus_host::Host;
+use fractus_clock::{Clock, Stopwatch, Timestamp};
+use fractus_datakeys::{Kept, Keys};
+use fractus_host::config::AuthMode;
+use fractus_host::{AssumeServiceRole, Host, NoSession};
 use fractus_wire::{OperationSchema, ServiceSchema};
-use http::Uri;
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::invocation::Failed;
 use crate::model::service_names::Known;
 use crate::model::universal::{self, Universal};
@@ -22,11 +23,24 @@ use crate::model::universal::{self, Universal};
 const STARTS_WITHIN: Duration = Duration::from_secs(6);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How long what KMS has opened for a role stays open.
+pub const OPEN_FOR: Duration = Duration::from_secs(300);
+/// Refusals of a session that nobody knows any more.
+const UNKNOWN_SESSION: [&str; 5] =
+    ["InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "ExpiredToken", "ExpiredTokenException"];
+
 /// Calls services; clones share connections and models.
 #[derive(Clone)]
 pub struct Calls {
     client: Client,
-    root_secret: Option<String>,
+    host: Host,
+    keys: Keys,
+}
+
+/// As whom something is called: with a session of the role, or as the account where nobody issues sessions.
+pub struct Acting {
+    wish: AssumeServiceRole,
+    session: Option<Credentials>,
 }
 
 /// A call that failed, and whether the reason passes by itself.
@@ -39,13 +53,61 @@ pub struct Unanswered {
 impl Calls {
     /// Services are called where they are: at a replica that has announced itself, else through the router, which starts
     /// an idle one.
-    pub fn new(host: &Host) -> Self {
-        let (directory, router) = (host.bus().directory(), host.config().router_url.clone());
-        let resolver =
-            move |service: &'static ServiceSchema, _: &Region| resolve(&directory, router.as_deref(), service);
+    pub fn new(host: &Host, keys: &Keys) -> Self {
         // One attempt: the schedule's own policy says when there is another.
-        let client = Client::with(resolver, Limits::default(), RetryRules::ONCE, host.random().clone());
-        Calls { client, root_secret: host.config().root_secret.clone() }
+        let client = Client::with(host.resolver(), Limits::default(), RetryRules::ONCE, host.random().clone());
+        Calls { client, host: host.clone(), keys: keys.clone() }
+    }
+
+    /// Whether the scheduler may act as a role that is handed to it.
+    pub async fn check_role(&self, wish: Option<AssumeServiceRole>, cause: &Cause) -> Result<()> {
+        let Some(wish) = wish else { return Err(Error::RoleNotAssumed) };
+        match self.host.assume_role(&wish, cause).await {
+            Ok(_) => Ok(()),
+            Err(NoSession::Denied { .. }) => Err(Error::RoleNotAssumed),
+            Err(NoSession::Unanswered(reason)) => {
+                tracing::warn!(reason, "a role could not be asked about");
+                Err(Error::Unanswered)
+            }
+        }
+    }
+
+    /// Begins to act as a role. Where nobody issues sessions the account itself acts, unless policies are enforced: it may do
+    /// more than the role.
+    pub async fn act_as(&self, wish: AssumeServiceRole, cause: &Cause) -> Result<Acting, Unanswered> {
+        let failed = |code: &str, message: String, passes| Unanswered {
+            failed: Failed { code: code.to_owned(), message },
+            passes,
+        };
+        match self.host.assume_role(&wish, cause).await {
+            Ok(Some(session)) => {
+                let session = Credentials {
+                    access_key_id: session.access_key_id.clone(),
+                    secret: session.secret_access_key.clone(),
+                    session_token: session.session_token.clone(),
+                };
+                Ok(Acting { wish, session: Some(session) })
+            }
+            Ok(None) if self.host.config().auth == AuthMode::Enforced => {
+                Err(failed("ServiceUnavailable", "STS is not there to assume the role.".to_owned(), true))
+            }
+            Ok(None) => Ok(Acting { wish, session: None }),
+            Err(NoSession::Denied { code, message }) => Err(failed(&code, message, false)),
+            Err(NoSession::Unanswered(reason)) => Err(failed("ServiceUnavailable", reason, true)),
+        }
+    }
+
+    /// Whether KMS opens what a target is kept under for the role.
+    pub async fn open(&self, acting: &Acting, kept: &Kept, world: &World, now: Timestamp) -> Result<(), Unanswered> {
+        let asker = self.keys.of_account(world, &acting.wish.region, now);
+        let asker = match &acting.session {
+            Some(session) => asker.with_credentials(&acting.wish.role.to_string(), session.clone()),
+            None => asker,
+        };
+        asker.open(kept, OPEN_FOR).await.map_err(|error| {
+            let (refusal, message) = error.into_refusal();
+            Unanswered { failed: Failed { code: refusal.code().to_owned(), message }, passes: refusal.passes() }
+        })
     }
 
     /// Whether there is such an operation, and whether the Input has what it requires.
@@ -71,12 +133,12 @@ impl Calls {
         finding.await.ok().flatten()
     }
 
-    /// Calls the operation as the schedule's account.
+    /// Calls the operation as the schedule's role.
     pub async fn call(
         &self,
         universal: &Universal,
-        world: World,
-        region: Region,
+        acting: &Acting,
+        world: &World,
         input: &str,
     ) -> Result<(), Unanswered> {
         let refused = |code: &str, message: String| Unanswered {
@@ -93,8 +155,10 @@ impl Calls {
         let given: Value =
             serde_json::from_str(input).map_err(|error| refused("ValidationException", error.to_string()))?;
         let document = universal::input(&given, operation.input);
-        let mut calls = self.client.on_behalf(world.clone(), region);
-        if let Some(secret) = &self.root_secret {
+        let mut calls = self.client.on_behalf(world.clone(), acting.wish.region.clone());
+        if let Some(session) = &acting.session {
+            calls = calls.with_credentials(session.clone());
+        } else if let Some(secret) = &self.host.config().root_secret {
             let key = Credentials::of_account(&world.account);
             calls = calls.with_credentials(Credentials { secret: secret.clone(), ..key });
         }
@@ -105,7 +169,14 @@ impl Calls {
                 Err(CallError::NoEndpoint(_) | CallError::Unreachable { .. }) if since.elapsed() < STARTS_WITHIN => {
                     real.sleep(LOOK_EVERY).await;
                 }
-                Err(error) => return Err(unanswered(error)),
+                Err(error) => {
+                    let mut failed = unanswered(error);
+                    if UNKNOWN_SESSION.contains(&failed.failed.code.as_str()) {
+                        self.host.forget_role(&acting.wish);
+                        failed.passes = true;
+                    }
+                    return Err(failed);
+                }
             }
         }
     }
@@ -122,9 +193,4 @@ fn unanswered(error: CallError) -> Unanswered {
     let code = failure.query_code.as_deref().unwrap_or(&failure.code).to_owned();
     let message = if failure.message.is_empty() { message } else { failure.message };
     Unanswered { failed: Failed { code, message }, passes }
-}
-
-fn resolve(directory: &Directory, router: Option<&str>, service: &'static ServiceSchema) -> Option<Uri> {
-    let announced = directory.ready(service.api).into_iter().find_map(|replica| replica.url.parse().ok());
-    announced.or_else(|| router?.parse().ok())
 }

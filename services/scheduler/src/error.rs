@@ -2,6 +2,7 @@
 //!
 //! Where AWS's own words were not at hand, the words here are the project's; those known from AWS are marked in the tests.
 
+use fractus_datakeys::Refusal;
 use fractus_scheduler_api as api;
 use fractus_schedules::{InvalidDates, InvalidExpression, UnknownTimeZone};
 use fractus_store::StoreError;
@@ -32,6 +33,14 @@ pub enum Error {
     TokenUsed(String),
     #[error("The number of {what} exceeds the quota of {quota}.")]
     Quota { what: &'static str, quota: u64 },
+    /// KMS gives or opens no data key, in its own words.
+    #[error("{1}")]
+    Kms(Refusal, String),
+    /// The role is none, or does not trust the scheduler: AWS's words.
+    #[error("The execution role you provide must allow AWS EventBridge Scheduler to assume the role.")]
+    RoleNotAssumed,
+    #[error("Unexpected error encountered while processing the request.")]
+    Unanswered,
     #[error("the store failed")]
     Store(#[from] StoreError),
 }
@@ -42,6 +51,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     pub fn validation(message: impl Into<String>) -> Self {
         Error::Validation(message.into())
+    }
+
+    pub fn kms(error: fractus_datakeys::Error) -> Self {
+        let (refusal, message) = error.into_refusal();
+        Error::Kms(refusal, message)
     }
 
     /// As the API answers it.
@@ -56,6 +70,11 @@ impl Error {
                 api::ConflictException::new(message).into()
             }
             Error::Quota { .. } => api::ServiceQuotaExceededException::new(message).into(),
+            Error::RoleNotAssumed => api::ValidationException::new(message).into(),
+            Error::Kms(Refusal::AccessDenied, _) => Failure::new("AccessDeniedException", 403, message),
+            Error::Kms(Refusal::Throttled, _) => api::ThrottlingException::new(message).into(),
+            Error::Kms(Refusal::Unavailable, _) | Error::Unanswered => api::InternalServerException::new(message).into(),
+            Error::Kms(..) => api::ValidationException::new(message).into(),
             Error::Store(source) => {
                 let said = "Unexpected error encountered while processing the request.";
                 api::InternalServerException::new(source.told(said)).into()

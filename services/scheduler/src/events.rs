@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fractus_aws::World;
 use fractus_bus::Outcome;
 use fractus_bus::contracts::{Delivery, Fate};
 use fractus_host::taken;
+use fractus_scheduler_api as api;
 
+use crate::calls::Unanswered;
 use crate::error::{Error, Result};
 use crate::model::invocation::{Failed, Invocation};
 use crate::model::retry::{self, Verdict};
 use crate::model::target::{self, Kind};
-use crate::model::universal::Universal;
 use crate::service::Scheduler;
 use crate::store::{Place, RETRIES, lane_scope};
 
@@ -49,33 +49,67 @@ fn read(delivery: &Delivery) -> Result<Invocation> {
     serde_json::from_value(note).map_err(|_| Error::validation("The delivery is none of this service's own."))
 }
 
-/// Calls a universal target.
+/// Calls a universal target; opens what another one is kept under and sends it on.
 async fn call(scheduler: &Scheduler, delivery: &Delivery) -> Result<()> {
     let invocation = read(delivery)?;
     let unreadable = || Error::validation("The delivery names no target that can be called.");
     let target = invocation.target().ok_or_else(unreadable)?;
     let place = Place::parse(&delivery.lane, &invocation.place).ok_or_else(unreadable)?;
-    let Kind::Universal(universal) = target::kind(&target.arn)?.1 else { return Err(unreadable()) };
-    let input = target.input.as_ref().map_or_else(|| "{}".to_owned(), |_| invocation.body(&target, &place));
-    let (World { lane, partition, account }, region) = (place.world, place.region);
-    let world = World { lane, partition, account };
-    match scheduler.calls.call(&universal, world, region, &input).await {
+    let kind = target::kind(&target.arn)?.1;
+    match attempt(scheduler, delivery, &invocation, &place, &target, &kind).await {
+        Ok(()) if matches!(kind, Kind::Templated(_)) => send_on(scheduler, delivery, &invocation).await,
         Ok(()) => done(scheduler, delivery).await,
         Err(unanswered) => {
-            tell(&invocation, &universal, &unanswered.failed);
+            tell(&invocation, &target.arn, &unanswered.failed);
             settle(scheduler, delivery, invocation, &unanswered.failed, unanswered.passes).await
         }
     }
 }
 
-fn tell(invocation: &Invocation, universal: &Universal, failed: &Failed) {
+/// What this service does itself of an attempt, as the target's role.
+async fn attempt(
+    scheduler: &Scheduler,
+    delivery: &Delivery,
+    invocation: &Invocation,
+    place: &Place,
+    target: &api::Target,
+    kind: &Kind,
+) -> Result<(), Unanswered> {
+    let no_role = || Unanswered {
+        failed: Failed { code: "AccessDenied".to_owned(), message: Error::RoleNotAssumed.to_string() },
+        passes: false,
+    };
+    let cause = delivery.cause.child(delivery.id.clone());
+    let wish = invocation.acts_as(place, target).ok_or_else(no_role)?;
+    let acting = scheduler.calls.act_as(wish, &cause).await?;
+    if let Some(kept) = &invocation.data_key {
+        scheduler.calls.open(&acting, kept, &place.world, scheduler.clock(&delivery.lane).now()).await?;
+    }
+    let Kind::Universal(universal) = kind else { return Ok(()) };
+    let input = target.input.as_ref().map_or_else(|| "{}".to_owned(), |_| invocation.body(target, place));
+    scheduler.calls.call(universal, &acting, &place.world, &input).await
+}
+
+/// Sends an opened invocation on to its target.
+async fn send_on(scheduler: &Scheduler, delivery: &Delivery, invocation: &Invocation) -> Result<()> {
+    let now = scheduler.clock(&delivery.lane).now();
+    let unreadable = || Error::validation("The delivery names no target that can be called.");
+    let next = invocation.to_target(&delivery.lane, now).ok_or_else(unreadable)?;
+    let sent = scheduler.store.write(|tx| match taken::take(tx, &delivery.id)? {
+        true => Ok::<_, Error>(Some(scheduler.outbox.put(tx, &next)?)),
+        false => Ok(None),
+    });
+    sent.await.map(drop)
+}
+
+fn tell(invocation: &Invocation, target: &str, failed: &Failed) {
     tracing::debug!(
         schedule = invocation.schedule_arn,
-        operation = universal.operation,
+        target_arn = target,
         attempt = invocation.attempt,
         code = failed.code,
         message = failed.message,
-        "a universal target failed"
+        "an attempt failed"
     );
 }
 

@@ -119,7 +119,10 @@ fn invoke(
 ) -> Result<Option<Handoff>> {
     let arn = firing.place.schedule_arn(&firing.group, &firing.name);
     let random = scheduler.host.random();
-    let invocation = Invocation::new(&firing.place, arn, firing.target, firing.scheduled_at, now, random);
+    let invocation = Invocation {
+        data_key: firing.data_key,
+        ..Invocation::new(&firing.place, arn, firing.target, firing.scheduled_at, now, random)
+    };
     send(scheduler, tx, lane, now, &invocation)
 }
 

@@ -5,7 +5,7 @@
 //! each lane's clock, [`events`] what comes back over the bus and [`calls`] the universal targets, [`service`] the operation
 //! table.
 //!
-//! Left out on purpose: nothing of the API. The KMS calls behind encryption are not modelled yet; see the README.
+//! Left out on purpose: nothing of the API.
 
 pub mod calls;
 pub mod config;

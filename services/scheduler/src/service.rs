@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use fractus_aws::{Arn, Lane};
 use fractus_bus::outbox::Outbox;
 use fractus_clock::Clock;
-
+use fractus_datakeys::Keys;
 use fractus_host::{Access, Context, Host, Operations, Service, Waker};
 use fractus_scheduler_api as api;
 use fractus_store::Store;
 use fractus_wire::Failure;
 use fractus_wire::validation::{self, Violation};
+use futures::future::BoxFuture;
 
 use crate::calls::Calls;
 use crate::config::Config;
@@ -27,17 +28,20 @@ pub struct Scheduler {
     pub config: Config,
     pub outbox: Outbox,
     pub calls: Calls,
+    pub keys: Keys,
     pub(crate) waker: Arc<OnceLock<Waker>>,
 }
 
 impl Scheduler {
     pub fn new(host: &Host, config: Config) -> Self {
+        let keys = Keys::new(host);
         Scheduler {
             store: host.store().clone(),
             host: host.clone(),
             config,
             outbox: Outbox::start(host.bus(), host.store()),
-            calls: Calls::new(host),
+            calls: Calls::new(host, &keys),
+            keys,
             waker: Arc::default(),
         }
     }
@@ -114,6 +118,11 @@ pub fn operations() -> Operations<Scheduler> {
 }
 
 impl Service for Scheduler {
+    fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
+        self.keys.forget_all();
+        Box::pin(std::future::ready(()))
+    }
+
     fn invalid(&self, _: &Context, violations: &[Violation]) -> Result<(), Failure> {
         Err(api::ValidationException::new(validation::message(violations)).into())
     }

@@ -8,6 +8,7 @@
 
 use fractus_aws::{AccountId, Lane, Partition, Region, World};
 use fractus_clock::Timestamp;
+use fractus_datakeys::Kept;
 use fractus_store::{Collection, Scope};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,9 @@ pub struct Settings {
     pub delete_when_completed: bool,
     /// The target, its members called as in the model.
     pub target: serde_json::Value,
+    /// What the target is kept under, where a key of KMS was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_key: Option<Kept>,
 }
 
 /// A client token that was used.

@@ -51,6 +51,7 @@ fn settings(expression: usize, enabled: bool) -> Settings {
         window_minutes: None,
         delete_when_completed: false,
         target: serde_json::Value::Null,
+        data_key: None,
     }
 }
 

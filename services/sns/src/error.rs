@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html#API_Publish_Errors> and the pages of the other operations.
 
+use fractus_datakeys::Refusal;
 use fractus_sns_api as api;
 use fractus_store::StoreError;
 use fractus_wire::Failure;
@@ -58,6 +59,9 @@ pub enum Error {
     UserError(String),
     #[error("{message}")]
     Verification { message: String, status: String },
+    /// KMS gives no data key for a topic, in its own words.
+    #[error("{1}")]
+    Kms(Refusal, String),
     #[error("the store failed")]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -84,6 +88,11 @@ impl Error {
 
     pub fn subscription_not_found() -> Self {
         Error::NotFound("Subscription does not exist".to_owned())
+    }
+
+    pub fn kms(error: fractus_datakeys::Error) -> Self {
+        let (refusal, message) = error.into_refusal();
+        Error::Kms(refusal, message)
     }
 
     /// As the API answers it.
@@ -117,6 +126,15 @@ impl Error {
                 error.status = status.clone();
                 error.into()
             }
+            Error::Kms(refusal, _) => match refusal {
+                Refusal::AccessDenied => api::KMSAccessDeniedException::new(message).into(),
+                Refusal::Disabled => api::KMSDisabledException::new(message).into(),
+                Refusal::InvalidState | Refusal::InvalidKeyUsage => api::KMSInvalidStateException::new(message).into(),
+                Refusal::NotFound => api::KMSNotFoundException::new(message).into(),
+                Refusal::OptInRequired => api::KMSOptInRequired::new(message).into(),
+                Refusal::Throttled => api::KMSThrottlingException::new(message).into(),
+                Refusal::Unavailable => api::InternalErrorException::new("Internal Error").into(),
+            },
             Error::Store(source) => api::InternalErrorException::new(source.told("Internal Error")).into(),
             Error::Internal(_) => api::InternalErrorException::new("Internal Error").into(),
         }
@@ -131,7 +149,7 @@ impl Error {
 
     /// Whether the caller is to blame, as a failed batch entry says.
     pub fn is_sender_fault(&self) -> bool {
-        !matches!(self, Error::Store(_) | Error::Internal(_))
+        !matches!(self, Error::Store(_) | Error::Internal(_) | Error::Kms(Refusal::Unavailable, _))
     }
 }
 
@@ -156,6 +174,11 @@ mod tests {
         assert_eq!(Error::InvalidParameterValue(String::new()).code(), "ParameterValueInvalid");
         assert_eq!(Error::EmptyBatch.code(), "EmptyBatchRequest");
         assert_eq!(Error::topic_not_found().to_failure().status, 404);
+        let refused = |refusal| Error::Kms(refusal, String::new());
+        assert_eq!(refused(Refusal::AccessDenied).code(), "KMSAccessDenied");
+        assert_eq!(refused(Refusal::InvalidState).code(), "KMSInvalidState");
+        assert_eq!(refused(Refusal::OptInRequired).to_failure().status, 403);
+        assert_eq!(refused(Refusal::Unavailable).to_failure().status, 500);
         assert_eq!(Error::invalid_because("Name", "no").to_string(), "Invalid parameter: Name Reason: no");
     }
 }

@@ -30,6 +30,9 @@ pub fn start(sns: &Arc<Sns>) {
 fn outcome(result: Result<()>) -> Outcome {
     match result {
         Ok(()) => Outcome::Done,
+        Err(Error::Kms(refusal, reason)) if refusal.passes() => {
+            Outcome::Failed { code: refusal.code().to_owned(), reason, after: None }
+        }
         Err(error @ (Error::Store(_) | Error::Internal(_))) => Outcome::Retry { reason: error.to_string() },
         Err(error) => Outcome::Refused { code: error.code(), message: error.to_string() },
     }
@@ -55,6 +58,7 @@ pub async fn deliver(sns: &Sns, delivery: Delivery) -> Result<()> {
     let (message, _) = message::checked(parts)?;
     let publisher = Publisher {
         place: &place,
+        caller: None,
         principal: &delivery.source.principal,
         cause: delivery.cause.child(&delivery.id),
         now,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
-use fractus_host::taken;
+use fractus_host::{Context, taken};
 use fractus_store::Transaction;
 
 use crate::error::{Error, Result};
@@ -21,12 +21,19 @@ use crate::store::{
 /// How long a deduplication id is remembered.
 /// <https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html>
 pub const REMEMBERED: Duration = Duration::from_secs(300);
+/// How long a publisher's data key serves for a topic.
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>
+const DATA_KEY_LASTS: Duration = Duration::from_secs(300);
+/// What a topic's data keys are bound to.
+const CONTEXT_ARN: &str = "aws:sns:topicArn";
 /// Subscriptions that the publishing transaction serves itself; more are served in parts of this size, one after the other.
 pub const AT_ONCE: usize = 250;
 
 /// Who publishes where.
 pub struct Publisher<'a> {
     pub place: &'a Place,
+    /// Whoever calls; none for a delivery from another service, for which the topic's account asks KMS.
+    pub caller: Option<&'a Context>,
     /// The principal, as data protection policies name it.
     pub principal: &'a str,
     pub cause: Cause,
@@ -63,6 +70,7 @@ impl Sns {
                 Ok::<_, Error>((topic.clone(), self.routes.matching(snapshot, &scope, &topic, &message)?))
             })
             .await?;
+        self.judge_key(publisher, &topic).await?;
         let mut groups = vec![Group { message, subscriptions, signatures: Signatures::new() }];
         if let Some(policy) = &topic.data_protection {
             self.protect(publisher, &topic, policy, &mut groups).await?;
@@ -105,6 +113,20 @@ impl Sns {
             .await?;
         put.go(self, &place.world.lane);
         told.ok_or_else(|| Error::Internal("a message without a group".to_owned()))
+    }
+
+    /// Whether KMS gives the publisher a data key for a topic that is kept under one.
+    ///
+    /// <https://docs.aws.amazon.com/sns/latest/dg/sns-server-side-encryption.html>
+    pub async fn judge_key(&self, publisher: &Publisher<'_>, topic: &Topic) -> Result<()> {
+        let Some(key) = topic.attribute("KmsMasterKeyId") else { return Ok(()) };
+        let place = publisher.place;
+        let asker = match publisher.caller {
+            Some(cx) => self.keys.of_caller(cx),
+            None => self.keys.of_account(&place.world, &place.region, publisher.now),
+        };
+        let context = [(CONTEXT_ARN.to_owned(), place.arn().to_string())].into();
+        asker.key_for(key, &context, DATA_KEY_LASTS).await.map(drop).map_err(Error::kms)
     }
 
     /// Puts what a group of subscriptions gets: at once, or in parts where they are many.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fractus_aws::{AccountId, Arn, Partition};
 use fractus_bus::outbox::Outbox;
+use fractus_datakeys::Keys;
 use fractus_host::{Access, Context, Host, Operations, Prepared, Service, Waker};
 use fractus_outgoing::{Bounds, Outgoing};
 use fractus_sns_api as api;
@@ -41,6 +42,7 @@ pub struct Sns {
     pub routes: RouteCache,
     pub outbox: Outbox,
     pub http: Outgoing,
+    pub keys: Keys,
     pub relay: Option<Relay>,
     /// Wakes the sender of requests and mails, the fan-out and the replays.
     pub wakers: OnceLock<Wakers>,
@@ -69,6 +71,7 @@ impl Sns {
             http: http_client(config.trusted_certificates.as_deref())?,
             relay: config.smtp_relay.as_deref().map(|url| Relay::new(url, &config.email_from)).transpose()?,
             routes: RouteCache::default(),
+            keys: Keys::new(host),
             wakers: OnceLock::new(),
             signers: SignerSource::new(host, config.signing_cert_url.clone()),
             host: host.clone(),
@@ -244,6 +247,7 @@ impl Service for Sns {
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
         self.routes.forget();
+        self.keys.forget_all();
         Box::pin(self.signers.keep())
     }
 }

@@ -4,9 +4,12 @@
 //! does not name has one code for both protocols.
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>
 
+use fractus_datakeys::{Kept, Refusal};
 use fractus_sqs_api as api;
 use fractus_store::StoreError;
 use fractus_wire::{Failure, Protocol};
+
+use crate::keys::Need;
 
 /// Why SQS refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +66,20 @@ pub enum Error {
     InvalidAddress { message: String },
     #[error("Rate exceeded")]
     RequestThrottled,
+    /// KMS gives or opens no data key, in its own words.
+    #[error("{1}")]
+    Kms(Refusal, String),
+    /// KMS has to be asked for a data key; then the transaction begins again.
+    #[error("a data key is needed")]
+    NeedsDataKey(Need),
+    /// KMS has to open these; then the transaction begins again.
+    #[error("a data key has to be opened")]
+    NeedsOpening { closed: Vec<Kept>, reuse_secs: u32 },
     #[error("the store failed")]
     Store(#[from] StoreError),
 }
+
+const INTERNAL: &str = "The request processing has failed because of an unknown error, exception or failure.";
 
 impl Error {
     pub fn invalid_parameter(message: impl Into<String>) -> Self {
@@ -79,6 +93,11 @@ impl Error {
 
     pub fn invalid_attribute(name: impl Into<String>) -> Self {
         Error::InvalidAttributeValue { name: name.into(), reason: String::new() }
+    }
+
+    pub fn kms(error: fractus_datakeys::Error) -> Self {
+        let (refusal, message) = error.into_refusal();
+        Error::Kms(refusal, message)
     }
 
     /// As the API answers it.
@@ -110,10 +129,18 @@ impl Error {
             InvalidAddress { .. } => api::InvalidAddress::new(message).into(),
             RequestThrottled => api::RequestThrottled::new(message).into(),
             AccessDenied { .. } => Failure::new("AccessDenied", 403, message),
-            Store(source) => {
-                let said = "The request processing has failed because of an unknown error, exception or failure.";
-                Failure::new("InternalFailure", 500, source.told(said))
-            }
+            Kms(refusal, _) => match refusal {
+                Refusal::AccessDenied => api::KmsAccessDenied::new(message).into(),
+                Refusal::Disabled => api::KmsDisabled::new(message).into(),
+                Refusal::InvalidState => api::KmsInvalidState::new(message).into(),
+                Refusal::InvalidKeyUsage => api::KmsInvalidKeyUsage::new(message).into(),
+                Refusal::NotFound => api::KmsNotFound::new(message).into(),
+                Refusal::OptInRequired => api::KmsOptInRequired::new(message).into(),
+                Refusal::Throttled => api::KmsThrottled::new(message).into(),
+                Refusal::Unavailable => Failure::new("ServiceUnavailable", 503, message),
+            },
+            Store(source) => Failure::new("InternalFailure", 500, source.told(INTERNAL)),
+            NeedsDataKey(_) | NeedsOpening { .. } => Failure::new("InternalFailure", 500, INTERNAL),
         }
     }
 
@@ -124,7 +151,7 @@ impl Error {
 
     /// Whether the caller is to blame, as a failed batch entry says.
     pub fn is_sender_fault(&self) -> bool {
-        !matches!(self, Error::Store(_))
+        !matches!(self, Error::Store(_) | Error::Kms(Refusal::Unavailable, _))
     }
 }
 
@@ -183,6 +210,8 @@ mod tests {
             codes(Error::MessageNotInflight),
             expected("MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", 400)
         );
+        let refused = Error::Kms(Refusal::Disabled, String::new());
+        assert_eq!(codes(refused), expected("KmsDisabled", "KMS.DisabledException", 400));
         assert_eq!(codes(Error::RequestThrottled), expected("RequestThrottled", "RequestThrottled", 403));
         let existing = Error::QueueNameExists { attribute: "a".into() };
         assert_eq!(codes(existing), expected("QueueNameExists", "QueueAlreadyExists", 400));

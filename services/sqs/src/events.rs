@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::error::{Error, Result};
+use crate::keys::Granted;
 use crate::model::{messages, names};
 use crate::operations::send::{self, Outgoing, Parts};
 use crate::service::{Sqs, Target};
@@ -31,6 +32,9 @@ fn outcome(result: Result<Option<String>>) -> Outcome {
     match result {
         Ok(Some(id)) => Outcome::Answered { answer: json!({ "MessageId": id }) },
         Ok(None) => Outcome::Done,
+        Err(Error::Kms(refusal, reason)) if refusal.passes() => {
+            Outcome::Failed { code: refusal.code().to_owned(), reason, after: None }
+        }
         Err(Error::Store(error)) => Outcome::Retry { reason: error.to_string() },
         Err(error) => Outcome::Refused { code: error.code(), message: error.to_string() },
     }
@@ -58,20 +62,30 @@ pub async fn deliver(sqs: &Sqs, delivery: Delivery) -> Result<Option<String>> {
     let mut outgoing = Outgoing::checked(parts, sqs.host.random().uuid(), &delivery.source.principal)?;
     sqs.host.caught_up(&target.world.lane, delivery.created_at).await;
     let now = sqs.host.clocks().lane(target.world.lane.as_str()).now();
-    let sent = sqs
-        .store
-        .write(|tx| {
+    let mut granted = Granted::default();
+    let sent = loop {
+        let write = sqs.store.write(|tx| {
             if !taken::take(tx, &delivery.id)? {
                 return Ok(None);
             }
             let queue = target.queue(tx)?;
             check_access(sqs, &delivery.source, &delivery.region, &target, &queue, now)?;
+            outgoing.message.data_key = granted.of(&queue)?;
             let sent = messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 send::put(tx, &target.scope, &queue, counts, &mut outgoing, now)
             })?;
             Ok::<_, Error>(Some(sent))
-        })
-        .await?;
+        });
+        match write.await {
+            // A service's own work is its account's.
+            Err(Error::NeedsDataKey(need)) => {
+                let arn = names::queue_arn(&target.world, &delivery.region, &target.name);
+                let asker = sqs.keys.of_account(&target.world, &delivery.region, now);
+                granted = Granted::ask(&asker, &need, &arn).await?;
+            }
+            sent => break sent?,
+        }
+    };
     let Some(sent) = sent else { return Ok(None) };
     if sent.wakes {
         sqs.waiters.wake(&target.scope, &target.name, 1);

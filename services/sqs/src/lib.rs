@@ -4,12 +4,13 @@
 //! [`operations`] are the API's handlers, [`waiters`] the long polls, [`events`] what other services deliver,
 //! [`background`] what nobody waits for, [`service`] the operation table.
 //!
-//! Left out on purpose: nothing of the API. The KMS calls behind encryption are not modelled yet; see the README.
+//! Left out on purpose: nothing of the API.
 
 pub mod background;
 pub mod config;
 pub mod error;
 pub mod events;
+pub mod keys;
 pub mod model;
 pub mod operations;
 pub mod service;

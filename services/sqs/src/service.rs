@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fractus_aws::{AccountId, Arn, World};
+use fractus_datakeys::Keys;
 use fractus_host::{Access, Context, Host, Operations, Service, Waker};
 use fractus_sqs_api as api;
 use fractus_store::{Scope, Store};
@@ -26,6 +27,7 @@ pub struct Sqs {
     pub config: Config,
     pub waiters: Arc<Waiters>,
     pub quotas: Arc<Quotas>,
+    pub keys: Keys,
     /// Tells the janitor that a space was discarded.
     pub discarded: Waker,
 }
@@ -37,6 +39,7 @@ impl Sqs {
             host: host.clone(),
             waiters: Arc::default(),
             quotas: Arc::new(Quotas::new(config.fifo_quota)),
+            keys: Keys::new(host),
             config,
             discarded: Waker::default(),
         }
@@ -178,6 +181,7 @@ impl Service for Sqs {
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
         self.waiters.wake_everybody();
+        self.keys.forget_all();
         Box::pin(std::future::ready(()))
     }
 }

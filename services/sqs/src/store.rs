@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use fractus_clock::Timestamp;
+use fractus_datakeys::Kept;
 use fractus_store::Collection;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -209,6 +210,9 @@ pub struct Message {
     /// The queue it was moved here from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_source_arn: Option<String>,
+    /// What it is kept under, where its queue named a key of KMS when it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_key: Option<Kept>,
 }
 
 /// A message attribute's value; exactly one of the two is set.

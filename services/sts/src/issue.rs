@@ -45,6 +45,11 @@ impl Sts {
     /// Makes a session in the caller's lane.
     pub async fn issue(&self, cx: &Context, grant: Grant) -> Result<Issued> {
         let packed_policy_size = grant.policies.packed_size(&grant.tags)?;
+        Ok(issued(self.begin(cx, grant).await?, packed_policy_size))
+    }
+
+    /// Keeps a new session and tells of it.
+    pub async fn begin(&self, cx: &Context, grant: Grant) -> Result<Credential> {
         // Expirations are written in whole seconds, and hold as they are written.
         let issued_at = cx.now().to_secs_precision();
         let session = session(cx, grant, issued_at);
@@ -64,7 +69,7 @@ impl Sts {
         };
         // Nobody hearing of it costs the others a second question, nothing more.
         let _ = self.bus.publish(&event, &cx.cause());
-        Ok(issued(session.credential, packed_policy_size, expiration))
+        Ok(session.credential)
     }
 }
 
@@ -94,7 +99,8 @@ fn session(cx: &Context, grant: Grant, issued_at: fractus_clock::Timestamp) -> S
     }
 }
 
-fn issued(credential: Credential, packed_policy_size: Option<i32>, expiration: fractus_clock::Timestamp) -> Issued {
+fn issued(credential: Credential, packed_policy_size: Option<i32>) -> Issued {
+    let expiration = credential.expiration.unwrap_or_default();
     let session_token = credential.session_token.unwrap_or_default();
     Issued {
         packed_policy_size,

@@ -24,9 +24,11 @@ pub mod store;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use fractus_aws::World;
 use fractus_bus::CallFailure;
 use fractus_bus::contracts::LookUpCredential;
-use fractus_host::{App, Host};
+use fractus_host::{App, AssumeServiceRole, Context, Host};
+use fractus_wire::Failure;
 
 pub use config::Config;
 pub use service::{Sts, operations};
@@ -51,6 +53,21 @@ pub async fn start(config: Config, host: Host) -> Result<App, Infallible> {
         async move {
             let token = sts.keep_trade_in(question).await;
             token.map_err(|error| CallFailure { code: "InternalFailure".to_owned(), message: error.to_string() })
+        }
+    });
+    host.keep(serving);
+    let (assuming, asked) = (sts.clone(), host.clone());
+    let serving = host.bus().serve(LOOKUPS_AT_ONCE, move |question: AssumeServiceRole, call| {
+        let (sts, host) = (assuming.clone(), asked.clone());
+        async move {
+            let AssumeServiceRole { lane, partition, region, source_account, .. } = question.clone();
+            let world = World { lane, partition, account: source_account };
+            let cx = Context::internal(&host, world, region, call.cause);
+            let session = sts.assume_for_service(&cx, &question).await;
+            session.map_err(|error| {
+                let failure = Failure::from(error);
+                CallFailure { code: failure.code.into_owned(), message: failure.message }
+            })
         }
     });
     host.keep(serving);

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use fractus_aws::{Arn, Lane};
 use fractus_bus::CallError;
-use fractus_bus::contracts::{Call, CredentialKind};
-use fractus_host::{CallerKind, Context};
+use fractus_bus::contracts::{Call, Credential, CredentialKind};
+use fractus_host::config::AuthMode;
+use fractus_host::{AssumeServiceRole, CallerKind, Context, SERVICE_ROLE};
 use fractus_policy::{Attached, Policies, Policy, Principal, Request, ResourcePolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::issue::Grant;
 use crate::model::names::{RoleArn, role_id_of};
 use crate::service::Sts;
 
@@ -53,6 +55,27 @@ pub struct Wish<'a> {
     pub conditions: Vec<(String, Vec<String>)>,
 }
 
+/// What whoever keeps identities says of a role.
+enum Found {
+    Role(Role),
+    /// There is none of this name.
+    Unknown,
+    /// Nobody keeps identities.
+    NobodyKnows,
+}
+
+impl Found {
+    fn into_role(self) -> Option<Role> {
+        match self {
+            Found::Role(role) => Some(role),
+            Found::Unknown | Found::NobodyKnows => None,
+        }
+    }
+}
+
+/// How long a service's session of a role lasts.
+const SERVICE_SESSION: Duration = Duration::from_secs(3_600);
+
 /// What is known of a role that may be assumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assumable {
@@ -63,7 +86,7 @@ pub struct Assumable {
 impl Sts {
     /// Whether the wish is granted. Where policies are not evaluated, every role that could exist does.
     pub async fn admit(&self, cx: &Context, wish: &Wish<'_>) -> Result<Assumable> {
-        let role = self.find_role(cx, wish.role).await?;
+        let role = self.find_role(cx, wish.role).await?.into_role();
         if cx.evaluates_policies() {
             let refused = match &role {
                 None => true,
@@ -81,14 +104,56 @@ impl Sts {
         })
     }
 
-    async fn find_role(&self, cx: &Context, role: &RoleArn) -> Result<Option<Role>> {
+    /// A session for a service that the role was handed to. Where policies are evaluated the role must trust the service;
+    /// where nobody keeps roles, it may do what the policies of resources leave to it.
+    pub async fn assume_for_service(&self, cx: &Context, wanted: &AssumeServiceRole) -> Result<Credential> {
+        let role = RoleArn::parse(&wanted.role.to_string())?;
+        let conditions = [
+            ("aws:SourceArn", wanted.source_arn.as_ref().map(Arn::to_string)),
+            ("aws:SourceAccount", Some(wanted.source_account.to_string())),
+            ("sts:RoleSessionName", Some(wanted.session_name.clone())),
+        ];
+        let conditions =
+            conditions.into_iter().filter_map(|(key, value)| Some((key.to_owned(), vec![value?]))).collect();
+        let principal = Principal::service(wanted.service.as_str());
+        let wish = Wish { action: "sts:AssumeRole", role: &role, principal, conditions };
+        let found = self.find_role(cx, &role).await?;
+        if cx.host().config().auth == AuthMode::Enforced {
+            let is_trusted = match &found {
+                Found::Role(role) => trusts(cx, &role.trust_policy, &wish)?,
+                Found::Unknown => false,
+                Found::NobodyKnows => true,
+            };
+            if !is_trusted && !cx.host().config().auth_soft {
+                let (service, arn) = (&wanted.service, &role.arn);
+                let message = format!("User: {service} is not authorized to perform: sts:AssumeRole on resource: {arn}");
+                return Err(Error::AccessDenied(message));
+            }
+        }
+        let role_id = found.into_role().map_or_else(|| role_id_of(&role.arn), |role| role.role_id);
+        let grant = Grant {
+            kind: CredentialKind::AssumedRole,
+            account: role.account.clone(),
+            principal: role.session_arn(&wanted.session_name),
+            principal_id: format!("{role_id}:{}", wanted.session_name),
+            issuer: Some(role.arn.clone()),
+            duration: SERVICE_SESSION,
+            policies: Default::default(),
+            tags: Default::default(),
+            context: vec![(SERVICE_ROLE.to_owned(), "true".to_owned())],
+            minimum_token_size: None,
+        };
+        self.begin(cx, grant).await
+    }
+
+    async fn find_role(&self, cx: &Context, role: &RoleArn) -> Result<Found> {
         let question = LookUpRole { lane: cx.world.lane.clone(), role: role.arn.clone() };
         match self.bus.call_within(KEEPER_OF_ROLES, &question, &cx.cause(), TIMEOUT).await {
-            Ok(role) => Ok(role),
-            Err(CallError::NotRunning { .. }) => Ok(None),
+            Ok(role) => Ok(role.map_or(Found::Unknown, Found::Role)),
+            Err(CallError::NotRunning { .. }) => Ok(Found::NobodyKnows),
             Err(error) => {
                 tracing::debug!(%error, "nobody told of the role");
-                Ok(None)
+                Ok(Found::Unknown)
             }
         }
     }
@@ -96,7 +161,7 @@ impl Sts {
     /// The trust policy of a role, as its JSON text.
     pub async fn trust_policy(&self, cx: &Context, role: &Arn) -> Option<String> {
         let role = RoleArn::parse(&role.to_string()).ok()?;
-        Some(self.find_role(cx, &role).await.ok()??.trust_policy)
+        Some(self.find_role(cx, &role).await.ok()?.into_role()?.trust_policy)
     }
 }
 

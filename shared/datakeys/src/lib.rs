@@ -1,11 +1,17 @@
 //! Data keys: what KMS gives a service that keeps things under a customer's key, and opens again for it.
 //!
+//! [`Keys`] finds the KMS of the stack, asks it on somebody's behalf, and remembers its answers for a while; without a KMS
+//! nobody is asked.
+//!
 //! A service asks for a data key when it writes, keeps it wrapped beside what it wrote, and has it opened when it reads. KMS
 //! judges both, by the policy and the state of the key that the customer named: what was written under a key that is
 //! disabled cannot be read. A key that serves many things (a bucket's, a queue's) is remembered for a while, so that KMS is
 //! not asked for each of them.
 //!
 //! <https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#data-keys>
+
+mod keys;
+mod refusal;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -16,6 +22,9 @@ use fractus_client::{CallError, Calls};
 use fractus_clock::Timestamp;
 use fractus_wire::Failure;
 use parking_lot::Mutex;
+
+pub use keys::{Asker, Kept, Keys};
+pub use refusal::Refusal;
 
 /// The two operations of KMS, generated from its model.
 pub mod kms {
@@ -103,10 +112,19 @@ impl Remembered {
     }
 
     pub fn find(&self, purpose: &str, now: Timestamp) -> Option<DataKey> {
+        self.find_younger(purpose, self.lasts, now)
+    }
+
+    /// A key that is younger than this, whatever others last.
+    pub fn find_younger(&self, purpose: &str, than: Duration, now: Timestamp) -> Option<DataKey> {
         let keys = self.keys.lock();
         let (since, key) = keys.get(purpose)?;
         // A clock that has been set back is before what it gave.
-        (*since <= now && now < since.plus(self.lasts)).then(|| key.clone())
+        (*since <= now && now < since.plus(than)).then(|| key.clone())
+    }
+
+    pub fn forget_all(&self) {
+        self.keys.lock().clear();
     }
 
     pub fn keep(&self, purpose: String, key: DataKey, now: Timestamp) {
@@ -140,6 +158,8 @@ mod tests {
         assert_eq!(remembered.find("bucket", now.plus(Duration::from_secs(59))), Some(key("one")));
         assert_eq!(remembered.find("bucket", now.plus(Duration::from_secs(60))), None);
         assert_eq!(remembered.find("bucket", Timestamp::from_millis(0)), None);
+        let young = |secs| remembered.find_younger("bucket", Duration::from_secs(10), now.plus(Duration::from_secs(secs)));
+        assert_eq!((young(9), young(10)), (Some(key("one")), None));
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub(crate) async fn reset_here(host: &Host, scope: &ResetScope) -> Result<(), St
 pub(crate) async fn forget(host: &Host) -> Result<(), StoreError> {
     host.inner.credentials.forget_all();
     host.inner.permissions.forget_all();
+    host.inner.roles.forget_all();
     if let Some(service) = host.service() {
         service.forget().await;
     }

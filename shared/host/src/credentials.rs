@@ -18,7 +18,7 @@ use crate::host::Host;
 /// The services that issue keys, by the prefix of the keys' ids
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes>). Long-term keys
 /// of other forms (imported ones) are IAM's, too.
-const ISSUER_OF_TEMPORARY_KEYS: (&str, &str) = ("ASIA", "sts");
+pub(crate) const ISSUER_OF_TEMPORARY_KEYS: (&str, &str) = ("ASIA", "sts");
 pub(crate) const ISSUER_OF_LONG_TERM_KEYS: &str = "iam";
 
 const SHARDS: usize = 16;

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use http::Uri;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use fractus_aws::Lane;
+use fractus_aws::{Lane, Region};
 use fractus_bus::Bus;
 use fractus_clock::{Clocks, Random, Timestamp};
 use fractus_store::Store;
+use fractus_wire::ServiceSchema;
 
 use crate::background::Waker;
 use crate::config::HostConfig;
@@ -19,6 +21,7 @@ use crate::credentials::Credentials;
 use crate::faults::Faults;
 use crate::permissions::Permissions;
 use crate::readiness::{Hold, Readiness};
+use crate::roles::Roles;
 use crate::service::{RequestUuid, Service};
 use crate::tasks::Tasks;
 
@@ -43,6 +46,7 @@ pub(crate) struct Inner {
     pub readiness: Readiness,
     pub credentials: Credentials,
     pub permissions: Permissions,
+    pub roles: Roles,
     pub faults: Faults,
     /// Weak, because services hold their host: the running server alone keeps the service.
     pub service: OnceLock<Weak<dyn Service>>,
@@ -85,6 +89,7 @@ impl Host {
             readiness: Readiness::default(),
             credentials: Credentials::default(),
             permissions: Permissions::default(),
+            roles: Roles::default(),
             faults: Faults::new(random.u64()),
             service: OnceLock::new(),
             signing_names: OnceLock::new(),
@@ -136,6 +141,16 @@ impl Host {
 
     pub fn bus(&self) -> &Bus {
         &self.inner.bus
+    }
+
+    /// Where calls to services of the stack go: to a replica that has announced itself, else to the router, which starts an
+    /// idle one.
+    pub fn resolver(&self) -> impl Fn(&'static ServiceSchema, &Region) -> Option<Uri> + Send + Sync + 'static {
+        let (directory, router) = (self.bus().directory(), self.config().router_url.clone());
+        move |service, _| {
+            let announced = directory.ready(service.api).into_iter().find_map(|replica| replica.url.parse().ok());
+            announced.or_else(|| router.as_deref()?.parse().ok())
+        }
     }
 
     /// Runs `task` in the background under a name. On drain it is told by [`Host::draining`] and waited for.

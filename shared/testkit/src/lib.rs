@@ -13,7 +13,7 @@
 //! ```
 //!
 //! In reading order: [`Stack`], [`Client`] (typed and signed calls), [`http`] (whatever a client should not send),
-//! [`wait_for`], [`replica`] (several of one service), [`Filters`] (snapshots without ids, times and ports);
+//! [`wait_for`], [`replica`] (several of one service), [`Kms`] (who judges what is kept under keys), [`Program`] (a service as a process of its own), [`Filters`] (snapshots without ids, times and ports);
 //! [`operations_come_back`] for the crates of generated types.
 //!
 //! Left out on purpose: real SDKs and the router; the suites in `conformance/` have them. Here a failure is a panic, as
@@ -24,6 +24,8 @@
 mod client;
 mod filters;
 pub mod http;
+mod kms;
+mod program;
 mod replica;
 mod round_trip;
 mod stack;
@@ -31,6 +33,8 @@ mod wait;
 
 pub use client::Client;
 pub use filters::Filters;
+pub use kms::{Asked, Kms};
+pub use program::Program;
 pub use replica::{SharedStore, replica};
 pub use round_trip::comes_back;
 pub use stack::{Stack, StackBuilder};

@@ -28,10 +28,10 @@ const LAYERS: [&str; 22] = [
     "store",
     "bus",
     "client",
-    "datakeys",
     "compute",
     "handoff",
     "host",
+    "datakeys",
     "testkit",
     "tidy",
 ];

@@ -28,6 +28,8 @@ pub struct CompiledRule {
     arn_text: String,
     /// Whether it sees read-only management calls too.
     pub sees_read_only: bool,
+    /// Whether a service made it for its own use.
+    pub is_managed: bool,
     pub targets: Vec<CompiledTarget>,
 }
 
@@ -70,6 +72,7 @@ impl CompiledRule {
             name: rule.name.clone(),
             arn_text: arn.to_string(),
             arn,
+            is_managed: rule.managed_by.is_some(),
             sees_read_only: rule.state == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS",
             targets,
         }
@@ -125,6 +128,14 @@ pub fn id_of(event: &str) -> String {
 }
 
 impl CompiledTarget {
+    pub fn arn(&self) -> &Arn {
+        &self.arn
+    }
+
+    pub fn role(&self) -> Option<&Arn> {
+        self.source.role.as_ref()
+    }
+
     fn new(bus: &BusRef, rule: &Rule, rule_arn: &Arn, stored: &Target) -> Option<Self> {
         let given: api::Target = json::to_shape(&stored.json);
         let archive = stored.arn.ends_with(":::");

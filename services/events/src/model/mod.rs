@@ -3,6 +3,7 @@
 pub mod deliver;
 pub mod event;
 pub mod json;
+pub mod log;
 pub mod names;
 pub mod path;
 pub mod policy;

@@ -88,6 +88,7 @@ pub async fn create(events: &Events, cx: &Context, input: api::CreateArchiveInpu
     let bus = bus_of(cx, &input.event_source_arn)?;
     check_pattern(input.event_pattern.as_ref())?;
     let now = cx.now();
+    let kms_key = input.kms_key_identifier.filter(|key| !key.is_empty());
     let archive = Archive {
         name: input.archive_name.clone(),
         id: cx.random().uuid(),
@@ -95,7 +96,8 @@ pub async fn create(events: &Events, cx: &Context, input: api::CreateArchiveInpu
         pattern: input.event_pattern.filter(|text| !text.is_empty()),
         description: input.description,
         retention_days: days(input.retention_days),
-        kms_key: input.kms_key_identifier,
+        data_key: events.archive_key(cx, &bus, kms_key.as_ref()).await?,
+        kms_key,
         created_at: now,
     };
     let scope = &bus.place.scope;
@@ -199,6 +201,14 @@ pub async fn update(events: &Events, cx: &Context, input: api::UpdateArchiveInpu
     let place = Place::of(cx);
     check_pattern(input.event_pattern.as_ref())?;
     let now = cx.now();
+    let key = input.kms_key_identifier.as_ref().filter(|key| !key.is_empty());
+    let data_key = match key {
+        None => None,
+        Some(_) => {
+            let archive = events.store.read(|snapshot| load(snapshot, &place, &input.archive_name)).await?;
+            events.archive_key(cx, &BusRef { place: place.clone(), name: archive.bus }, key).await?
+        }
+    };
     let write = events.store.write(|tx| {
         let mut archive = load(tx, &place, &input.archive_name)?;
         if let Some(text) = &input.description {
@@ -209,6 +219,7 @@ pub async fn update(events: &Events, cx: &Context, input: api::UpdateArchiveInpu
         }
         if let Some(key) = &input.kms_key_identifier {
             archive.kms_key = Some(key.clone()).filter(|key| !key.is_empty());
+            archive.data_key.clone_from(&data_key);
         }
         if let Some(pattern) = &input.event_pattern {
             archive.pattern = Some(pattern.clone()).filter(|text| !text.is_empty());

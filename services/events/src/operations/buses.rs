@@ -200,6 +200,7 @@ pub async fn update(
         record.created_at = record.created_at.or(Some(now));
         record.modified_at = Some(now);
         save(tx, &bus, &record)?;
+        index::touch(tx, &bus, events.host.random())?;
         Ok::<_, Error>(record)
     });
     let record = write.await?;

@@ -131,7 +131,7 @@ pub async fn create(
         uuid: cx.random().uuid(),
         secret_suffix: cx.random().text(6, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
         description: input.description.clone(),
-        kms_key: input.kms_key_identifier.clone(),
+        kms_key: input.kms_key_identifier.clone().filter(|key| !key.is_empty()),
         authorization_type: input.authorization_type.as_str().to_owned(),
         parameters,
         connectivity: connectivity.map(|shape| association(&place, cx, json::of_shape(shape)?)).transpose()?,
@@ -139,6 +139,7 @@ pub async fn create(
         modified_at: now,
         ..Connection::default()
     };
+    connection.data_key = events.secret_key(cx, &secret_arn(&place, &connection), connection.kms_key.as_ref()).await?;
     let write = events.store.write(|tx| {
         if tx.contains(&CONNECTIONS, &place.scope, &(input.name.as_str(),))? {
             return Err(Error::AlreadyExists(format!("Connection {} already exists.", input.name)));
@@ -208,6 +209,13 @@ pub async fn update(
     let changes = input.auth_parameters.as_ref().map(|shape| json::of_shape(shape)).transpose()?;
     let connectivity = input.invocation_connectivity_parameters.as_ref();
     let connectivity = connectivity.map(|shape| association(&place, cx, json::of_shape(shape)?)).transpose()?;
+    let data_key = match &input.kms_key_identifier {
+        Some(key) if !key.is_empty() => {
+            let connection = events.store.read(|snapshot| load(snapshot, &place, &input.name)).await?;
+            events.secret_key(cx, &secret_arn(&place, &connection), Some(key)).await?
+        }
+        _ => None,
+    };
     let write = events.store.write(|tx| {
         let mut connection = load(tx, &place, &input.name)?;
         if let Some(text) = &input.description {
@@ -215,6 +223,7 @@ pub async fn update(
         }
         if let Some(key) = &input.kms_key_identifier {
             connection.kms_key = Some(key.clone()).filter(|key| !key.is_empty());
+            connection.data_key.clone_from(&data_key);
         }
         if let Some(connectivity) = &connectivity {
             connection.connectivity = Some(connectivity.clone());

@@ -1,12 +1,15 @@
 //! Partner event sources as the partner sees them. On AWS only partners may do this; here every account may.
 
 use fractus_aws::{AccountId, World};
+use fractus_clock::Timestamp;
 use fractus_events_api as api;
 use fractus_host::Context;
 use fractus_patterns::Event;
 use fractus_store::{Order, Range, Snapshot};
 
 use crate::error::{Error, Result};
+use crate::index::BusSettings;
+use crate::keys::Refused;
 use crate::model::event::{self, Parts};
 use crate::model::names::{BusRef, Place};
 use crate::operations::event_sources::{self, ACTIVE, DELETED};
@@ -165,6 +168,34 @@ pub async fn list_accounts(
     Ok(api::ListPartnerEventSourceAccountsOutput { partner_event_source_accounts: Some(accounts), next_token })
 }
 
+/// The buses of a source whose keys KMS does not give.
+async fn refused_buses(
+    events: &Events,
+    cx: &Context,
+    place: &Place,
+    source: &str,
+    now: Timestamp,
+) -> Result<Vec<(BusRef, Refused)>> {
+    let read = events.store.read(|snapshot| {
+        let mut buses = Vec::new();
+        for account in accounts(snapshot, place, source)? {
+            let bus = BusRef { place: customer(cx, &account)?, name: source.to_owned() };
+            let settings = BusSettings::read(snapshot, &bus)?;
+            if settings.kms_key.is_some() {
+                buses.push((bus, settings));
+            }
+        }
+        Ok::<_, Error>(buses)
+    });
+    let mut refused = Vec::new();
+    for (bus, settings) in read.await? {
+        if let Some(why) = events.judge(&bus, &settings, now).await {
+            refused.push((bus, why));
+        }
+    }
+    Ok(refused)
+}
+
 /// One entry goes to the bus of each account whose source is active.
 async fn put_one(
     events: &Events,
@@ -182,6 +213,7 @@ async fn put_one(
     let Some(detail) = entry.detail.as_ref().filter(|text| !text.is_empty()) else { return missing("Detail") };
     let (place, now, id) = (Place::of(cx), cx.now(), cx.random().uuid());
     let cause = cx.cause();
+    let refused = refused_buses(events, cx, &place, source, now).await?;
     let write = events.store.write(|tx| {
         let accounts = accounts(tx, &place, source)?;
         if accounts.is_empty() {
@@ -208,8 +240,12 @@ async fn put_one(
             let bus = BusRef { place: customer, name: source.clone() };
             let Some(index) = events.indexes.of(tx, &bus)? else { continue };
             let passage = format!("{id}-{number}");
+            let arrival = Arrival::new(&cx.world.lane, &json, &passage, now, &cause);
             let mut plan = Plan::default();
-            route::plan(&index, &parsed, &Arrival::new(&cx.world.lane, &json, &passage, now, &cause), &mut plan);
+            match refused.iter().find(|(of, _)| *of == bus) {
+                Some((_, refused)) => plan = Plan::of_refused(&bus, &index.settings, &arrival, refused),
+                None => route::plan(&bus, &index, &parsed, &arrival, &mut plan),
+            }
             handoffs.append(&mut route::write(tx, events, &bus.place.scope, &plan)?);
         }
         Ok::<_, Error>(Ok(handoffs))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
 use fractus_events_api as api;
 use fractus_host::Context;
@@ -47,6 +48,16 @@ struct Taken<'a> {
     detail_type: &'a str,
     trace_header: Option<&'a str>,
     time: Timestamp,
+}
+
+impl Taken<'_> {
+    fn arrival<'a>(&'a self, cx: &'a Context, now: Timestamp, cause: &'a Cause) -> Arrival<'a> {
+        Arrival {
+            trace_header: self.trace_header,
+            time: Some(self.time),
+            ..Arrival::new(&cx.world.lane, &self.json, &self.id, now, cause)
+        }
+    }
 }
 
 fn given<'a>(value: Option<&'a String>, name: &str) -> Result<&'a str, Refusal> {
@@ -106,14 +117,22 @@ fn index_of(events: &Events, snapshot: &Snapshot<'_>, bus: &BusRef, last: &mut L
     Ok(index)
 }
 
-/// What all events lead to, in the order of the request; those of one scope together.
+/// An event's way so far.
+struct Planned {
+    /// Its position among those that were taken.
+    at: usize,
+    plan: Plan,
+    index: Arc<BusIndex>,
+}
+
+/// What all events lead to, in the order of the request.
 fn plan(
     events: &Events,
     cx: &Context,
     snapshot: &Snapshot<'_>,
     taken: &[(&Taken<'_>, Event<'_>)],
     now: Timestamp,
-) -> Result<Vec<(usize, Plan)>> {
+) -> Result<Vec<Planned>> {
     let cause = cx.cause();
     let mut last = None;
     let mut plans = Vec::new();
@@ -123,18 +142,24 @@ fn plan(
             permissions::check_reach(snapshot, cx, &taken.bus, "events:PutEvents", &conditions)?;
         }
         let Some(index) = index_of(events, snapshot, &taken.bus, &mut last)? else { continue };
-        let arrival = Arrival {
-            trace_header: taken.trace_header,
-            time: Some(taken.time),
-            ..Arrival::new(&cx.world.lane, &taken.json, &taken.id, now, &cause)
-        };
         let mut plan = Plan::default();
-        route::plan(&index, parsed, &arrival, &mut plan);
-        if !plan.is_empty() {
-            plans.push((at, plan));
+        route::plan(&taken.bus, &index, parsed, &taken.arrival(cx, now, &cause), &mut plan);
+        if !plan.is_empty() || index.settings.kms_key.is_some() {
+            plans.push(Planned { at, plan, index });
         }
     }
     Ok(plans)
+}
+
+/// Asks KMS for the keys of the buses that have one; what cannot be kept leads elsewhere.
+async fn judge(events: &Events, cx: &Context, taken: &[(&Taken<'_>, Event<'_>)], plans: &mut [Planned], now: Timestamp) {
+    let cause = cx.cause();
+    for Planned { at, plan, index } in plans.iter_mut().filter(|planned| planned.index.settings.kms_key.is_some()) {
+        let taken = taken[*at].0;
+        if let Some(refused) = events.judge(&taken.bus, &index.settings, now).await {
+            *plan = Plan::of_refused(&taken.bus, &index.settings, &taken.arrival(cx, now, &cause), &refused);
+        }
+    }
 }
 
 pub async fn put_events(events: &Events, cx: &Context, input: api::PutEventsInput) -> Result<api::PutEventsOutput> {
@@ -194,9 +219,10 @@ async fn keep(
             Err(_) => results[taken.entry] = Err(malformed()),
         }
     }
-    let plans = events.store.read(|snapshot| plan(events, cx, snapshot, &parsed, now)).await?;
+    let mut plans = events.store.read(|snapshot| plan(events, cx, snapshot, &parsed, now)).await?;
+    judge(events, cx, &parsed, &mut plans, now).await;
     let mut kept = Vec::with_capacity(plans.len());
-    for (at, plan) in plans {
+    for Planned { at, plan, .. } in plans {
         let taken = parsed[at].0;
         if route::has_room(events, &plan) {
             kept.push((taken, plan));

@@ -5,6 +5,8 @@ mod api_destinations;
 mod archives;
 mod buses;
 mod events;
+mod keys;
+mod logs;
 mod replicas;
 mod rules;
 mod schedules;

@@ -3,6 +3,8 @@
 use fractus_aws::{Arn, Lane};
 use fractus_bus::contracts::{Attribute, Body, Delivery, RetryPolicy, Returns, Source};
 use fractus_clock::{Random, Timestamp};
+use fractus_datakeys::Kept;
+use fractus_host::AssumeServiceRole;
 use fractus_scheduler_api as api;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,6 +17,8 @@ use crate::store::Place;
 /// This service, as the bus calls it.
 pub const SERVICE: &str = "scheduler";
 const PRINCIPAL: &str = "scheduler.amazonaws.com";
+/// What sessions of execution roles are called.
+const SESSION_NAME: &str = "scheduler";
 
 /// An invocation, with all that a further attempt needs: the schedule may have changed since or be gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub struct Invocation {
     pub attempt: u32,
     /// Of this attempt.
     pub execution_id: String,
+    /// What the target is kept under: it has to be opened as the role before each attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_key: Option<Kept>,
 }
 
 /// Why an attempt failed.
@@ -60,6 +67,7 @@ impl Invocation {
             begun_at: now,
             attempt: 1,
             execution_id: execution_id(random),
+            data_key: None,
         }
     }
 
@@ -90,9 +98,24 @@ impl Invocation {
         }
     }
 
-    /// The delivery of this attempt. The bus makes one attempt and brings a failure back here, where the lane's clock
-    /// decides on the next one.
+    /// The first delivery of this attempt: to this service itself where it has to call or to open something, else to the
+    /// target. The bus makes one attempt and brings a failure back here, where the lane's clock decides on the next one.
     pub fn delivery(&self, lane: &Lane, now: Timestamp) -> Option<Delivery> {
+        let mut delivery = self.to_target(lane, now)?;
+        if self.data_key.is_some() && delivery.service != SERVICE {
+            let place = Place::parse(lane, &self.place)?;
+            delivery.id = format!("{}/sealed", delivery.id);
+            delivery.service = SERVICE.to_owned();
+            delivery.action = String::new();
+            delivery.account = place.world.account;
+            delivery.region = place.region;
+            delivery.group_id = None;
+        }
+        Some(delivery)
+    }
+
+    /// The delivery to the target; a universal one is called by this service.
+    pub fn to_target(&self, lane: &Lane, now: Timestamp) -> Option<Delivery> {
         let place = Place::parse(lane, &self.place)?;
         let target = self.target()?;
         let (arn, kind) = target::kind(&target.arn).ok()?;
@@ -154,6 +177,11 @@ impl Invocation {
         Some(letter)
     }
 
+    /// The session of the role that it is made with.
+    pub fn acts_as(&self, place: &Place, target: &api::Target) -> Option<AssumeServiceRole> {
+        acts_as(place, &self.schedule_arn, &target.role_arn)
+    }
+
     /// As which role it is made, and for which group: what a trust policy is asked about.
     ///
     /// <https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html>
@@ -166,6 +194,23 @@ impl Invocation {
             role: target.role_arn.parse().ok(),
         }
     }
+}
+
+/// A session of an execution role, for the group of a schedule.
+///
+/// <https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html>
+pub fn acts_as(place: &Place, schedule_arn: &str, role: &str) -> Option<AssumeServiceRole> {
+    let group = schedule_arn.split('/').nth(1).unwrap_or_default();
+    Some(AssumeServiceRole {
+        lane: place.world.lane.clone(),
+        partition: place.world.partition,
+        region: place.region.clone(),
+        role: role.parse().ok()?,
+        service: PRINCIPAL.to_owned(),
+        session_name: SESSION_NAME.to_owned(),
+        source_arn: place.group_arn(group).parse().ok(),
+        source_account: place.world.account.clone(),
+    })
 }
 
 fn execution_id(random: &Random) -> String {

@@ -1,6 +1,7 @@
 //! Schedules inside a transaction: their records and what the lane's index says of them.
 
 use fractus_clock::Timestamp;
+use fractus_datakeys::Kept;
 use fractus_store::{Order, Range, Scope, Snapshot, Transaction};
 
 use super::groups::{self, SCHEDULE_COUNT};
@@ -107,6 +108,7 @@ pub struct Firing {
     pub name: String,
     pub scheduled_at: Timestamp,
     pub target: serde_json::Value,
+    pub data_key: Option<Kept>,
 }
 
 /// What [`take_due`] has found.
@@ -152,8 +154,9 @@ pub fn take_due(tx: &mut Transaction<'_>, lane: &fractus_aws::Lane, now: Timesta
     if turn.next.is_none() && moved.settings.delete_when_completed {
         remove(tx, &place, group, name, &moved)?;
     }
-    let target = moved.settings.target;
-    Ok(Taken::Fires(Box::new(Firing { place, group: group.clone(), name: name.clone(), scheduled_at, target })))
+    let Settings { target, data_key, .. } = moved.settings;
+    let (group, name) = (group.clone(), name.clone());
+    Ok(Taken::Fires(Box::new(Firing { place, group, name, scheduled_at, target, data_key })))
 }
 
 /// The schedule of an entry, if it is there, names the entry, and its group is not being deleted.

@@ -1,16 +1,20 @@
 //! CreateSchedule, GetSchedule, UpdateSchedule, DeleteSchedule.
 
+use std::time::Duration;
+
 use fractus_clock::Timestamp;
+use fractus_datakeys::Kept;
 use fractus_host::Context;
 use fractus_scheduler_api as api;
 use fractus_schedules::{Expression, Schedule as Times, Zone};
 
 use super::tokens::Token;
+use crate::calls::OPEN_FOR;
 use crate::error::{Error, Result};
 use crate::model::groups::DEFAULT;
 use crate::model::retry::{DEFAULT_MAXIMUM_AGE_SECS, DEFAULT_MAXIMUM_RETRIES};
 use crate::model::target::Kind;
-use crate::model::{documents, groups, schedules, target};
+use crate::model::{documents, groups, invocation, schedules, target};
 use crate::service::{Scheduler, place};
 use crate::store::{Schedule, Settings};
 
@@ -71,7 +75,29 @@ async fn settings(scheduler: &Scheduler, wanted: Wanted, now: Timestamp) -> Resu
         window_minutes,
         delete_when_completed: wanted.completion == Some(api::ActionAfterCompletion::Delete),
         target,
+        data_key: None,
     })
+}
+
+/// What a data key is bound to.
+/// <https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html>
+const CONTEXT_ARN: &str = "aws:scheduler:schedule:arn";
+
+/// The data key of a schedule's target, where a key of KMS is named: with the permission of who names it.
+async fn data_key(scheduler: &Scheduler, cx: &Context, settings: &Settings, arn: &str) -> Result<Option<Kept>> {
+    let Some(key) = &settings.kms_key else { return Ok(None) };
+    let context = [(CONTEXT_ARN.to_owned(), arn.to_owned())].into();
+    // One for each time that the target is written.
+    let asker = scheduler.keys.of_caller(cx);
+    asker.key_for(key, &context, Duration::ZERO).await.map_err(Error::kms)
+}
+
+/// Where policies are enforced, the role of a target has to trust the scheduler.
+async fn check_role(scheduler: &Scheduler, cx: &Context, arn: &str, role: &str) -> Result<()> {
+    if !cx.evaluates_policies() {
+        return Ok(());
+    }
+    scheduler.calls.check_role(invocation::acts_as(&place(cx), arn, role), &cx.cause()).await
 }
 
 /// <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_FlexibleTimeWindow.html>
@@ -97,10 +123,13 @@ pub async fn create(
     let (name, token) = (input.name, input.client_token);
     let group = input.group_name.unwrap_or_else(|| DEFAULT.to_owned());
     let now = cx.now();
-    let settings = settings(scheduler, wanted!(input), now).await?;
+    let role = input.target.role_arn.clone();
+    let mut settings = settings(scheduler, wanted!(input), now).await?;
     let token = Token::new("CreateSchedule", token, &(&group, &name, &settings));
     let (place, quota) = (place(cx), scheduler.config.schedule_quota);
     let (scope, arn) = (place.scope(), place.schedule_arn(&group, &name));
+    check_role(scheduler, cx, &arn, &role).await?;
+    settings.data_key = data_key(scheduler, cx, &settings, &arn).await?;
     let created = scheduler.store.write(|tx| {
         if let Some(arn) = token.answered(tx, &scope)? {
             return Ok(arn);
@@ -122,10 +151,13 @@ pub async fn update(
     let (name, token) = (input.name, input.client_token);
     let group = input.group_name.unwrap_or_else(|| DEFAULT.to_owned());
     let now = cx.now();
-    let settings = settings(scheduler, wanted!(input), now).await?;
+    let role = input.target.role_arn.clone();
+    let mut settings = settings(scheduler, wanted!(input), now).await?;
     let token = Token::new("UpdateSchedule", token, &(&group, &name, &settings));
     let place = place(cx);
     let (scope, arn) = (place.scope(), place.schedule_arn(&group, &name));
+    check_role(scheduler, cx, &arn, &role).await?;
+    settings.data_key = data_key(scheduler, cx, &settings, &arn).await?;
     let updated = scheduler.store.write(|tx| {
         if let Some(arn) = token.answered(tx, &scope)? {
             return Ok(arn);
@@ -169,6 +201,9 @@ pub async fn get(scheduler: &Scheduler, cx: &Context, input: api::GetScheduleInp
         schedules::get(snapshot, &scope, &group, &input.name)
     });
     let Schedule { created_at, modified_at, settings, .. } = found.await?;
+    if let Some(kept) = &settings.data_key {
+        scheduler.keys.of_caller(cx).open(kept, OPEN_FOR).await.map_err(Error::kms)?;
+    }
     let (mode, state, completion) = shown(&settings);
     Ok(api::GetScheduleOutput {
         arn: Some(place.schedule_arn(&group, &input.name)),

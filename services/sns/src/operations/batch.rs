@@ -40,7 +40,7 @@ pub async fn publish(sns: &Sns, cx: &Context, input: api::PublishBatchInput) -> 
     let place = names::place_of(cx, "TopicArn", &input.topic_arn)?;
     let entries = input.publish_batch_request_entries;
     check_ids(entries.iter().map(|entry| entry.id.as_str()))?;
-    sns.store.read(|snapshot| topic(snapshot, &place).map(drop)).await?;
+    let topic = sns.store.read(|snapshot| topic(snapshot, &place)).await?;
     let entries: Vec<(String, Result<(crate::store::Message, usize)>)> = entries
         .into_iter()
         .map(|entry| {
@@ -60,7 +60,9 @@ pub async fn publish(sns: &Sns, cx: &Context, input: api::PublishBatchInput) -> 
         return Err(Error::BatchTooLong);
     }
     let publisher =
-        Publisher { place: &place, principal: &cx.caller.arn, cause: cx.cause(), now: cx.now(), delivery: None };
+        Publisher { place: &place, caller: Some(cx), principal: &cx.caller.arn, cause: cx.cause(), now: cx.now(), delivery: None };
+    // One key is for all of them.
+    sns.judge_key(&publisher, &topic).await?;
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (id, checked) in entries {
         let published = match checked {

@@ -52,6 +52,6 @@ async fn to_topic(sns: &Sns, cx: &Context, parameter: &str, arn: &str, parts: Pa
     let place = names::place_of(cx, parameter, arn)?;
     let (message, _) = message::checked(parts)?;
     let publisher =
-        Publisher { place: &place, principal: &cx.caller.arn, cause: cx.cause(), now: cx.now(), delivery: None };
+        Publisher { place: &place, caller: Some(cx), principal: &cx.caller.arn, cause: cx.cause(), now: cx.now(), delivery: None };
     sns.publish(&publisher, message).await
 }

@@ -10,6 +10,7 @@ use fractus_sqs_api as api;
 use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
+use crate::keys::Opened;
 use crate::model::message::md5_of_attributes;
 use crate::model::messages::{self, Received};
 use crate::model::quota::Kind;
@@ -111,8 +112,20 @@ async fn wait(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked, wait: Dur
     }
 }
 
-/// Takes what can be had now.
+/// Takes what can be had now. What KMS does not open for the receiver stays where it is.
 async fn look(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked) -> Result<Look> {
+    let mut opened = Opened::default();
+    loop {
+        match take(sqs, cx, target, asked, &opened).await {
+            Err(Error::NeedsOpening { closed, reuse_secs }) => {
+                opened.open(&sqs.keys.of_caller(cx), closed, reuse_secs).await?;
+            }
+            look => return look,
+        }
+    }
+}
+
+async fn take(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked, opened: &Opened) -> Result<Look> {
     let now = cx.now();
     sqs.store
         .write(|tx| {
@@ -124,7 +137,9 @@ async fn look(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked) -> Result
                     "The request include parameter that is not valid for this queue type.",
                 ));
             }
-            sqs.quotas.take(&queue, Kind::Receive, None, now)?;
+            if opened.is_empty() {
+                sqs.quotas.take(&queue, Kind::Receive, None, now)?;
+            }
             let dead_letter = dead_letter::of_queue(tx, &target.scope, &queue, || target.arn(cx))?;
             let dead_letter = dead_letter.as_ref();
             let visibility_secs = asked.visibility_secs.unwrap_or(queue.attributes.visibility_timeout_secs);
@@ -139,6 +154,7 @@ async fn look(sqs: &Sqs, cx: &Context, target: &Target, asked: &Asked) -> Result
                     let how = standard::Receive { max, visibility, now };
                     standard::receive(tx, &target.scope, &queue, counts, dead_letter, how)?
                 };
+                opened.check(&received, &queue)?;
                 // A standard queue that gave nothing of what it has is still putting messages aside.
                 let next_due = match received.is_empty() && counts.visible > 0 && !queue.is_fifo() {
                     true => Some(now),

@@ -9,6 +9,7 @@ use fractus_store::{Scope, Transaction};
 use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
+use crate::keys::Granted;
 use crate::model::fifo;
 use crate::model::message::{
     check_attributes, check_body, check_fifo_id, check_size, hex_md5, md5_of_attributes, size_bytes,
@@ -205,16 +206,23 @@ pub async fn one(sqs: &Sqs, cx: &Context, input: api::SendMessageInput) -> Resul
     };
     let mut outgoing = Outgoing::checked(parts, cx.random().uuid(), &cx.caller.principal_id)?;
     let now = cx.now();
-    let sent = sqs
-        .store
-        .write(|tx| {
+    let mut granted = Granted::default();
+    let sent = loop {
+        let write = sqs.store.write(|tx| {
             let queue = target.queue(tx)?;
+            outgoing.message.data_key = granted.of(&queue)?;
             sqs.quotas.take(&queue, Kind::Send, outgoing.message.group_id.as_deref(), now)?;
             messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 put(tx, &target.scope, &queue, counts, &mut outgoing, now)
             })
-        })
-        .await?;
+        });
+        match write.await {
+            Err(Error::NeedsDataKey(need)) => {
+                granted = Granted::ask(&sqs.keys.of_caller(cx), &need, &target.arn(cx)).await?;
+            }
+            sent => break sent?,
+        }
+    };
     if sent.wakes {
         sqs.waiters.wake(&target.scope, &target.name, 1);
     }
@@ -238,17 +246,19 @@ pub async fn batch(sqs: &Sqs, cx: &Context, input: api::SendMessageBatchInput) -
         return Err(Error::BatchRequestTooLong { bytes });
     }
     let now = cx.now();
+    let mut granted = Granted::default();
     // An answer for each entry that was well-formed, in order.
-    let outcomes: Vec<Result<Sent>> = sqs
-        .store
-        .write(|tx| {
+    let outcomes: Vec<Result<Sent>> = loop {
+        let write = sqs.store.write(|tx| {
             let queue = target.queue(tx)?;
+            let data_key = granted.of(&queue)?;
             let well_formed = entries.iter().filter_map(|(_, outgoing)| outgoing.as_ref().ok());
             let groups = well_formed.filter_map(|outgoing| outgoing.message.group_id.as_deref());
             sqs.quotas.take(&queue, Kind::Send, groups, now)?;
             messages::with_counters(tx, &target.scope, &queue, |tx, counts| {
                 let mut outcomes = Vec::with_capacity(entries.len());
                 for outgoing in entries.iter_mut().filter_map(|(_, outgoing)| outgoing.as_mut().ok()) {
+                    outgoing.message.data_key.clone_from(&data_key);
                     match put(tx, &target.scope, &queue, counts, outgoing, now) {
                         // A refused entry changed nothing; a failing store fails the whole batch.
                         Err(Error::Store(error)) => return Err(Error::Store(error)),
@@ -257,8 +267,14 @@ pub async fn batch(sqs: &Sqs, cx: &Context, input: api::SendMessageBatchInput) -
                 }
                 Ok(outcomes)
             })
-        })
-        .await?;
+        });
+        match write.await {
+            Err(Error::NeedsDataKey(need)) => {
+                granted = Granted::ask(&sqs.keys.of_caller(cx), &need, &target.arn(cx)).await?;
+            }
+            outcomes => break outcomes?,
+        }
+    };
     let mut output = api::SendMessageBatchOutput::default();
     let mut wakes = 0;
     let mut outcomes = outcomes.into_iter();
