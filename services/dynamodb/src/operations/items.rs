@@ -32,7 +32,8 @@ pub(super) fn projection(
     bound: Option<Bound<fractus_dynamodb_rules::expression::Projection>>,
     names: Option<Vec<String>>,
 ) -> Result<Option<With<fractus_dynamodb_rules::expression::Projection>>> {
-    let attributes = forms.finish()?;
+    // No read of an item takes values.
+    let attributes = forms.finish("")?;
     if let Some(bound) = bound {
         return Ok(Some((bound, attributes)));
     }
@@ -117,10 +118,10 @@ macro_rules! conditions {
 
 fn guarded(
     conditions: Conditions,
-    forms: Forms<'_>,
+    (forms, missing): (Forms<'_>, &'static str),
     bound: Option<Bound<Condition>>,
 ) -> Result<(Guarded, Arc<fractus_dynamodb_rules::expression::Attributes>)> {
-    let attributes = forms.finish()?;
+    let attributes = forms.finish(missing)?;
     let tells_old = matches!(conditions.on_failure, Some(api::ReturnValuesOnConditionCheckFailure::AllOld));
     let operator = conditional_operator(conditions.operator);
     let condition = match (bound, conditions.expected) {
@@ -228,7 +229,7 @@ fn check_condition_mixing<E, O>(expected: &Option<E>, operator: &Option<O>, expr
 /// The condition of a put or a delete, whichever way it was given.
 fn guarded_by(conditions: Conditions, mut forms: Forms<'_>, expression: Option<&str>) -> Result<Guarded> {
     let bound = forms.condition(ExpressionKind::Condition, expression)?;
-    Ok(guarded(conditions, forms, bound)?.0)
+    Ok(guarded(conditions, (forms, "ConditionExpression is null"), bound)?.0)
 }
 
 pub(super) fn prepare_put(dynamodb: &DynamoDb, item: ReadItem, input: api::PutItemInput) -> Result<(Item, Guarded)> {
@@ -319,7 +320,8 @@ pub(super) fn prepare_update(dynamodb: &DynamoDb, input: api::UpdateItemInput) -
     let update = forms.update(input.update_expression.as_deref())?;
     let bound = forms.condition(ExpressionKind::Condition, input.condition_expression.as_deref())?;
     let conditions = conditions!(input);
-    let (guarded, attributes) = guarded(conditions, forms, bound)?;
+    let missing = "UpdateExpression and ConditionExpression are null";
+    let (guarded, attributes) = guarded(conditions, (forms, missing), bound)?;
     let is_legacy = input.attribute_updates.is_some();
     let update = match (update, input.attribute_updates) {
         (Some(update), _) => Some((update, attributes)),
