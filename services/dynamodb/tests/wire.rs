@@ -545,14 +545,17 @@ async fn tables_live_by_the_clock() {
         "Requested resource not found"
     );
     let again = client.call(api::CreateTable, table_input("tunes")).await.unwrap_err();
-    assert_eq!((again.code.as_ref(), again.message.as_str()), ("ResourceInUseException", "Table already exists: tunes"));
+    assert_eq!(
+        (again.code.as_ref(), again.message.as_str()),
+        ("ResourceInUseException", "Table already exists: tunes")
+    );
     stack.clock().advance(Duration::from_secs(30));
     assert_eq!(described().await, Ok(api::TableStatus::Active));
     put(&client, vec![("pk", s("a")), ("sk", n(1))]).await.unwrap();
     client.call(api::DeleteTable, api::DeleteTableInput { table_name: "tunes".into() }).await.unwrap();
     assert_eq!(described().await, Ok(api::TableStatus::Deleting));
     stack.clock().advance(Duration::from_secs(30));
-    assert_eq!(described().await, Err("Requested resource not found: Table: t not found".to_owned()));
+    assert_eq!(described().await, Err("Requested resource not found: Table: tunes not found".to_owned()));
     table(&client).await;
     stack.clock().advance(Duration::from_secs(30));
     assert_eq!(get(&client, "a", 1).await, None);

@@ -175,17 +175,17 @@ async fn write<'i>(
         dynamodb.check_free(tx, scope, &table, &key)?;
         if !target.reads_old && target.guarded.condition.is_none() && table.is_plain() {
             let cost = writer.replace(tx, scope, &table, &key, make(None)?.as_deref())?;
-            dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?;
+            writer.took(dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?);
             return Ok(Written { table, old: None, new: None, cost });
         }
         let old = writes::read(tx, scope, &table, &key)?;
         target.guarded.check(old.as_ref())?;
         let new = make(old.as_ref())?;
         let cost = writer.change(tx, scope, (&table, table.schema()), &key, (old.as_ref(), new.as_deref()))?;
-        match new.as_deref().or(old.as_ref()) {
+        writer.took(match new.as_deref().or(old.as_ref()) {
             Some(item) => dynamodb.take(&table, &cost, Kind::Write, item, tx.now(scope))?,
             None => dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?,
-        }
+        });
         let new = match new {
             Some(Cow::Owned(new)) => Some(new),
             _ => None,
