@@ -45,9 +45,9 @@ def prepare(url, services, peer=False):
         s3("PUT", "/bucket/empty").send(url)
     if "dynamodb" in services:
         table(url)
-        dynamodb("PutItem", TableName="t", Item=item("a", "1")).send(url)
+        dynamodb("PutItem", TableName="table", Item=item("a", "1")).send(url)
         for sort in range(10):
-            dynamodb("PutItem", TableName="t", Item=item("p", f"wanted-{sort}")).send(url)
+            dynamodb("PutItem", TableName="table", Item=item("p", f"wanted-{sort}")).send(url)
     if "scheduler" in services:
         scheduler("POST", "s", **SCHEDULE).send(url)
     return names
@@ -70,7 +70,7 @@ def put_events(count, kinds, source="bench"):
 def table(url):
     names = ("pk", "sk")
     dynamodb(
-        "CreateTable", TableName="t", BillingMode="PAY_PER_REQUEST",
+        "CreateTable", TableName="table", BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
         KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"))],
     ).send(url)
@@ -85,15 +85,15 @@ def item(partition, sort):
 
 
 def get_item():
-    return dynamodb("GetItem", TableName="t", Key={"pk": {"S": "a"}, "sk": {"S": "1"}})
+    return dynamodb("GetItem", TableName="table", Key={"pk": {"S": "a"}, "sk": {"S": "1"}})
 
 
 def query_of_ten():
-    return dynamodb("Query", TableName="t", KeyConditionExpression="pk = :p AND begins_with(sk, :s)", ExpressionAttributeValues={":p": {"S": "p"}, ":s": {"S": "wanted-"}})
+    return dynamodb("Query", TableName="table", KeyConditionExpression="pk = :p AND begins_with(sk, :s)", ExpressionAttributeValues={":p": {"S": "p"}, ":s": {"S": "wanted-"}})
 
 
 def transaction_of_four():
-    return dynamodb("TransactWriteItems", TransactItems=[{"Put": {"TableName": "t", "Item": item("t", f"{n}")}} for n in range(4)])
+    return dynamodb("TransactWriteItems", TransactItems=[{"Put": {"TableName": "table", "Item": item("t", f"{n}")}} for n in range(4)])
 
 
 def operations(names=None):
@@ -111,7 +111,7 @@ def operations(names=None):
         "SNS Publish": ("sns", sns("Publish", TopicArn=names["topic"], Message="x" * 100), 330, 0.50, 0.35),
         "Scheduler GetSchedule": ("scheduler", scheduler("GET", "s"), 560, None, None),
         "DynamoDB GetItem": ("dynamodb", get_item(), 320, 0.65, 0.45),
-        "DynamoDB PutItem": ("dynamodb", dynamodb("PutItem", TableName="t", Item=item("put", "1")), 2, 0.60, 0.42),
+        "DynamoDB PutItem": ("dynamodb", dynamodb("PutItem", TableName="table", Item=item("put", "1")), 2, 0.60, 0.42),
         "DynamoDB Query of 10": ("dynamodb", query_of_ten(), 2_900, 0.50, 0.35),
         "DynamoDB TransactWriteItems of 4": ("dynamodb", transaction_of_four(), 2, 0.40, 0.28),
         "S3 GET 1 KiB": ("s3", s3("GET", "/bucket/small"), 1024, 0.65, 0.45),

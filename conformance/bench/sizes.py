@@ -80,7 +80,7 @@ def tables(case):
     """Tables with half of their items in one partition."""
     need("dynamodb")
     batches = [
-        dynamodb("BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": item(*key(n))}} for n in range(25)]})
+        dynamodb("BatchWriteItem", RequestItems={"table": [{"PutRequest": {"Item": item(*key(n))}} for n in range(25)]})
         for key in (lambda n: (f"@KEY@-{n}", "1"), lambda n: ("p", f"@KEY@-{n}"))
     ]
 
@@ -101,7 +101,7 @@ def reopen(case):
     """A table of items of 1 KiB on disk: from the start of the process to its first answer, after it was killed."""
     need("dynamodb")
     whole = lambda n: {**item(f"@KEY@-{n}", "1"), "fill": {"S": "x" * 850}}  # noqa: E731
-    batch = dynamodb("BatchWriteItem", RequestItems={"t": [{"PutRequest": {"Item": whole(n)}} for n in range(25)]})
+    batch = dynamodb("BatchWriteItem", RequestItems={"table": [{"PutRequest": {"Item": whole(n)}} for n in range(25)]})
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
         program, took = service("dynamodb", folder), []
         try:
@@ -114,7 +114,7 @@ def reopen(case):
                 program = service("dynamodb", folder)
                 get_item().send(program.url)
                 took.append(time.perf_counter() - started)
-            count = dynamodb("DescribeTable", TableName="t").send(program.url).decode().partition('"ItemCount":')[2].partition(",")[0]
+            count = dynamodb("DescribeTable", TableName="table").send(program.url).decode().partition('"ItemCount":')[2].partition(",")[0]
         finally:
             program.end()
     p50 = statistics.median(took)

@@ -24,7 +24,7 @@ def fill(url, count):
     operations.prepare(url, ["dynamodb"])
     for key in (lambda n: (f"@KEY@-{n}", "1"), lambda n: ("p", f"@KEY@-{n}")):
         batch = [{"PutRequest": {"Item": whole(*key(n))}} for n in range(25)]
-        sizes.fill(url, programs.dynamodb("BatchWriteItem", RequestItems={"t": batch}), count // 2, each=25, keys="k")
+        sizes.fill(url, programs.dynamodb("BatchWriteItem", RequestItems={"table": batch}), count // 2, each=25, keys="k")
 
 
 def cost(service, request, of):

@@ -20,13 +20,13 @@ def client(url, attempts):
 
 
 def put(pk, by):
-    return {"Put": {"TableName": "t", "Item": {"pk": {"S": pk}, "by": {"S": by}}}}
+    return {"Put": {"TableName": "table", "Item": {"pk": {"S": pk}, "by": {"S": by}}}}
 
 
 def test_conflicts_are_told_and_pass(url):
     ddb, patient = client(url, 1), client(url, 10)
     ddb.create_table(
-        TableName="t", BillingMode="PAY_PER_REQUEST", AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}], KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}]
+        TableName="table", BillingMode="PAY_PER_REQUEST", AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}], KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}]
     )
     done = []
     first = threading.Thread(target=lambda: done.append(client(url, 1).transact_write_items(TransactItems=[put("a", "first"), put("b", "first")], ClientRequestToken="one")))
@@ -34,7 +34,7 @@ def test_conflicts_are_told_and_pass(url):
 
     def is_held():
         try:
-            ddb.update_item(TableName="t", Key={"pk": {"S": "a"}}, UpdateExpression="SET x = :x", ConditionExpression="attribute_exists(x)", ExpressionAttributeValues={":x": {"S": ""}})
+            ddb.update_item(TableName="table", Key={"pk": {"S": "a"}}, UpdateExpression="SET x = :x", ConditionExpression="attribute_exists(x)", ExpressionAttributeValues={":x": {"S": ""}})
         except ddb.exceptions.TransactionConflictException:
             return True
         except ddb.exceptions.ConditionalCheckFailedException:
@@ -45,12 +45,12 @@ def test_conflicts_are_told_and_pass(url):
         ddb.transact_write_items(TransactItems=[put("c", "other"), put("a", "other")])
     assert [reason["Code"] for reason in cancelled.value.response["CancellationReasons"]] == ["None", "TransactionConflict"]
     with pytest.raises(ddb.exceptions.TransactionCanceledException):
-        ddb.transact_get_items(TransactItems=[{"Get": {"TableName": "t", "Key": {"pk": {"S": "b"}}}}])
+        ddb.transact_get_items(TransactItems=[{"Get": {"TableName": "table", "Key": {"pk": {"S": "b"}}}}])
     with pytest.raises(ddb.exceptions.TransactionInProgressException):
         ddb.transact_write_items(TransactItems=[put("a", "first"), put("b", "first")], ClientRequestToken="one")
     # The SDK tries again what is in progress, until the answer of the first holds for it too.
     patient.transact_write_items(TransactItems=[put("a", "first"), put("b", "first")], ClientRequestToken="one")
     first.join(30)
     assert len(done) == 1
-    found = ddb.transact_get_items(TransactItems=[{"Get": {"TableName": "t", "Key": {"pk": {"S": pk}}}} for pk in ("a", "b", "c")])["Responses"]
+    found = ddb.transact_get_items(TransactItems=[{"Get": {"TableName": "table", "Key": {"pk": {"S": pk}}}} for pk in ("a", "b", "c")])["Responses"]
     assert [one.get("Item", {}).get("by", {}).get("S") for one in found] == ["first", "first", None]

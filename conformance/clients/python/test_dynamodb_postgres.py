@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from stack import KEYS, REGION, unique, wait_for
 
-ACCOUNTS, CLIENTS = 100, 16
+ACCOUNTS, CLIENTS = 100, 64
 # What a busy store says of a write that others keep crossing: to be tried again.
 CONFLICTS = {"TransactionCanceledException", "TransactionConflictException", "TransactionInProgressException", "ServiceUnavailable"}
 

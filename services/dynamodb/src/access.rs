@@ -55,7 +55,9 @@ fn tagged(access: Access, tags: &[api::Tag]) -> Access {
 }
 
 pub fn create_table(cx: &Context, input: &api::CreateTableInput) -> Wanted {
-    Ok(vec![tagged(table(cx, &input.table_name), input.tags.as_deref().unwrap_or_default())])
+    let own = tagged(table(cx, &input.table_name), input.tags.as_deref().unwrap_or_default());
+    let source = input.global_table_source_arn.as_deref();
+    Ok([own].into_iter().chain(source.map(|source| arn(source).by("dynamodb:AssociateTableReplica"))).collect())
 }
 
 pub fn tag_resource(_: &Context, input: &api::TagResourceInput) -> Wanted {

@@ -202,7 +202,10 @@ pub fn clear(tx: &mut Transaction<'_>, scope: &Scope, data: u64, at_most: usize)
     let journal: Vec<_> = journal.collect::<std::result::Result<_, _>>()?;
     let stamps = tx.keys(&STAMPS, scope, Range::prefix(&(data,)), Order::Ascending)?.take(at_most);
     let stamps: Vec<_> = stamps.collect::<std::result::Result<_, _>>()?;
-    let is_more = stamps.len() == at_most || versions.len() == at_most || journal.len() == at_most;
+    let is_more = replicas::authorized::clear(tx, scope, data, at_most)?
+        || stamps.len() == at_most
+        || versions.len() == at_most
+        || journal.len() == at_most;
     for (_, key) in versions {
         tx.delete(&VERSIONS, scope, &(data, Raw(&key.0)))?;
     }

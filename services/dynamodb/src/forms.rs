@@ -58,10 +58,10 @@ impl<'a> Forms<'a> {
         &self.attributes
     }
 
-    /// All names and values have found a use.
-    pub fn finish(self) -> Result<Arc<Attributes>> {
+    /// All names and values have found a use; `missing` says which expressions might have used values.
+    pub fn finish(self, missing: &'static str) -> Result<Arc<Attributes>> {
         if !self.has_expression {
-            self.attributes.check_absent()?;
+            self.attributes.check_absent(missing)?;
         }
         self.attributes.check_used(&self.used)?;
         Ok(Arc::new(self.attributes))

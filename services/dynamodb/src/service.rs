@@ -34,7 +34,7 @@ use crate::pages;
 use crate::replicas::{self, Feeds};
 use crate::s3::S3;
 use crate::store::{TABLES, Table};
-use crate::throttle::{Kind, Throttle};
+use crate::throttle::{Kind, Taken, Throttle};
 use crate::writes::{Cost, Writer};
 
 /// What every handler works on; clones share it.
@@ -99,7 +99,7 @@ impl DynamoDb {
     }
 
     /// Takes what an operation on one item consumes, and counts its key where there is nothing left.
-    pub fn take(&self, table: &Table, cost: &Cost, kind: Kind, item: &Item, now: Timestamp) -> Result<()> {
+    pub fn take(&self, table: &Table, cost: &Cost, kind: Kind, item: &Item, now: Timestamp) -> Result<Taken> {
         let taken = self.throttle.take(table, cost, kind, now);
         if taken.is_err() {
             self.contributors.count(table, None, item, Event::Throttled, now);
@@ -138,11 +138,16 @@ impl DynamoDb {
         scope: Scope,
         mut work: impl FnMut(&mut Transaction<'_>, &Scope, &mut Writer) -> Result<T>,
     ) -> Result<T> {
+        let mut taken = Taken::default();
         let (done, touched, expiry) = self
             .store
             .write(|tx| {
+                // What the run before took, if this is another one.
+                self.throttle.give_back(std::mem::take(&mut taken));
                 let mut writer = Writer::default();
-                let done = work(tx, &scope, &mut writer)?;
+                let done = work(tx, &scope, &mut writer);
+                taken = writer.taken();
+                let done = done?;
                 let touched = writer.take_touched();
                 Ok::<_, Error>((done, touched, writer.finish(tx, &scope)?))
             })

@@ -38,6 +38,20 @@ struct Bucket {
 /// A table and its index, or the table itself, and the kind.
 type Holder = (u64, Option<u64>, Kind);
 
+/// What an operation took. A transaction that the store runs again gives it back first.
+#[derive(Debug, Default)]
+pub struct Taken {
+    units: Vec<(Holder, f64)>,
+    metered: Vec<(Holder, f64, Timestamp)>,
+}
+
+impl Taken {
+    pub fn add(&mut self, other: Taken) {
+        self.units.extend(other.units);
+        self.metered.extend(other.metered);
+    }
+}
+
 #[derive(Default)]
 pub struct Throttle {
     is_on: bool,
@@ -63,10 +77,9 @@ impl Throttle {
     }
 
     /// Takes what an operation on a table consumes; an error if there was nothing left before.
-    pub fn take(&self, table: &Table, cost: &Cost, kind: Kind, now: Timestamp) -> Result<()> {
+    pub fn take(&self, table: &Table, cost: &Cost, kind: Kind, now: Timestamp) -> Result<Taken> {
         if !self.is_on {
-            self.meter(table, cost, kind, now);
-            return Ok(());
+            return Ok(Taken { units: Vec::new(), metered: self.meter(table, cost, kind, now) });
         }
         let mut wanted = Vec::with_capacity(1 + cost.indexes.len());
         let mut own = cost.table;
@@ -88,7 +101,7 @@ impl Throttle {
             buckets.clear();
         }
         let bounded = wanted.into_iter().filter_map(|(number, rate, units)| Some((number, rate?, units)));
-        let mut taken = Vec::new();
+        let (mut taken, mut units_taken) = (Vec::new(), Vec::new());
         for (number, rate, units) in bounded {
             let key = (table.id, number, kind);
             let bucket = buckets.get(&key).copied().unwrap_or(Bucket { units: rate, at: now });
@@ -102,28 +115,48 @@ impl Throttle {
                 });
             }
             taken.push((key, Bucket { units: left - units.as_f64(), at: now }));
+            units_taken.push((key, units.as_f64()));
         }
         buckets.extend(taken);
         drop(buckets);
-        self.meter(table, cost, kind, now);
-        Ok(())
+        Ok(Taken { units: units_taken, metered: self.meter(table, cost, kind, now) })
     }
 
-    /// Notes what was consumed, where throughput follows it.
-    fn meter(&self, table: &Table, cost: &Cost, kind: Kind, now: Timestamp) {
+    /// Gives back what was taken by a run that counts for nothing.
+    pub fn give_back(&self, taken: Taken) {
+        if !taken.units.is_empty() {
+            let mut buckets = self.buckets.lock();
+            for (holder, units) in taken.units {
+                if let Some(bucket) = buckets.get_mut(&holder) {
+                    bucket.units += units;
+                }
+            }
+        }
+        for ((table, index, kind), units, at) in taken.metered {
+            self.meters.add(table, index, kind, -units, at);
+        }
+    }
+
+    /// Notes what was consumed, where throughput follows it; gives what was noted.
+    fn meter(&self, table: &Table, cost: &Cost, kind: Kind, now: Timestamp) -> Vec<(Holder, f64, Timestamp)> {
+        let mut metered = Vec::new();
         if table.features.scaled.is_empty() {
-            return;
+            return metered;
         }
         let mut own = cost.table;
         for (name, _, units) in &cost.indexes {
             match table.index(name).filter(|index| index.is_global) {
-                Some(index) => self.meters.add(table.id, Some(index.number), kind, units.as_f64(), now),
+                Some(index) => metered.push(((table.id, Some(index.number), kind), units.as_f64(), now)),
                 None => own = own + *units,
             }
         }
         if own > Units::ZERO {
-            self.meters.add(table.id, None, kind, own.as_f64(), now);
+            metered.push(((table.id, None, kind), own.as_f64(), now));
         }
+        for &((table, index, kind), units, at) in &metered {
+            self.meters.add(table, index, kind, units, at);
+        }
+        metered
     }
 
     pub fn wake_by(&self, waker: Waker) {
@@ -160,6 +193,20 @@ mod tests {
         assert!(write(2, now) && !write(1, now));
         now = now.plus(Duration::from_secs(100_000));
         assert!(write(600, now) && !write(1, now));
+    }
+
+    #[test]
+    fn what_a_run_for_nothing_took_is_given_back() {
+        let throttle = Throttle::new(true);
+        let table = Table { throughput: (1, 2), ..Table::default() };
+        let cost = Cost { table: Units::whole(2), ..Cost::default() };
+        let now = Timestamp::from_secs(1_000);
+        for _ in 0..10 {
+            let taken = throttle.take(&table, &cost, Kind::Write, now).unwrap();
+            throttle.give_back(taken);
+        }
+        throttle.take(&table, &cost, Kind::Write, now).unwrap();
+        assert!(throttle.take(&table, &cost, Kind::Write, now).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::features;
 use crate::store::{COUNTERS, EXPIRIES, INDEX_ITEMS, ITEMS, Index, Raw, Table, share_of};
 use crate::streams;
 use crate::table::VectorIndex;
+use crate::throttle::Taken;
 use crate::vectors;
 
 /// What an operation consumed.
@@ -74,6 +75,8 @@ pub struct Writer {
     touched: Vec<(Table, Item)>,
     /// The first of the expiries that were put.
     first_expiry: Option<u64>,
+    /// What was taken of the tables' throughput.
+    taken: Taken,
 }
 
 /// An item before and after.
@@ -313,6 +316,15 @@ impl Writer {
         if items != 0 || bytes != 0 {
             self.count(table, key, |tally| tally.indexes.push((number, items, bytes)));
         }
+    }
+
+    /// Throughput was taken for this.
+    pub fn took(&mut self, taken: Taken) {
+        self.taken.add(taken);
+    }
+
+    pub fn taken(&mut self) -> Taken {
+        std::mem::take(&mut self.taken)
     }
 
     /// The items that were written of tables whose keys are counted.

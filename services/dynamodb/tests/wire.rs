@@ -76,17 +76,17 @@ fn table_input(name: &str) -> api::CreateTableInput {
 }
 
 async fn table(client: &Client) {
-    client.call(api::CreateTable, table_input("t")).await.unwrap();
+    client.call(api::CreateTable, table_input("tunes")).await.unwrap();
 }
 
 async fn put(client: &Client, entries: Item) -> Result<api::PutItemOutput, Failure> {
-    let input = api::PutItemInput { table_name: "t".into(), item: item(entries), ..Default::default() };
+    let input = api::PutItemInput { table_name: "tunes".into(), item: item(entries), ..Default::default() };
     client.call(api::PutItem, input).await
 }
 
 async fn get(client: &Client, pk: &str, sk: u32) -> Option<ApiItem> {
     let key = item(vec![("pk", s(pk)), ("sk", n(sk))]);
-    let input = api::GetItemInput { table_name: "t".into(), key, ..Default::default() };
+    let input = api::GetItemInput { table_name: "tunes".into(), key, ..Default::default() };
     client.call(api::GetItem, input).await.unwrap().item
 }
 
@@ -105,7 +105,7 @@ async fn items_are_put_got_updated_and_deleted() {
     assert_eq!((&found["sk"], &found["tags"]), (&n(1), &Ss(vec!["a".into(), "b".into()])));
     let key = || item(vec![("pk", s("a")), ("sk", n(1))]);
     let update = api::UpdateItemInput {
-        table_name: "t".into(),
+        table_name: "tunes".into(),
         key: key(),
         update_expression: Some("ADD #c :two SET x = if_not_exists(x, :x)".into()),
         condition_expression: Some("attribute_exists(pk) AND #c < :ten".into()),
@@ -131,19 +131,20 @@ async fn items_are_put_got_updated_and_deleted() {
     let api::Error::ConditionalCheckFailedException(failed) = api::Error::from(failure) else { panic!("the error") };
     assert_eq!(failed.item.unwrap()["count"], n(3));
     let delete = api::DeleteItemInput {
-        table_name: "t".into(),
+        table_name: "tunes".into(),
         key: key(),
         return_values: Some(api::ReturnValue::AllOld),
         ..Default::default()
     };
     assert_eq!(client.call(api::DeleteItem, delete).await.unwrap().attributes.unwrap()["count"], n(3));
     assert_eq!(get(&client, "a", 1).await, None);
-    let described = client.call(api::DescribeTable, api::DescribeTableInput { table_name: "t".into() }).await.unwrap();
+    let described =
+        client.call(api::DescribeTable, api::DescribeTableInput { table_name: "tunes".into() }).await.unwrap();
     assert_eq!(described.table.unwrap().item_count, Some(0));
 }
 
 async fn query(client: &Client, input: api::QueryInput) -> api::QueryOutput {
-    client.call(api::Query, api::QueryInput { table_name: "t".into(), ..input }).await.unwrap()
+    client.call(api::Query, api::QueryInput { table_name: "tunes".into(), ..input }).await.unwrap()
 }
 
 fn of_partition(pk: &str) -> api::QueryInput {
@@ -227,7 +228,7 @@ async fn queries_page_in_both_directions_and_filter_after_the_limit() {
         .call(
             api::Query,
             api::QueryInput {
-                table_name: "t".into(),
+                table_name: "tunes".into(),
                 exclusive_start_key: Some(item(vec![("pk", s("other")), ("sk", n(0))])),
                 ..of_partition("p")
             },
@@ -279,7 +280,8 @@ async fn indexes_follow_their_items() {
     .items
     .unwrap();
     assert_eq!(local[0]["g"], s("G"));
-    let refused = |input: api::QueryInput| client.call(api::Query, api::QueryInput { table_name: "t".into(), ..input });
+    let refused =
+        |input: api::QueryInput| client.call(api::Query, api::QueryInput { table_name: "tunes".into(), ..input });
     let messages = [
         (
             refused(api::QueryInput { consistent_read: Some(true), ..of_index("G") }).await,
@@ -315,7 +317,7 @@ async fn scans_share_a_table_and_batches_take_many() {
     for from in [0, 25] {
         let requests = (from..from + 25).map(request).collect();
         let input = api::BatchWriteItemInput {
-            request_items: [("t".to_owned(), requests)].into_iter().collect(),
+            request_items: [("tunes".to_owned(), requests)].into_iter().collect(),
             return_consumed_capacity: Some(api::ReturnConsumedCapacity::Total),
             ..Default::default()
         };
@@ -325,7 +327,7 @@ async fn scans_share_a_table_and_batches_take_many() {
     let mut seen = Vec::new();
     for segment in 0..4 {
         let input = api::ScanInput {
-            table_name: "t".into(),
+            table_name: "tunes".into(),
             segment: Some(segment),
             total_segments: Some(4),
             ..Default::default()
@@ -338,13 +340,13 @@ async fn scans_share_a_table_and_batches_take_many() {
     let keys = (0..3).map(|number| item(vec![("pk", s(&format!("p{number}"))), ("sk", n(number * number))])).collect();
     let wanted = api::KeysAndAttributes { keys, projection_expression: Some("sk".into()), ..Default::default() };
     let input = api::BatchGetItemInput {
-        request_items: [("t".to_owned(), wanted)].into_iter().collect(),
+        request_items: [("tunes".to_owned(), wanted)].into_iter().collect(),
         ..Default::default()
     };
     let got = client.call(api::BatchGetItem, input).await.unwrap().responses.unwrap();
-    assert_eq!(got["t"], [item(vec![("sk", n(0))]), item(vec![("sk", n(1))])]);
+    assert_eq!(got["tunes"], [item(vec![("sk", n(0))]), item(vec![("sk", n(1))])]);
     let twice = api::BatchWriteItemInput {
-        request_items: [("t".to_owned(), vec![request(1), request(1)])].into_iter().collect(),
+        request_items: [("tunes".to_owned(), vec![request(1), request(1)])].into_iter().collect(),
         ..Default::default()
     };
     let failure = client.call(api::BatchWriteItem, twice).await.unwrap_err();
@@ -359,7 +361,7 @@ async fn transactions_are_all_or_nothing() {
     put(&client, vec![("pk", s("b")), ("sk", n(1)), ("n", n(0))]).await.unwrap();
     let change = |pk: &str, by: i32| api::TransactWriteItem {
         update: Some(api::Update {
-            table_name: "t".into(),
+            table_name: "tunes".into(),
             key: item(vec![("pk", s(pk)), ("sk", n(1))]),
             update_expression: "ADD n :by".into(),
             condition_expression: Some("n >= :least".into()),
@@ -397,7 +399,11 @@ async fn transactions_are_all_or_nothing() {
         "Transaction request cannot include multiple operations on one item"
     );
     let wanted = |pk: &str| api::TransactGetItem {
-        get: api::Get { table_name: "t".into(), key: item(vec![("pk", s(pk)), ("sk", n(1))]), ..Default::default() },
+        get: api::Get {
+            table_name: "tunes".into(),
+            key: item(vec![("pk", s(pk)), ("sk", n(1))]),
+            ..Default::default()
+        },
     };
     let input = api::TransactGetItemsInput { transact_items: vec![wanted("a"), wanted("gone")], ..Default::default() };
     let got = client.call(api::TransactGetItems, input).await.unwrap().responses.unwrap();
@@ -416,30 +422,31 @@ async fn statements_read_and_write() {
         )
     };
     for number in 1..6 {
-        let text = format!("INSERT INTO t VALUE {{'pk': ?, 'sk': {number}, 'g': 'G'}}");
+        let text = format!("INSERT INTO tunes VALUE {{'pk': ?, 'sk': {number}, 'g': 'G'}}");
         assert_eq!(run(&text, vec![s("a")]).await.unwrap().items, Some(vec![]));
     }
-    let again = run("INSERT INTO t VALUE {'pk': 'a', 'sk': 1}", vec![]).await.unwrap_err();
+    let again = run("INSERT INTO tunes VALUE {'pk': 'a', 'sk': 1}", vec![]).await.unwrap_err();
     assert_eq!(
         (again.code.as_ref(), again.message.as_str()),
         ("DuplicateItemException", "Duplicate primary key exists in table")
     );
-    let updated =
-        run("UPDATE t SET n = 1 WHERE pk = 'a' AND sk = 2 AND g = 'G' RETURNING MODIFIED NEW *", vec![]).await.unwrap();
+    let updated = run("UPDATE tunes SET n = 1 WHERE pk = 'a' AND sk = 2 AND g = 'G' RETURNING MODIFIED NEW *", vec![])
+        .await
+        .unwrap();
     assert_eq!(updated.items, Some(vec![item(vec![("n", n(1))])]));
     for refused in
-        ["UPDATE t SET n = 1 WHERE pk = 'gone' AND sk = 2", "DELETE FROM t WHERE pk = 'a' AND sk = 2 AND n = 7"]
+        ["UPDATE tunes SET n = 1 WHERE pk = 'gone' AND sk = 2", "DELETE FROM tunes WHERE pk = 'a' AND sk = 2 AND n = 7"]
     {
         assert_eq!(run(refused, vec![]).await.unwrap_err().code, "ConditionalCheckFailedException");
     }
-    run("DELETE FROM t WHERE pk = 'a' AND sk = 5", vec![]).await.unwrap();
-    run("DELETE FROM t WHERE pk = 'a' AND sk = 5", vec![]).await.unwrap();
-    let found = run("SELECT sk FROM t WHERE pk = 'a' AND sk > 1 ORDER BY sk DESC", vec![]).await.unwrap();
+    run("DELETE FROM tunes WHERE pk = 'a' AND sk = 5", vec![]).await.unwrap();
+    run("DELETE FROM tunes WHERE pk = 'a' AND sk = 5", vec![]).await.unwrap();
+    let found = run("SELECT sk FROM tunes WHERE pk = 'a' AND sk > 1 ORDER BY sk DESC", vec![]).await.unwrap();
     assert_eq!(sort_keys(&found.items), ["4", "3", "2"]);
     let (mut seen, mut next_token) = (Vec::new(), None);
     loop {
         let input = api::ExecuteStatementInput {
-            statement: "SELECT * FROM t.gsi WHERE g IN ['F', 'G']".into(),
+            statement: "SELECT * FROM tunes.gsi WHERE g IN ['F', 'G']".into(),
             limit: Some(3),
             next_token,
             ..Default::default()
@@ -453,11 +460,11 @@ async fn statements_read_and_write() {
     }
     assert_eq!(seen, ["1", "2", "3", "4"]);
     assert_eq!(
-        run("UPDATE t SET n = 1 WHERE pk = 'a'", vec![]).await.unwrap_err().message,
+        run("UPDATE tunes SET n = 1 WHERE pk = 'a'", vec![]).await.unwrap_err().message,
         "Where clause does not contain a mandatory equality on all key attributes"
     );
     assert_eq!(
-        run("SELECT * FROM t.nope", vec![]).await.unwrap_err().message,
+        run("SELECT * FROM tunes.nope", vec![]).await.unwrap_err().message,
         "The table does not have the specified index"
     );
 }
@@ -467,7 +474,7 @@ async fn requests_are_refused_in_aws_s_words() {
     let (_stack, client) = started().await;
     table(&client).await;
     let put_with = |condition: &str| api::PutItemInput {
-        table_name: "t".into(),
+        table_name: "tunes".into(),
         item: item(vec![("pk", s("a")), ("sk", n(1))]),
         condition_expression: Some(condition.into()),
         ..Default::default()
@@ -498,7 +505,7 @@ async fn requests_are_refused_in_aws_s_words() {
         .call(
             api::GetItem,
             api::GetItemInput {
-                table_name: "t".into(),
+                table_name: "tunes".into(),
                 key: item(vec![("pk", n("abc")), ("sk", n(1))]),
                 ..Default::default()
             },
@@ -512,8 +519,11 @@ async fn requests_are_refused_in_aws_s_words() {
         (failure.code.as_ref(), failure.message.as_str()),
         ("ResourceNotFoundException", "Requested resource not found")
     );
-    let mixed =
-        api::QueryInput { table_name: "t".into(), query_filter: Some(indexmap::IndexMap::new()), ..of_partition("p") };
+    let mixed = api::QueryInput {
+        table_name: "tunes".into(),
+        query_filter: Some(indexmap::IndexMap::new()),
+        ..of_partition("p")
+    };
     assert_eq!(
         client.call(api::Query, mixed).await.unwrap_err().message,
         "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {QueryFilter} Expression parameters: {KeyConditionExpression}"
@@ -525,7 +535,7 @@ async fn tables_live_by_the_clock() {
     let stack = stack_with(fractus_dynamodb::Config { table_transition_secs: 30, ..Default::default() }).await;
     let client = stack.client("dynamodb").api(&api::MODEL);
     let described = || async {
-        let found = client.call(api::DescribeTable, api::DescribeTableInput { table_name: "t".into() }).await;
+        let found = client.call(api::DescribeTable, api::DescribeTableInput { table_name: "tunes".into() }).await;
         found.map(|found| found.table.unwrap().table_status.unwrap()).map_err(|failure| failure.message)
     };
     table(&client).await;
@@ -534,18 +544,21 @@ async fn tables_live_by_the_clock() {
         put(&client, vec![("pk", s("a")), ("sk", n(1))]).await.unwrap_err().message,
         "Requested resource not found"
     );
-    let again = client.call(api::CreateTable, table_input("t")).await.unwrap_err();
-    assert_eq!((again.code.as_ref(), again.message.as_str()), ("ResourceInUseException", "Table already exists: t"));
+    let again = client.call(api::CreateTable, table_input("tunes")).await.unwrap_err();
+    assert_eq!(
+        (again.code.as_ref(), again.message.as_str()),
+        ("ResourceInUseException", "Table already exists: tunes")
+    );
     stack.clock().advance(Duration::from_secs(30));
     assert_eq!(described().await, Ok(api::TableStatus::Active));
     put(&client, vec![("pk", s("a")), ("sk", n(1))]).await.unwrap();
-    client.call(api::DeleteTable, api::DeleteTableInput { table_name: "t".into() }).await.unwrap();
+    client.call(api::DeleteTable, api::DeleteTableInput { table_name: "tunes".into() }).await.unwrap();
     assert_eq!(described().await, Ok(api::TableStatus::Deleting));
     stack.clock().advance(Duration::from_secs(30));
-    assert_eq!(described().await, Err("Requested resource not found: Table: t not found".to_owned()));
+    assert_eq!(described().await, Err("Requested resource not found: Table: tunes not found".to_owned()));
     table(&client).await;
     stack.clock().advance(Duration::from_secs(30));
     assert_eq!(get(&client, "a", 1).await, None);
     let names = client.call(api::ListTables, api::ListTablesInput::default()).await.unwrap().table_names.unwrap();
-    assert_eq!(names, ["t"]);
+    assert_eq!(names, ["tunes"]);
 }

@@ -61,6 +61,8 @@ pub enum KeyError {
         "One or more parameter values were invalid: Cannot update attribute {0}. This attribute is part of the key"
     )]
     Updated(String),
+    #[error("The provided starting key is invalid: The provided key element does not match the schema")]
+    TableStart,
     #[error("The provided starting key is invalid")]
     Start,
     #[error("The provided starting key is outside query boundaries based on provided conditions")]

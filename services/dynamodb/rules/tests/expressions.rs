@@ -231,7 +231,7 @@ fn names_and_values_have_to_be_used() {
         "Value provided in ExpressionAttributeValues unused in expressions: keys: {:w, :x}"
     );
     assert_eq!(
-        given.check_absent().unwrap_err().to_string(),
+        given.check_absent("FilterExpression is null").unwrap_err().to_string(),
         "ExpressionAttributeNames can only be specified when using expressions"
     );
     assert_eq!(texts(&[], &[":v"]).unwrap_err(), "ExpressionAttributeNames must not be empty");

@@ -136,7 +136,7 @@ fn checked(dynamodb: &DynamoDb, table: &Table, put: &Put) -> Result<Option<Condi
     fits(table, &put.item)?;
     let attributes = Attributes::new(put.names.clone(), put.values.clone())?;
     let Some(text) = &put.condition else {
-        attributes.check_absent()?;
+        attributes.check_absent("ConditionExpression is null")?;
         return Ok(None);
     };
     let form = dynamodb.cache.condition(ExpressionKind::Condition, text)?;

@@ -111,7 +111,7 @@ impl Filter {
         let key = forms.condition(ExpressionKind::KeyCondition, given.key_condition_expression.as_deref())?;
         let filter = forms.condition(ExpressionKind::Filter, given.filter_expression.as_deref())?;
         let projection = forms.projection(given.projection_expression.as_deref())?;
-        let attributes = forms.finish()?;
+        let attributes = forms.finish("FilterExpression is null")?;
         let with = |bound: Bound<Condition>| (bound, attributes.clone());
         let conditions = key.into_iter().chain(filter).map(with).collect();
         Ok(Filter { conditions, projection: projection.map(|bound| (bound, attributes.clone())) })

@@ -193,7 +193,8 @@ pub async fn write(
                     ..Cost::default()
                 };
                 match dynamodb.throttle.take(&table, &least, Kind::Write, tx.now(scope)) {
-                    Ok(()) => {
+                    Ok(taken) => {
+                        all.took(taken);
                         cost.add(writer.change(tx, scope, (&table, table.schema()), &key, (old.as_ref(), new))?);
                         done.written += 1;
                         done.told(name, collection_metrics(metrics, &table, write.item()));

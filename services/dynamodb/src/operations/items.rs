@@ -32,7 +32,8 @@ pub(super) fn projection(
     bound: Option<Bound<fractus_dynamodb_rules::expression::Projection>>,
     names: Option<Vec<String>>,
 ) -> Result<Option<With<fractus_dynamodb_rules::expression::Projection>>> {
-    let attributes = forms.finish()?;
+    // No read of an item takes values.
+    let attributes = forms.finish("")?;
     if let Some(bound) = bound {
         return Ok(Some((bound, attributes)));
     }
@@ -117,10 +118,10 @@ macro_rules! conditions {
 
 fn guarded(
     conditions: Conditions,
-    forms: Forms<'_>,
+    (forms, missing): (Forms<'_>, &'static str),
     bound: Option<Bound<Condition>>,
 ) -> Result<(Guarded, Arc<fractus_dynamodb_rules::expression::Attributes>)> {
-    let attributes = forms.finish()?;
+    let attributes = forms.finish(missing)?;
     let tells_old = matches!(conditions.on_failure, Some(api::ReturnValuesOnConditionCheckFailure::AllOld));
     let operator = conditional_operator(conditions.operator);
     let condition = match (bound, conditions.expected) {
@@ -174,17 +175,17 @@ async fn write<'i>(
         dynamodb.check_free(tx, scope, &table, &key)?;
         if !target.reads_old && target.guarded.condition.is_none() && table.is_plain() {
             let cost = writer.replace(tx, scope, &table, &key, make(None)?.as_deref())?;
-            dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?;
+            writer.took(dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?);
             return Ok(Written { table, old: None, new: None, cost });
         }
         let old = writes::read(tx, scope, &table, &key)?;
         target.guarded.check(old.as_ref())?;
         let new = make(old.as_ref())?;
         let cost = writer.change(tx, scope, (&table, table.schema()), &key, (old.as_ref(), new.as_deref()))?;
-        match new.as_deref().or(old.as_ref()) {
+        writer.took(match new.as_deref().or(old.as_ref()) {
             Some(item) => dynamodb.take(&table, &cost, Kind::Write, item, tx.now(scope))?,
             None => dynamodb.throttle.take(&table, &cost, Kind::Write, tx.now(scope))?,
-        }
+        });
         let new = match new {
             Some(Cow::Owned(new)) => Some(new),
             _ => None,
@@ -228,7 +229,7 @@ fn check_condition_mixing<E, O>(expected: &Option<E>, operator: &Option<O>, expr
 /// The condition of a put or a delete, whichever way it was given.
 fn guarded_by(conditions: Conditions, mut forms: Forms<'_>, expression: Option<&str>) -> Result<Guarded> {
     let bound = forms.condition(ExpressionKind::Condition, expression)?;
-    Ok(guarded(conditions, forms, bound)?.0)
+    Ok(guarded(conditions, (forms, "ConditionExpression is null"), bound)?.0)
 }
 
 pub(super) fn prepare_put(dynamodb: &DynamoDb, item: ReadItem, input: api::PutItemInput) -> Result<(Item, Guarded)> {
@@ -319,7 +320,8 @@ pub(super) fn prepare_update(dynamodb: &DynamoDb, input: api::UpdateItemInput) -
     let update = forms.update(input.update_expression.as_deref())?;
     let bound = forms.condition(ExpressionKind::Condition, input.condition_expression.as_deref())?;
     let conditions = conditions!(input);
-    let (guarded, attributes) = guarded(conditions, forms, bound)?;
+    let missing = "UpdateExpression and ConditionExpression are null";
+    let (guarded, attributes) = guarded(conditions, (forms, missing), bound)?;
     let is_legacy = input.attribute_updates.is_some();
     let update = match (update, input.attribute_updates) {
         (Some(update), _) => Some((update, attributes)),

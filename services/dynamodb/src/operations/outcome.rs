@@ -112,7 +112,7 @@ impl Outcome {
     }
 
     /// The whole of it: done, or cancelled.
-    pub fn end(&self, dynamodb: &DynamoDb, now: Timestamp) -> Result<()> {
+    pub fn end(&self, dynamodb: &DynamoDb, writer: &mut Writer, now: Timestamp) -> Result<()> {
         if self.bytes > MAX_BYTES {
             // Unconfirmed words.
             return Err(Error::validation("The aggregate size of the items in the transaction cannot exceed 4 MB"));
@@ -120,7 +120,10 @@ impl Outcome {
         if self.reasons.iter().any(|reason| !matches!(reason, Reason::None)) {
             return Err(Error::Cancelled(self.reasons.clone()));
         }
-        self.costs.iter().try_for_each(|(table, cost)| dynamodb.throttle.take(table, cost, Kind::Write, now))
+        for (table, cost) in &self.costs {
+            writer.took(dynamodb.throttle.take(table, cost, Kind::Write, now)?);
+        }
+        Ok(())
     }
 
     pub fn consumed(&self, wanted: &Wanted) -> Option<Vec<api::ConsumedCapacity>> {

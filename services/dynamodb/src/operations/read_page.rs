@@ -63,7 +63,10 @@ fn check_select(read: &Read, index: Option<&Index>) -> Result<()> {
         Some(api::Select::AllAttributes | api::Select::AllProjectedAttributes | api::Select::Count)
             if has_projection =>
         {
-            let select = read.select.as_ref().map_or("", api::Select::as_str);
+            let select = match &read.select {
+                Some(api::Select::Count) => "only the Count",
+                other => other.as_ref().map_or("", api::Select::as_str),
+            };
             Err(Error::validation(format!("Cannot specify the ProjectionExpression when choosing to get {select}")))
         }
         Some(api::Select::AllAttributes) => match index.filter(|index| index.is_global) {
@@ -106,7 +109,7 @@ fn start_bytes(start: &Item, table: &KeySchema, index: Option<&KeySchema>) -> Re
     let is_whole =
         names(start) && table.check_item(start).is_ok() && index.is_none_or(|index| index.check_item(start).is_ok());
     if !is_whole {
-        return Err(KeyError::Start.into());
+        return Err(if index.is_some() { KeyError::Start } else { KeyError::TableStart }.into());
     }
     Ok(match index {
         Some(index) => index.index_bytes(table, start),

@@ -61,7 +61,11 @@ pub async fn query(dynamodb: &DynamoDb, cx: &Context, input: api::QueryInput) ->
         }
     };
     let operator = conditional_operator(input.conditional_operator);
-    let (attributes, projection) = with_attributes(forms, paths, input.attributes_to_get)?;
+    let (attributes, projection) = with_attributes(
+        (forms, "FilterExpression and KeyConditionExpression are null"),
+        paths,
+        input.attributes_to_get,
+    )?;
     let (filter, parameter) = match (filter, input.query_filter) {
         (Some(filter), _) => (Some((filter, attributes)), "Filter Expression"),
         (None, Some(filter)) => {
@@ -96,11 +100,11 @@ type Projected = Option<With<Projection>>;
 
 /// The names and values of the expressions, and the projection with its own.
 fn with_attributes(
-    forms: Forms<'_>,
+    (forms, missing): (Forms<'_>, &'static str),
     paths: Option<fractus_dynamodb_rules::expression::Bound<Projection>>,
     names: Option<Vec<String>>,
 ) -> Result<(Arc<Attributes>, Projected)> {
-    let attributes = forms.finish()?;
+    let attributes = forms.finish(missing)?;
     if let Some(paths) = paths {
         return Ok((Arc::clone(&attributes), Some((paths, attributes))));
     }
@@ -144,7 +148,8 @@ pub async fn scan(dynamodb: &DynamoDb, cx: &Context, input: api::ScanInput) -> R
     let filter = forms.condition(ExpressionKind::Filter, input.filter_expression.as_deref())?;
     let paths = forms.projection(input.projection_expression.as_deref())?;
     let operator = conditional_operator(input.conditional_operator);
-    let (attributes, projection) = with_attributes(forms, paths, input.attributes_to_get)?;
+    let (attributes, projection) =
+        with_attributes((forms, "FilterExpression is null"), paths, input.attributes_to_get)?;
     let filter = match (filter, input.scan_filter) {
         (Some(filter), _) => Some((filter, attributes)),
         (None, Some(filter)) => {

@@ -143,7 +143,7 @@ pub async fn search(
         limit: usize::try_from(input.top_k).unwrap_or(1),
         condition,
         projection,
-        attributes: forms.finish()?,
+        attributes: forms.finish("SearchConditionExpression is null")?,
     };
     let (scope, name) = (owned_scope(cx, &input.table_name), &input.table_name);
     let (results, bytes) = dynamodb.store.read(|snapshot| run(snapshot, &scope, name, &asked)).await?;

@@ -217,7 +217,7 @@ pub async fn transaction(
             });
             outcome.settle(table, acted)?;
         }
-        outcome.end(dynamodb, tx.now(scope))?;
+        outcome.end(dynamodb, writer, tx.now(scope))?;
         Ok(outcome)
     });
     let transacted: Transacted = transacted.await?;

@@ -264,7 +264,7 @@ pub(super) async fn write_alone(
         .change(cx, |tx, scope, writer| {
             let see = |tx: &Transaction<'_>, table: &Table, key: &KeyBytes| dynamodb.check_free(tx, scope, table, key);
             let wrote = write(tx, scope, writer, (statement, tells_old), see)?;
-            dynamodb.throttle.take(&wrote.table, &wrote.cost, Kind::Write, tx.now(scope))?;
+            writer.took(dynamodb.throttle.take(&wrote.table, &wrote.cost, Kind::Write, tx.now(scope))?);
             Ok(wrote)
         })
         .await

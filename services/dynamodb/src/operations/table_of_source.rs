@@ -6,12 +6,14 @@
 use fractus_aws::{AccountId, Arn, Region};
 use fractus_dynamodb_api as api;
 use fractus_host::Context;
-use fractus_store::Scope;
+use fractus_store::{Scope, Transaction};
 
 use super::table_shape::{check_name, described, tagged};
 use super::{policies, tables};
 use crate::error::{Error, Result};
 use crate::jobs;
+use crate::replicas::authorized::{self, Party};
+use crate::replicas::members;
 use crate::replicas::update::{Spot, copy_to};
 use crate::service::{DynamoDb, table_name};
 use crate::store::{Counters, TABLES, Table};
@@ -89,6 +91,28 @@ fn check_source(table: &Table, arn: &str, now: fractus_clock::Timestamp) -> Resu
     Ok(())
 }
 
+/// The policies of all replicas, the new one among them, let all of them replicate.
+fn check_policies(
+    tx: &Transaction<'_>,
+    (dynamodb, cx): (&DynamoDb, &Context),
+    (source, from): (&Source, &Table),
+    (name, policy): (&str, Option<&str>),
+) -> Result<()> {
+    let partition = cx.world.partition;
+    let whose = (source.region.as_str(), source.account.as_str());
+    let mut parties = vec![Party::of(tx, (&source.scope, from), partition, whose)?];
+    for member in members(tx, &source.scope, from)? {
+        let replicas = member.table.features.replicas.as_ref();
+        if let Some((replicas, account)) = replicas.zip(member.account.as_deref()) {
+            let whose = (replicas.own.as_str(), account);
+            parties.push(Party::of(tx, (&member.scope, &member.table), partition, whose)?);
+        }
+    }
+    let own = (cx.region.as_str(), cx.world.account.as_str());
+    parties.push(Party::new(partition, own, name, policy.map(str::to_owned)));
+    authorized::check_new(dynamodb, &parties)
+}
+
 pub async fn create(
     dynamodb: &DynamoDb,
     cx: &Context,
@@ -119,6 +143,7 @@ pub async fn create(
             if let Some(before) = tx.get(&TABLES, &scope, &(name,))?.filter(|before| before.state(now).is_some()) {
                 return Err(Error::TableExists(before.name));
             }
+            check_policies(tx, (dynamodb, cx), (&source, &from), (name, input.resource_policy.as_deref()))?;
             let own = Spot {
                 region: source.region.as_str(),
                 account: Some(source.account.as_str()),
@@ -128,6 +153,8 @@ pub async fn create(
             let spot = Spot { region: cx.region.as_str(), account, scope: scope.clone() };
             let copy = copy_to(tx, (dynamodb, cx), (&own, &mut from), (spot, Default::default()))?;
             let mut table = tx.get(&TABLES, &scope, &(name,))?.ok_or(Error::NoResource)?;
+            authorized::mark(tx, &source.scope, name)?;
+            authorized::mark(tx, &scope, name)?;
             table.tags.clone_from(&tags);
             table.deletion_protection = input.deletion_protection_enabled == Some(true);
             tx.put(&TABLES, &scope, &(name,), &table)?;

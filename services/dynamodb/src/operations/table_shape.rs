@@ -293,11 +293,12 @@ pub(super) fn check_billing(on_demand: bool, has_throughput: bool) -> Result<()>
     }
 }
 
-/// Names have letters, digits, `_`, `-` and `.`. AWS wants three characters at least; here one will do.
+/// Names have letters, digits, `_`, `-` and `.`.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
 pub(super) fn check_name(name: &str) -> Result<()> {
-    const MAX_NAME: usize = 255;
+    const LENGTHS: std::ops::RangeInclusive<usize> = 3..=255;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain) {
+    if LENGTHS.contains(&name.len()) && name.bytes().all(is_plain) {
         return Ok(());
     }
     Err(Error::validation(

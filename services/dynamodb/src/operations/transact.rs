@@ -222,7 +222,7 @@ pub async fn write(
             let acted = act(tx, scope, writer, (&table, &planned.action), &mut outcome);
             outcome.settle(table, acted)?;
         }
-        outcome.end(dynamodb, tx.now(scope))?;
+        outcome.end(dynamodb, writer, tx.now(scope))?;
         Ok(outcome)
     });
     let transacted = transacted.await?;

@@ -12,7 +12,7 @@ use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::group::{Replicas, Version, leave};
-use super::{Stamp, apply, overwrite, put_stamp, stamp_of};
+use super::{Stamp, apply, authorized, overwrite, put_stamp, stamp_of};
 use crate::error::Result;
 use crate::features::{Change, encoded};
 use crate::kinesis;
@@ -124,6 +124,9 @@ pub fn start(dynamodb: &Arc<DynamoDb>) {
 
 /// Tells what is due; where any table is followed, it is looked at again a moment later by the lane's clock.
 async fn round(dynamodb: &DynamoDb, lane: &Lane) -> Result<Option<Timestamp>> {
+    for place in places(dynamodb, lane, authorized::ACROSS.name()).await? {
+        dynamodb.store.write(|tx| authorized::review(tx, dynamodb, &place)).await?;
+    }
     let places = places(dynamodb, lane, FEED_HEADS.name()).await?;
     for place in &places {
         while dynamodb.store.write(|tx| tell(tx, dynamodb, place)).await? {
@@ -240,6 +243,10 @@ fn replicate(
         }
     }
     for other in replicas.present(now) {
+        if authorized::is_denied(other) {
+            authorized::hold(tx, scope, (table, &other.region), (key, after.as_ref(), stamp))?;
+            continue;
+        }
         let Some(there) = other.scope(scope) else { continue };
         if let Some(replica) = tx.get(&TABLES, &there, &(table.name.as_str(),))? {
             apply(tx, &there, &replica, key, after.as_ref(), stamp)?;

@@ -61,6 +61,9 @@ pub struct Replica {
     /// When the table that knows this was what it was made from.
     #[serde(default)]
     pub sourced_at: Option<Timestamp>,
+    /// Since when the policies of the two accounts do not let changes be told.
+    #[serde(default)]
+    pub denied_since: Option<Timestamp>,
 }
 
 impl Replica {
@@ -74,6 +77,7 @@ impl Replica {
             settings: Settings::default(),
             account: None,
             sourced_at: None,
+            denied_since: None,
         }
     }
 
@@ -89,6 +93,7 @@ impl Replica {
     pub fn status(&self, now: Timestamp) -> api::ReplicaStatus {
         match self.deleted_at {
             Some(_) => api::ReplicaStatus::Deleting,
+            None if self.denied_since.is_some() => api::ReplicaStatus::ReplicationNotAuthorized,
             None if self.is_filled && self.not_before <= now => api::ReplicaStatus::Active,
             None => api::ReplicaStatus::Creating,
         }

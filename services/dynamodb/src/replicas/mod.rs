@@ -7,6 +7,7 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html>
 
+pub mod authorized;
 mod described;
 mod feed;
 mod group;

@@ -8,6 +8,7 @@ mod bulk;
 mod exchange;
 mod global;
 mod replicas;
+mod replication;
 mod scaling;
 mod settings;
 mod vectors;

@@ -7,6 +7,7 @@ mod statements;
 mod streams;
 mod tables;
 mod time_to_live;
+mod words;
 
 use bytes::Bytes;
 use fractus_dynamodb::Config;
@@ -64,10 +65,10 @@ fn error(operation: &str, status: u16, answer: &Value) -> (String, String) {
     (code, message.to_owned())
 }
 
-/// A table `t` with the keys `pk` and `sk`, with what else is given.
+/// A table `tunes` with the keys `pk` and `sk`, with what else is given.
 pub async fn table(stack: &Stack, more: Value) {
     let mut input = json!({
-        "TableName": "t",
+        "TableName": "tunes",
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "N"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         "BillingMode": "PAY_PER_REQUEST",
@@ -83,7 +84,7 @@ pub async fn put(stack: &Stack, pk: &str, sk: u64, more: Value) {
     for (name, value) in more.as_object().unwrap() {
         item[name] = value.clone();
     }
-    call(stack, "PutItem", json!({"TableName": "t", "Item": item})).await;
+    call(stack, "PutItem", json!({"TableName": "tunes", "Item": item})).await;
 }
 
 pub fn key(pk: &str, sk: u64) -> Value {
@@ -91,9 +92,9 @@ pub fn key(pk: &str, sk: u64) -> Value {
 }
 
 pub async fn get(stack: &Stack, pk: &str, sk: u64) -> Value {
-    call(stack, "GetItem", json!({"TableName": "t", "Key": key(pk, sk)})).await["Item"].clone()
+    call(stack, "GetItem", json!({"TableName": "tunes", "Key": key(pk, sk)})).await["Item"].clone()
 }
 
 pub async fn described(stack: &Stack) -> Value {
-    call(stack, "DescribeTable", json!({"TableName": "t"})).await["Table"].clone()
+    call(stack, "DescribeTable", json!({"TableName": "tunes"})).await["Table"].clone()
 }

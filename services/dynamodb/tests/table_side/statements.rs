@@ -17,12 +17,12 @@ async fn a_batch_tells_the_error_of_each_statement() {
         "BatchExecuteStatement",
         json!({
             "Statements": [
-                statement("INSERT INTO t VALUE {'pk': 'b', 'sk': 1, 'x': 5}"),
-                statement("INSERT INTO t VALUE {'pk': 'a', 'sk': 1}"),
-                {"Statement": "UPDATE t SET x = ? WHERE pk = 'a' AND sk = 1 AND x = 7", "Parameters": [{"N": "9"}], "ReturnValuesOnConditionCheckFailure": "ALL_OLD"},
-                statement("UPDATE t SET x = 2 WHERE pk = 'a' AND sk = 1"),
+                statement("INSERT INTO tunes VALUE {'pk': 'b', 'sk': 1, 'x': 5}"),
+                statement("INSERT INTO tunes VALUE {'pk': 'a', 'sk': 1}"),
+                {"Statement": "UPDATE tunes SET x = ? WHERE pk = 'a' AND sk = 1 AND x = 7", "Parameters": [{"N": "9"}], "ReturnValuesOnConditionCheckFailure": "ALL_OLD"},
+                statement("UPDATE tunes SET x = 2 WHERE pk = 'a' AND sk = 1"),
                 statement("DELETE FROM nowhere WHERE pk = 'a'"),
-                statement("UPDATE t SET x = 2 WHERE pk = 'a'"),
+                statement("UPDATE tunes SET x = 2 WHERE pk = 'a'"),
                 statement("DELETE t"),
             ],
             "ReturnConsumedCapacity": "TOTAL",
@@ -44,26 +44,26 @@ async fn a_batch_tells_the_error_of_each_statement() {
         ])
     );
     assert_eq!(answer["Responses"][2]["Error"]["Item"]["x"], json!({"N": "1"}));
-    assert_eq!(answer["ConsumedCapacity"], json!([{"TableName": "t", "CapacityUnits": 2}]));
+    assert_eq!(answer["ConsumedCapacity"], json!([{"TableName": "tunes", "CapacityUnits": 2}]));
     assert_eq!(get(&stack, "a", 1).await["x"], json!({"N": "2"}));
     let answer = call(
         &stack,
         "BatchExecuteStatement",
         json!({"Statements": [
-            statement("SELECT x FROM t WHERE pk = 'a' AND sk = 1"),
-            statement("SELECT * FROM t WHERE pk = 'no' AND sk = 1"),
-            statement("SELECT * FROM t WHERE pk = 'a'"),
+            statement("SELECT x FROM tunes WHERE pk = 'a' AND sk = 1"),
+            statement("SELECT * FROM tunes WHERE pk = 'no' AND sk = 1"),
+            statement("SELECT * FROM tunes WHERE pk = 'a'"),
         ]}),
     )
     .await;
     let responses = &answer["Responses"];
     assert_eq!(responses[0]["Item"], json!({"x": {"N": "2"}}));
-    assert_eq!(responses[1], json!({"TableName": "t"}));
+    assert_eq!(responses[1], json!({"TableName": "tunes"}));
     assert_eq!(
         responses[2]["Error"]["Message"],
         "Select statements within BatchExecuteStatement must specify the primary key in the where clause."
     );
-    let mixed = json!({"Statements": [statement("SELECT * FROM t WHERE pk = 'a' AND sk = 1"), statement("INSERT INTO t VALUE {'pk': 'c', 'sk': 1}")]});
+    let mixed = json!({"Statements": [statement("SELECT * FROM tunes WHERE pk = 'a' AND sk = 1"), statement("INSERT INTO tunes VALUE {'pk': 'c', 'sk': 1}")]});
     assert_eq!(refused(&stack, "BatchExecuteStatement", mixed).await.0, "ValidationException");
 }
 
@@ -82,9 +82,9 @@ async fn a_transaction_of_statements_is_all_or_nothing() {
     };
     let failing = transaction(
         &[
-            "INSERT INTO t VALUE {'pk': 'b', 'sk': 1}",
-            "INSERT INTO t VALUE {'pk': 'a', 'sk': 1}",
-            "EXISTS(SELECT * FROM t WHERE pk = 'c' AND sk = 1)",
+            "INSERT INTO tunes VALUE {'pk': 'b', 'sk': 1}",
+            "INSERT INTO tunes VALUE {'pk': 'a', 'sk': 1}",
+            "EXISTS(SELECT * FROM tunes WHERE pk = 'c' AND sk = 1)",
         ],
         None,
     );
@@ -93,24 +93,31 @@ async fn a_transaction_of_statements_is_all_or_nothing() {
     assert!(message.ends_with("[None, DuplicateItem, ConditionalCheckFailed]"), "{message}");
     assert_eq!(get(&stack, "b", 1).await, Value::Null);
     let going = transaction(
-        &["UPDATE t SET x = 2 WHERE pk = 'a' AND sk = 1", "INSERT INTO t VALUE {'pk': 'b', 'sk': 1}"],
+        &["UPDATE tunes SET x = 2 WHERE pk = 'a' AND sk = 1", "INSERT INTO tunes VALUE {'pk': 'b', 'sk': 1}"],
         Some("token"),
     );
     let answer = call(&stack, "ExecuteTransaction", going.clone()).await;
-    assert_eq!(answer["ConsumedCapacity"], json!([{"TableName": "t", "CapacityUnits": 4, "WriteCapacityUnits": 4}]));
+    assert_eq!(
+        answer["ConsumedCapacity"],
+        json!([{"TableName": "tunes", "CapacityUnits": 4, "WriteCapacityUnits": 4}])
+    );
     // Asked again it is not done again, and costs its reading.
-    call(&stack, "DeleteItem", json!({"TableName": "t", "Key": key("b", 1)})).await;
+    call(&stack, "DeleteItem", json!({"TableName": "tunes", "Key": key("b", 1)})).await;
     let answer = call(&stack, "ExecuteTransaction", going).await;
-    assert_eq!(answer["ConsumedCapacity"], json!([{"TableName": "t", "CapacityUnits": 4, "ReadCapacityUnits": 4}]));
+    assert_eq!(answer["ConsumedCapacity"], json!([{"TableName": "tunes", "CapacityUnits": 4, "ReadCapacityUnits": 4}]));
     assert_eq!(get(&stack, "b", 1).await, Value::Null);
-    let other = transaction(&["INSERT INTO t VALUE {'pk': 'd', 'sk': 1}"], Some("token"));
+    let other = transaction(&["INSERT INTO tunes VALUE {'pk': 'd', 'sk': 1}"], Some("token"));
     assert_eq!(refused(&stack, "ExecuteTransaction", other).await.0, "IdempotentParameterMismatchException");
-    let reads =
-        transaction(&["SELECT x FROM t WHERE pk = 'a' AND sk = 1", "SELECT * FROM t WHERE pk = 'b' AND sk = 1"], None);
+    let reads = transaction(
+        &["SELECT x FROM tunes WHERE pk = 'a' AND sk = 1", "SELECT * FROM tunes WHERE pk = 'b' AND sk = 1"],
+        None,
+    );
     let answer = call(&stack, "ExecuteTransaction", reads).await;
     assert_eq!(answer["Responses"], json!([{"Item": {"x": {"N": "2"}}}, {}]));
-    let twice =
-        transaction(&["DELETE FROM t WHERE pk = 'a' AND sk = 1", "UPDATE t SET x = 3 WHERE pk = 'a' AND sk = 1"], None);
+    let twice = transaction(
+        &["DELETE FROM tunes WHERE pk = 'a' AND sk = 1", "UPDATE tunes SET x = 3 WHERE pk = 'a' AND sk = 1"],
+        None,
+    );
     assert_eq!(
         refused(&stack, "ExecuteTransaction", twice).await.1,
         "Transaction request cannot include multiple operations on one item"
@@ -128,17 +135,17 @@ async fn a_statement_gives_back_what_it_is_told_to() {
     };
     let of = "pk = 'a' AND sk = 1";
     assert_eq!(
-        run(&format!("UPDATE t SET x = 2 WHERE {of} RETURNING MODIFIED OLD *")).await,
+        run(&format!("UPDATE tunes SET x = 2 WHERE {of} RETURNING MODIFIED OLD *")).await,
         json!([{"x": {"N": "1"}}])
     );
     assert_eq!(
-        run(&format!("UPDATE t SET x = 3 WHERE {of} RETURNING MODIFIED NEW *")).await,
+        run(&format!("UPDATE tunes SET x = 3 WHERE {of} RETURNING MODIFIED NEW *")).await,
         json!([{"x": {"N": "3"}}])
     );
-    let all = run(&format!("UPDATE t SET x = 4 WHERE {of} RETURNING ALL NEW *")).await;
+    let all = run(&format!("UPDATE tunes SET x = 4 WHERE {of} RETURNING ALL NEW *")).await;
     assert_eq!(all[0]["y"], json!({"S": "same"}));
-    let failing = json!({"Statement": format!("DELETE FROM t WHERE {of} AND x = 1"), "ReturnValuesOnConditionCheckFailure": "ALL_OLD"});
+    let failing = json!({"Statement": format!("DELETE FROM tunes WHERE {of} AND x = 1"), "ReturnValuesOnConditionCheckFailure": "ALL_OLD"});
     assert_eq!(refused(&stack, "ExecuteStatement", failing).await.0, "ConditionalCheckFailedException");
-    assert_eq!(run(&format!("DELETE FROM t WHERE {of} RETURNING ALL OLD *")).await[0]["x"], json!({"N": "4"}));
+    assert_eq!(run(&format!("DELETE FROM tunes WHERE {of} RETURNING ALL OLD *")).await[0]["x"], json!({"N": "4"}));
     assert_eq!(get(&stack, "a", 1).await, Value::Null);
 }

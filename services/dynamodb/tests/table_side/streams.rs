@@ -64,8 +64,8 @@ async fn a_record_tells_what_changed_in_the_view_of_its_stream() {
         put(&stack, "a", 1, json!({"x": {"N": "1"}})).await;
         put(&stack, "a", 1, json!({"x": {"N": "1"}})).await;
         put(&stack, "a", 1, json!({"x": {"N": "2"}})).await;
-        call(&stack, "DeleteItem", json!({"TableName": "t", "Key": key("a", 1)})).await;
-        call(&stack, "DeleteItem", json!({"TableName": "t", "Key": key("a", 1)})).await;
+        call(&stack, "DeleteItem", json!({"TableName": "tunes", "Key": key("a", 1)})).await;
+        call(&stack, "DeleteItem", json!({"TableName": "tunes", "Key": key("a", 1)})).await;
         let records = all_records(&stack, &stream_arn(&stack).await).await;
         let names: Vec<&Value> = records.iter().map(|record| &record["eventName"]).collect();
         assert_eq!(names, ["INSERT", "MODIFY", "REMOVE"], "{view}");
@@ -182,12 +182,12 @@ async fn a_disabled_stream_is_read_for_a_day() {
     let arn = stream_arn(&stack).await;
     put(&stack, "a", 1, json!({})).await;
     let enable =
-        json!({"TableName": "t", "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "OLD_IMAGE"}});
+        json!({"TableName": "tunes", "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "OLD_IMAGE"}});
     assert_eq!(
         crate::refused(&stack, "UpdateTable", enable.clone()).await.1,
-        "Table already has an enabled stream: TableName: t"
+        "Table already has an enabled stream: TableName: tunes"
     );
-    call(&stack, "UpdateTable", json!({"TableName": "t", "StreamSpecification": {"StreamEnabled": false}})).await;
+    call(&stack, "UpdateTable", json!({"TableName": "tunes", "StreamSpecification": {"StreamEnabled": false}})).await;
     put(&stack, "a", 2, json!({})).await;
     let stream = call_streams(&stack, "DescribeStream", json!({"StreamArn": arn})).await["StreamDescription"].clone();
     assert_eq!(stream["StreamStatus"], "DISABLED");
@@ -208,7 +208,7 @@ async fn a_disabled_stream_is_read_for_a_day() {
     assert_eq!(page["LastEvaluatedStreamArn"], arn);
     let rest = list(json!({"Limit": 1, "ExclusiveStartStreamArn": arn})).await;
     assert_eq!((&rest["Streams"][0]["StreamArn"], &rest["LastEvaluatedStreamArn"]), (&other, &Value::Null));
-    call(&stack, "DeleteTable", json!({"TableName": "t"})).await;
+    call(&stack, "DeleteTable", json!({"TableName": "tunes"})).await;
     assert_eq!(list(json!({})).await["Streams"].as_array().unwrap().len(), 2);
     stack.clock().advance(Duration::from_secs(24 * 3_600));
     assert_eq!(list(json!({})).await["Streams"], json!([]));

@@ -8,7 +8,7 @@ use crate::{call, described, put, refused, stack, table};
 
 fn create_index(name: &str) -> Value {
     json!({
-        "TableName": "t",
+        "TableName": "tunes",
         "AttributeDefinitions": [{"AttributeName": "g", "AttributeType": "S"}],
         "GlobalSecondaryIndexUpdates": [{"Create": {
             "IndexName": name,
@@ -23,7 +23,7 @@ async fn count_in(stack: &fractus_testkit::Stack, index: &str) -> Value {
         stack,
         "Query",
         json!({
-            "TableName": "t", "IndexName": index, "Select": "COUNT",
+            "TableName": "tunes", "IndexName": index, "Select": "COUNT",
             "KeyConditionExpression": "g = :g", "ExpressionAttributeValues": {":g": {"S": "a"}},
         }),
     )
@@ -60,7 +60,7 @@ async fn an_index_is_filled_with_what_the_table_has() {
     );
     put(&stack, "p0", 0, json!({})).await;
     assert_eq!(count_in(&stack, "gsi").await, 399);
-    let delete = json!({"TableName": "t", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "gsi"}}]});
+    let delete = json!({"TableName": "tunes", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "gsi"}}]});
     let answer = call(&stack, "UpdateTable", delete.clone()).await["TableDescription"].clone();
     assert_eq!(answer["GlobalSecondaryIndexes"][0]["IndexStatus"], "DELETING");
     let table = described(&stack).await;
@@ -91,7 +91,7 @@ async fn an_index_comes_and_goes_by_the_clock() {
         (&json!("UPDATING"), &json!(false))
     );
     let query = json!({
-        "TableName": "t", "IndexName": "gsi",
+        "TableName": "tunes", "IndexName": "gsi",
         "KeyConditionExpression": "g = :g", "ExpressionAttributeValues": {":g": {"S": "a"}},
     });
     let (_, message) = refused(&stack, "Query", query).await;
@@ -108,7 +108,7 @@ async fn an_index_comes_and_goes_by_the_clock() {
     .await;
     assert_eq!(count_in(&stack, "gsi").await, 2);
     assert_eq!(described(&stack).await["GlobalSecondaryIndexes"][0]["ItemCount"], 2);
-    let delete = json!({"TableName": "t", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "gsi"}}]});
+    let delete = json!({"TableName": "tunes", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "gsi"}}]});
     call(&stack, "UpdateTable", delete).await;
     assert_eq!(described(&stack).await["GlobalSecondaryIndexes"][0]["IndexStatus"], "DELETING");
 }
@@ -163,15 +163,15 @@ async fn what_a_table_is_made_with_is_shown() {
         refused(&stack, "ListTagsOfResource", json!({"ResourceArn": gone})).await.1,
         format!("Requested resource not found: ResourcArn: {gone} not found")
     );
-    assert_eq!(refused(&stack, "DeleteTable", json!({"TableName": "t"})).await.0, "ValidationException");
+    assert_eq!(refused(&stack, "DeleteTable", json!({"TableName": "tunes"})).await.0, "ValidationException");
     call(
         &stack,
         "UpdateTable",
-        json!({"TableName": "t", "DeletionProtectionEnabled": false, "SSESpecification": {"Enabled": false}}),
+        json!({"TableName": "tunes", "DeletionProtectionEnabled": false, "SSESpecification": {"Enabled": false}}),
     )
     .await;
     assert_eq!(described(&stack).await["SSEDescription"], Value::Null);
-    call(&stack, "DeleteTable", json!({"TableName": "t"})).await;
+    call(&stack, "DeleteTable", json!({"TableName": "tunes"})).await;
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn throughput_and_billing_change() {
     let stack = stack(Config::default()).await;
     table(&stack, json!({"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}})).await;
     assert_eq!(described(&stack).await["BillingModeSummary"], Value::Null);
-    let change = |read: u64, write: u64| json!({"TableName": "t", "ProvisionedThroughput": {"ReadCapacityUnits": read, "WriteCapacityUnits": write}});
+    let change = |read: u64, write: u64| json!({"TableName": "tunes", "ProvisionedThroughput": {"ReadCapacityUnits": read, "WriteCapacityUnits": write}});
     let (code, message) = refused(&stack, "UpdateTable", change(5, 5)).await;
     assert_eq!(code, "ValidationException");
     assert!(message.starts_with("The provisioned throughput for the table will not change. The requested value equals the current value. Current ReadCapacityUnits provisioned for the table: 5. Requested ReadCapacityUnits: 5."), "{message}");
@@ -197,7 +197,7 @@ async fn throughput_and_billing_change() {
     assert_eq!((&throughput["ReadCapacityUnits"], &throughput["WriteCapacityUnits"]), (&json!(1), &json!(2)));
     assert_eq!(throughput["NumberOfDecreasesToday"], 2);
     assert!(throughput["LastIncreaseDateTime"].is_number());
-    call(&stack, "UpdateTable", json!({"TableName": "t", "BillingMode": "PAY_PER_REQUEST"})).await;
+    call(&stack, "UpdateTable", json!({"TableName": "tunes", "BillingMode": "PAY_PER_REQUEST"})).await;
     let table = described(&stack).await;
     assert_eq!(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
     assert_eq!(table["ProvisionedThroughput"]["ReadCapacityUnits"], 0);
@@ -210,7 +210,7 @@ async fn throughput_and_billing_change() {
         });
         assert!(refused(&stack, "CreateTable", input).await.1.starts_with("Invalid table/index name."), "{name}");
     }
-    let nothing = refused(&stack, "UpdateTable", json!({"TableName": "t"})).await.1;
+    let nothing = refused(&stack, "UpdateTable", json!({"TableName": "tunes"})).await.1;
     assert!(nothing.starts_with("At least one of ProvisionedThroughput, BillingMode,"), "{nothing}");
     let limits = call(&stack, "DescribeLimits", json!({})).await;
     assert_eq!(limits["TableMaxReadCapacityUnits"], 40_000);
@@ -222,7 +222,7 @@ async fn beyond_the_throughput_requests_are_refused_where_that_is_set() {
     table(&stack, json!({"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 2}})).await;
     put(&stack, "p", 1, json!({})).await;
     put(&stack, "p", 2, json!({"text": {"S": "x".repeat(3_000)}})).await;
-    let item = json!({"TableName": "t", "Item": crate::key("p", 3)});
+    let item = json!({"TableName": "tunes", "Item": crate::key("p", 3)});
     let (code, message) = refused(&stack, "PutItem", item.clone()).await;
     assert_eq!(code, "ProvisionedThroughputExceededException");
     assert!(
@@ -235,8 +235,8 @@ async fn beyond_the_throughput_requests_are_refused_where_that_is_set() {
     call(&stack, "PutItem", item).await;
     let writes: Vec<Value> = (10..15).map(|sk| json!({"PutRequest": {"Item": crate::key("b", sk)}})).collect();
     stack.clock().advance(Duration::from_secs(1));
-    let answer = call(&stack, "BatchWriteItem", json!({"RequestItems": {"t": writes}})).await;
-    assert_eq!(answer["UnprocessedItems"]["t"].as_array().map(Vec::len), Some(2), "{answer}");
+    let answer = call(&stack, "BatchWriteItem", json!({"RequestItems": {"tunes": writes}})).await;
+    assert_eq!(answer["UnprocessedItems"]["tunes"].as_array().map(Vec::len), Some(2), "{answer}");
 }
 
 #[tokio::test]

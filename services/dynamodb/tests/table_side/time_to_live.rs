@@ -11,7 +11,7 @@ const START: u64 = 1_767_225_600;
 
 async fn switch(stack: &Stack, on: bool) {
     let specification = json!({"Enabled": on, "AttributeName": "until"});
-    call(stack, "UpdateTimeToLive", json!({"TableName": "t", "TimeToLiveSpecification": specification})).await;
+    call(stack, "UpdateTimeToLive", json!({"TableName": "tunes", "TimeToLiveSpecification": specification})).await;
 }
 
 fn until(second: u64) -> Value {
@@ -30,7 +30,7 @@ async fn items_expire_by_the_clock_and_the_stream_says_by_whom() {
     put(&stack, "before", 1, until(START + 50)).await;
     switch(&stack, true).await;
     assert_eq!(
-        call(&stack, "DescribeTimeToLive", json!({"TableName": "t"})).await["TimeToLiveDescription"],
+        call(&stack, "DescribeTimeToLive", json!({"TableName": "tunes"})).await["TimeToLiveDescription"],
         json!({"TimeToLiveStatus": "ENABLED", "AttributeName": "until"})
     );
     put(&stack, "soon", 1, until(START + 60)).await;
@@ -67,7 +67,7 @@ async fn items_expire_by_the_clock_and_the_stream_says_by_whom() {
 async fn it_is_switched_once_and_nothing_expires_after() {
     let stack = stack(Config::default()).await;
     table(&stack, json!({})).await;
-    let asked = |on: bool, attribute: &str| json!({"TableName": "t", "TimeToLiveSpecification": {"Enabled": on, "AttributeName": attribute}});
+    let asked = |on: bool, attribute: &str| json!({"TableName": "tunes", "TimeToLiveSpecification": {"Enabled": on, "AttributeName": attribute}});
     let says = |body: Value| {
         let stack = &stack;
         async move { refused(stack, "UpdateTimeToLive", body).await.1 }
@@ -82,7 +82,7 @@ async fn it_is_switched_once_and_nothing_expires_after() {
     put(&stack, "p", 1, until(START + 60)).await;
     switch(&stack, false).await;
     assert_eq!(
-        call(&stack, "DescribeTimeToLive", json!({"TableName": "t"})).await["TimeToLiveDescription"],
+        call(&stack, "DescribeTimeToLive", json!({"TableName": "tunes"})).await["TimeToLiveDescription"],
         json!({"TimeToLiveStatus": "DISABLED"})
     );
     put(&stack, "q", 1, until(START + 70)).await;

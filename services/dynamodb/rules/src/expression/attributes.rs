@@ -68,11 +68,11 @@ impl Attributes {
     }
 
     /// Names and values make no sense without an expression that could use them.
-    pub fn check_absent(&self) -> Result<(), AttributesError> {
+    pub fn check_absent(&self, missing: &'static str) -> Result<(), AttributesError> {
         if !self.names.is_empty() {
             return Err(AttributesError::NamesWithoutExpression);
         }
-        if self.values.is_empty() { Ok(()) } else { Err(AttributesError::ValuesWithoutExpression) }
+        if self.values.is_empty() { Ok(()) } else { Err(AttributesError::ValuesWithoutExpression(missing)) }
     }
 
     /// Every name and value given has been used.

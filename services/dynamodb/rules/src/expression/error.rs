@@ -151,8 +151,9 @@ pub enum AttributesError {
     ValueKey(String),
     #[error("ExpressionAttributeNames can only be specified when using expressions")]
     NamesWithoutExpression,
-    #[error("ExpressionAttributeValues can only be specified when using expressions")]
-    ValuesWithoutExpression,
+    /// Which parameters might have named them, and are not there.
+    #[error("ExpressionAttributeValues can only be specified when using expressions: {0}")]
+    ValuesWithoutExpression(&'static str),
     #[error("Value provided in ExpressionAttributeNames unused in expressions: keys: {{{0}}}")]
     UnusedNames(String),
     #[error("Value provided in ExpressionAttributeValues unused in expressions: keys: {{{0}}}")]

@@ -10,6 +10,7 @@
 
 mod changes;
 mod queues;
+mod reads;
 mod scan;
 mod transaction;
 
@@ -30,6 +31,7 @@ use self::queues::{Queues, Turns};
 pub(crate) use self::scan::PostgresScan;
 pub(crate) use self::transaction::PostgresTransaction;
 use crate::error::StoreError;
+use crate::key::KeyBytes;
 
 /// Connections of one store. Each is one transaction under way.
 const CONNECTIONS: usize = 16;
@@ -70,6 +72,8 @@ pub(crate) struct Attempts {
     queueings: u32,
     /// The records that the next run queues for.
     places: Vec<i64>,
+    /// What the last run read: the next one reads it in one go as it begins.
+    read: Vec<KeyBytes>,
 }
 
 impl Attempts {
@@ -88,6 +92,7 @@ struct Connection {
 
 struct Statements {
     get: Statement,
+    get_all: Statement,
     put: Statement,
     delete: Statement,
     up: Statement,
@@ -108,6 +113,7 @@ impl Statements {
         let due = format!("SELECT key, expires_at FROM {table} WHERE due >= $1 AND due < $2 ORDER BY due LIMIT $3");
         Ok(Statements {
             get: client.prepare(&format!("SELECT value, expires_at FROM {table} WHERE key = $1")).await?,
+            get_all: client.prepare(&format!("{columns} {table} WHERE key = ANY($1::bytea[])")).await?,
             put: client.prepare(&put).await?,
             delete: client.prepare(&format!("DELETE FROM {table} WHERE key = ANY($1::bytea[])")).await?,
             up: client.prepare(&format!("{columns} {table} {within} LIMIT $3")).await?,
@@ -211,14 +217,15 @@ impl Postgres {
         &'p self,
         attempts: &Attempts,
     ) -> BoxFuture<'p, Result<PostgresTransaction<'p>, StoreError>> {
-        let places = attempts.places.clone();
+        let (places, read) = (attempts.places.clone(), attempts.read.clone());
         Box::pin(async move {
             // Whoever waits here has no connection.
             let turns = self.queues.take_turns(places).await;
             let lease = self.lease().await?;
             let mut transaction = PostgresTransaction::new(lease, Mode::Write, turns);
-            if let Some(locks) = transaction.locks().filter(|_| self.has_locks.load(Ordering::Relaxed)) {
-                let refused = transaction.begin_with(&locks).await?;
+            let locks = transaction.locks().filter(|_| self.has_locks.load(Ordering::Relaxed));
+            if locks.is_some() || !read.is_empty() {
+                let refused = transaction.begin_with(locks.as_deref(), read).await?;
                 self.has_locks.fetch_and(!refused, Ordering::Relaxed);
             }
             Ok(transaction)
@@ -236,6 +243,7 @@ impl Postgres {
             let mut places = Vec::new();
             if let Some(transaction) = transaction {
                 places = transaction.crossed();
+                attempts.read = transaction.read();
                 // A conflict shows itself as an error inside the closure, or at the end.
                 if transaction.is_in_conflict() {
                     transaction.roll_back().await;

@@ -1,7 +1,6 @@
 //! A transaction under way, and what a closure does with it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::pin::Pin;
 
 use futures::future::{BoxFuture, join, join3};
@@ -12,6 +11,7 @@ use tokio_postgres::types::ToSql;
 
 use super::changes::Changes;
 use super::queues::{Turns, place_of};
+use super::reads::Reads;
 use super::scan::{LAST, PostgresScan, column, due_key, record};
 use super::{Connection, Lease, Mode, failed};
 use crate::engine::{RawEntry, RawRange, RawRecord, RawScan};
@@ -35,8 +35,8 @@ pub(crate) struct PostgresTransaction<'a> {
     conflict: Cell<bool>,
     /// What is not sent yet.
     changes: RefCell<Changes>,
-    /// The places of what a writing transaction read, and of what it wrote of that.
-    read: RefCell<HashSet<i64>>,
+    /// What a writing transaction read, and the places of what it wrote of that.
+    reads: RefCell<Reads>,
     crossed: RefCell<Vec<i64>>,
     turns: Turns,
 }
@@ -52,7 +52,7 @@ impl<'a> PostgresTransaction<'a> {
             has_begun: Cell::new(false),
             conflict: Cell::new(false),
             changes: RefCell::default(),
-            read: RefCell::default(),
+            reads: RefCell::default(),
             crossed: RefCell::default(),
             turns,
         }
@@ -63,12 +63,27 @@ impl<'a> PostgresTransaction<'a> {
         self.turns.locks()
     }
 
-    /// Waits for locks and begins: what is read is read afterwards. Says whether the server knows no locks.
-    pub(super) async fn begin_with(&mut self, locks: &str) -> Result<bool, StoreError> {
-        let client = &self.connection()?.client;
-        let (locked, begun) = join(client.batch_execute(locks), client.batch_execute(self.mode.begins())).await;
+    /// Waits for locks, begins, and reads what was read before, in one round trip. Says whether the server knows no locks.
+    pub(super) async fn begin_with(&mut self, locks: Option<&str>, keys: Vec<KeyBytes>) -> Result<bool, StoreError> {
+        let Connection { client, statements } = self.connection()?;
+        let locking = async {
+            match locks {
+                Some(locks) => client.batch_execute(locks).await,
+                None => Ok(()),
+            }
+        };
+        let all: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+        let all: [&(dyn ToSql + Sync); 1] = [&all];
+        let reading = client.query(&statements.get_all, &all);
+        let (locked, begun, rows) = join3(locking, client.batch_execute(self.mode.begins()), reading).await;
         begun.map_err(failed)?;
         self.has_begun.set(true);
+        match rows.map_err(failed) {
+            Ok(rows) => self.reads.borrow_mut().keep_all(keys, &rows)?,
+            // The run goes on to be told so at its end.
+            Err(StoreError::Retry) => self.conflict.set(true),
+            Err(error) => return Err(error),
+        }
         let unknown = [SqlState::UNDEFINED_FUNCTION, SqlState::FEATURE_NOT_SUPPORTED];
         Ok(locked.is_err_and(|error| error.code().is_some_and(|code| unknown.contains(code))))
     }
@@ -109,6 +124,11 @@ impl<'a> PostgresTransaction<'a> {
     /// The places of the records that it read and wrote: where it may meet others.
     pub(super) fn crossed(&self) -> Vec<i64> {
         self.crossed.take()
+    }
+
+    /// What it read, for the next run; nothing if that was a lot.
+    pub(super) fn read(&self) -> Vec<KeyBytes> {
+        self.reads.borrow().keys()
     }
 
     /// Ends the transaction; `false` if it was in conflict and must run again.
@@ -161,13 +181,18 @@ impl<'a> PostgresTransaction<'a> {
         if let Some(own) = self.changes.borrow().get(&key.bytes) {
             return Ok(own);
         }
-        if self.mode == Mode::Write {
-            self.read.borrow_mut().insert(place_of(&key.bytes));
+        // A transaction sees one moment: what was read once need not be read again.
+        if let Some(known) = self.reads.borrow().get(&key.bytes) {
+            return Ok(known);
         }
         let row = self.step(async |connection| {
             connection.client.query_opt(&connection.statements.get, &[&&key.bytes[..]]).await
         })?;
-        row.map(|row| record(&row, 0)).transpose()
+        let found = row.map(|row| record(&row, 0)).transpose()?;
+        if self.mode == Mode::Write {
+            self.reads.borrow_mut().keep(&key.bytes, found.as_ref());
+        }
+        Ok(found)
     }
 
     pub(crate) fn put(&self, key: &RawKey, value: &[u8], expires_at: i64) -> Result<(), StoreError> {
@@ -182,7 +207,8 @@ impl<'a> PostgresTransaction<'a> {
 
     fn has_changed(&self, key: &RawKey) -> Result<(), StoreError> {
         let (place, mut crossed) = (place_of(&key.bytes), self.crossed.borrow_mut());
-        if crossed.len() < MOST_CROSSED && self.read.borrow().contains(&place) && !crossed.contains(&place) {
+        let was_read = self.reads.borrow_mut().forget(&key.bytes);
+        if was_read && crossed.len() < MOST_CROSSED && !crossed.contains(&place) {
             crossed.push(place);
         }
         drop(crossed);
