@@ -202,7 +202,12 @@ pub async fn settle(
 
 /// Takes in the body and puts the object. The bucket is looked for first, so that a body for nowhere is not stored; for
 /// a small one, whose bytes go into the transaction, that is soon enough.
-pub async fn store_object(s3: &S3, cx: &Context, mut request: Box<Request>, body: ByteStream) -> Result<(Object, Stored)> {
+pub async fn store_object(
+    s3: &S3,
+    cx: &Context,
+    mut request: Box<Request>,
+    body: ByteStream,
+) -> Result<(Object, Stored)> {
     let scope = scope(cx);
     let owner = request.owner.as_deref();
     let small_bytes = s3.config.small_object_bytes;
