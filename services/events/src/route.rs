@@ -1,9 +1,7 @@
 //! An event on a bus: which rules it matches, what that sends and archives, and the one transaction that keeps it.
 
 use fractus_aws::Lane;
-use fractus_bus::contracts::{
-    Attribute, Body, Cause, DeadLetter, DeadLetterForm, Delivery, Returns, Source,
-};
+use fractus_bus::contracts::{Attribute, Body, Cause, DeadLetter, DeadLetterForm, Delivery, Returns, Source};
 use fractus_bus::outbox::{Handoff, MOST_WAITING};
 use fractus_bus::{Failure, dead_letter};
 use fractus_clock::Timestamp;
@@ -199,12 +197,7 @@ pub fn plan_scheduled(
 }
 
 /// Sends an event to all targets of a rule.
-fn plan_rule(
-    rule: &CompiledRule,
-    arrival: &Arrival<'_>,
-    plan: &mut Plan,
-    log: Option<(&Trail, &mut Records<'_>)>,
-) {
+fn plan_rule(rule: &CompiledRule, arrival: &Arrival<'_>, plan: &mut Plan, log: Option<(&Trail, &mut Records<'_>)>) {
     let first = plan.deliveries.len();
     plan_targets(rule, arrival, plan);
     if let Some((trail, records)) = log {

@@ -26,8 +26,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long what KMS has opened for a role stays open.
 pub const OPEN_FOR: Duration = Duration::from_secs(300);
 /// Refusals of a session that nobody knows any more.
-const UNKNOWN_SESSION: [&str; 5] =
-    ["InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "ExpiredToken", "ExpiredTokenException"];
+const UNKNOWN_SESSION: [&str; 5] = [
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "ExpiredToken",
+    "ExpiredTokenException",
+];
 
 /// Calls services; clones share connections and models.
 #[derive(Clone)]

@@ -73,7 +73,9 @@ impl Error {
             Error::RoleNotAssumed => api::ValidationException::new(message).into(),
             Error::Kms(Refusal::AccessDenied, _) => Failure::new("AccessDeniedException", 403, message),
             Error::Kms(Refusal::Throttled, _) => api::ThrottlingException::new(message).into(),
-            Error::Kms(Refusal::Unavailable, _) | Error::Unanswered => api::InternalServerException::new(message).into(),
+            Error::Kms(Refusal::Unavailable, _) | Error::Unanswered => {
+                api::InternalServerException::new(message).into()
+            }
             Error::Kms(..) => api::ValidationException::new(message).into(),
             Error::Store(_) => {
                 let said = "Unexpected error encountered while processing the request.";

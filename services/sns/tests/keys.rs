@@ -85,7 +85,11 @@ async fn a_queue_under_a_key_that_fails_gets_nothing() {
     };
     let url = sqs.call(fractus_sqs_api::CreateQueue, input).await.unwrap().queue_url.unwrap();
     let send = || {
-        let input = fractus_sqs_api::SendMessageInput { queue_url: url.clone(), message_body: "x".into(), ..Default::default() };
+        let input = fractus_sqs_api::SendMessageInput {
+            queue_url: url.clone(),
+            message_body: "x".into(),
+            ..Default::default()
+        };
         sqs.call(fractus_sqs_api::SendMessage, input)
     };
     kms.heard(send).await;
@@ -102,7 +106,10 @@ async fn a_queue_under_a_key_that_fails_gets_nothing() {
     assert_eq!(body(&receive(&stack, &dead_url, 1).await[0])["Message"], "refused");
     kms.refuse(Some(("ThrottlingException", 400, "slowly")));
     publish(&client, message(&arn, "later")).await;
-    fractus_testkit::wait_for("it waits for the clock", || async { (stack.count("sns", "retries").await == 1).then_some(()) }).await;
+    fractus_testkit::wait_for("it waits for the clock", || async {
+        (stack.count("sns", "retries").await == 1).then_some(())
+    })
+    .await;
     kms.refuse(None);
     stack.clock().advance(Duration::from_secs(60));
     assert_eq!(body(&receive(&stack, &url, 1).await[0])["Message"], "later");

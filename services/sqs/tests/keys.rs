@@ -102,7 +102,8 @@ async fn what_kms_refuses_stays_where_it_is() {
                 assert_eq!(refused.message, "KMS says why.");
             }
         }
-        let entry = api::SendMessageBatchRequestEntry { id: "a".into(), message_body: "x".into(), ..Default::default() };
+        let entry =
+            api::SendMessageBatchRequestEntry { id: "a".into(), message_body: "x".into(), ..Default::default() };
         let input = api::SendMessageBatchInput { queue_url: url.clone(), entries: vec![entry] };
         let refused = client.call(api::SendMessageBatch, input).await.unwrap_err();
         assert_eq!(refused.code, told, "a batch has one key, so it fails as a whole");

@@ -126,7 +126,8 @@ impl Sts {
             };
             if !is_trusted && !cx.host().config().auth_soft {
                 let (service, arn) = (&wanted.service, &role.arn);
-                let message = format!("User: {service} is not authorized to perform: sts:AssumeRole on resource: {arn}");
+                let message =
+                    format!("User: {service} is not authorized to perform: sts:AssumeRole on resource: {arn}");
                 return Err(Error::AccessDenied(message));
             }
         }

@@ -129,9 +129,10 @@ impl Asker<'_> {
         let made_for = format!("{}\n{key}\n{context:?}", self.who);
         let purpose = format!("{made_for}\nopen {}", fingerprint(wrapped));
         let known = [&made_for, &purpose];
-        if known.iter().any(|at| {
-            remembered.find_younger(at, lasts, self.now).is_some_and(|found| found.wrapped == *wrapped)
-        }) {
+        if known
+            .iter()
+            .any(|at| remembered.find_younger(at, lasts, self.now).is_some_and(|found| found.wrapped == *wrapped))
+        {
             return Ok(());
         }
         let secret = open(self.calls.clone(), wrapped, context).await?;

@@ -158,7 +158,8 @@ mod tests {
         assert_eq!(remembered.find("bucket", now.plus(Duration::from_secs(59))), Some(key("one")));
         assert_eq!(remembered.find("bucket", now.plus(Duration::from_secs(60))), None);
         assert_eq!(remembered.find("bucket", Timestamp::from_millis(0)), None);
-        let young = |secs| remembered.find_younger("bucket", Duration::from_secs(10), now.plus(Duration::from_secs(secs)));
+        let young =
+            |secs| remembered.find_younger("bucket", Duration::from_secs(10), now.plus(Duration::from_secs(secs)));
         assert_eq!((young(9), young(10)), (Some(key("one")), None));
     }
 

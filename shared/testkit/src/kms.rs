@@ -107,7 +107,8 @@ async fn opened(kms: &Kms, cx: &Context, input: DecryptInput) -> Result<DecryptO
     let context = input.encryption_context.map(|context| context.into_iter().collect());
     let bound = kms.note(cx, "Decrypt", context)?;
     let wrapped = input.ciphertext_blob.unwrap_or_default();
-    let is_bound = std::str::from_utf8(&wrapped).ok().and_then(|text| text.split_once('/')).is_some_and(|(_, to)| to == bound);
+    let is_bound =
+        std::str::from_utf8(&wrapped).ok().and_then(|text| text.split_once('/')).is_some_and(|(_, to)| to == bound);
     if !is_bound {
         return Err(Failure::new("InvalidCiphertextException", 400, ""));
     }

@@ -367,7 +367,10 @@ mod tests {
     fn a_bus_says_how_much_it_wants() {
         let of = |config: Value| Wish::of(Some(&config));
         assert_eq!(of(json!({"Level": "TRACE"})), Some(Wish { level: Level::Trace, detail: false }));
-        assert_eq!(of(json!({"Level": "INFO", "IncludeDetail": "FULL"})), Some(Wish { level: Level::Info, detail: true }));
+        assert_eq!(
+            of(json!({"Level": "INFO", "IncludeDetail": "FULL"})),
+            Some(Wish { level: Level::Info, detail: true })
+        );
         assert_eq!((of(json!({"Level": "OFF"})), of(json!({})), Wish::of(None)), (None, None, None));
     }
 
@@ -403,7 +406,10 @@ mod tests {
     fn a_record_that_is_too_large_says_what_it_lacks() {
         let details = json!({"event_detail": "x".repeat(MAX_RECORD_BYTES), "source": "s"});
         let text = fitted(json!({"details": details}), true);
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({"details": {"source": "s"}, "dropped_fields": ["event_detail"]}));
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).unwrap(),
+            json!({"details": {"source": "s"}, "dropped_fields": ["event_detail"]})
+        );
     }
 
     #[test]

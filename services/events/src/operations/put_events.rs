@@ -152,7 +152,13 @@ fn plan(
 }
 
 /// Asks KMS for the keys of the buses that have one; what cannot be kept leads elsewhere.
-async fn judge(events: &Events, cx: &Context, taken: &[(&Taken<'_>, Event<'_>)], plans: &mut [Planned], now: Timestamp) {
+async fn judge(
+    events: &Events,
+    cx: &Context,
+    taken: &[(&Taken<'_>, Event<'_>)],
+    plans: &mut [Planned],
+    now: Timestamp,
+) {
     let cause = cx.cause();
     for Planned { at, plan, index } in plans.iter_mut().filter(|planned| planned.index.settings.kms_key.is_some()) {
         let taken = taken[*at].0;

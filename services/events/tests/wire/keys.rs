@@ -151,7 +151,10 @@ async fn an_archive_that_cannot_be_opened_is_not_replayed() {
         ended.push(over.await);
         kms.refuse(None);
     }
-    assert_eq!((&ended[0].state, ended[0].state_reason.as_deref()), (&Some(api::ReplayState::Failed), Some("It is disabled.")));
+    assert_eq!(
+        (&ended[0].state, ended[0].state_reason.as_deref()),
+        (&Some(api::ReplayState::Failed), Some("It is disabled."))
+    );
     assert_eq!(ended[1].state, Some(api::ReplayState::Completed));
     assert_eq!(wired.queue.body().await["replay-name"], "open");
     assert!(kms.taken().iter().all(|asked| asked.operation == "Decrypt"));
@@ -175,7 +178,8 @@ async fn a_connection_s_secret_is_under_a_key() {
         ..Default::default()
     };
     client.call(api::CreateConnection, connection("c", Kms::KEY)).await.unwrap();
-    let described = client.call(api::DescribeConnection, api::DescribeConnectionInput { name: "c".into() }).await.unwrap();
+    let described =
+        client.call(api::DescribeConnection, api::DescribeConnectionInput { name: "c".into() }).await.unwrap();
     let asked = kms.taken();
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].context["SecretARN"], described.secret_arn.unwrap());

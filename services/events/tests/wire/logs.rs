@@ -95,7 +95,10 @@ async fn each_level_logs_its_steps() {
     assert_eq!(steps(&records), all, "each once, and nothing of what came before");
     for (kind, record) in &records {
         assert_eq!(*kind, format!("{}_LOGS", record["log_level"].as_str().unwrap()));
-        assert_eq!((record["event_id"].as_str(), record["message_timestamp_ms"].as_i64()), (Some(id.as_str()), Some(1_767_225_600_000)));
+        assert_eq!(
+            (record["event_id"].as_str(), record["message_timestamp_ms"].as_i64()),
+            (Some(id.as_str()), Some(1_767_225_600_000))
+        );
         assert_eq!(record["resource_arn"], "arn:aws:events:us-east-1:000000000000:event-bus/default");
     }
     let of = |step: &str| records.iter().find(|(_, record)| record["message_type"] == step).unwrap().1.clone();
@@ -104,7 +107,10 @@ async fn each_level_logs_its_steps() {
     assert_eq!((&matched["rule_arn"], &matched["target_arns"]), (&json!(wired.rule_arn), &json!([wired.queue.arn])));
     let ended = of("INVOCATION_SUCCESS");
     assert_eq!(ended["invocation_id"], matched["invocation_ids"][0]);
-    assert_eq!((&ended["details"]["total_attempts"], &ended["details"]["final_invocation_status"]), (&json!(1), &json!("SUCCESS")));
+    assert_eq!(
+        (&ended["details"]["total_attempts"], &ended["details"]["final_invocation_status"]),
+        (&json!(1), &json!("SUCCESS"))
+    );
     assert!(ended["details"]["target_response_body"].as_str().unwrap().contains("MessageId"), "{ended}");
 
     log(&client, "INFO", "NONE").await;
