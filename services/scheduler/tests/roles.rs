@@ -84,6 +84,17 @@ async fn a_universal_target_is_called_by_a_session_of_its_role() {
     }
     assert!(senders[0].starts_with("AROA") && senders[0].ends_with(":scheduler"), "{senders:?}");
     assert_eq!(senders[0], senders[1]);
+    let before = sessions(&stack).await;
+    assert_eq!(before, 2, "one that this test has asked for, and one that is used again while it lasts");
+    stack.clock().advance(HOUR * 10);
+    messages(&stack, &url, 1).await;
+    assert_eq!(sessions(&stack).await, before + 1, "it has ended");
+}
+
+/// How many sessions STS has given out in this account.
+async fn sessions(stack: &Stack) -> usize {
+    let url = format!("{}/_fractus/state/records?collection=sessions&account=000000000000", stack.url("sts"));
+    fractus_testkit::http::get_json(&url).await.1["records"].as_array().map_or(0, Vec::len)
 }
 
 /// Whoever keeps roles, as IAM does: what the role trusts, and what it may do.
@@ -134,7 +145,8 @@ async fn the_role_has_to_trust_the_scheduler_and_to_be_allowed_the_call() {
     let client = stack.client("scheduler");
     let (url, dead) = (queue(&stack, "q", &[]).await, queue(&stack, "dead", &[]).await);
     let validation = |message: &str| ("ValidationException".to_owned(), message.to_owned());
-    let untrusted = validation("The execution role you provide must allow AWS EventBridge Scheduler to assume the role.");
+    let untrusted =
+        validation("The execution role you provide must allow AWS EventBridge Scheduler to assume the role.");
     *iam.trusts.lock() = trust("other");
     *iam.allows.lock() = allow("sqs:SendMessage");
     assert_eq!(refused(&client, send("s", &url, "13:00:00")).await, untrusted);
@@ -175,7 +187,10 @@ async fn a_role_that_trusts_no_more_ends_in_the_dead_letter_queue() {
     stack.clock().advance(HOUR * 11);
     let letter = messages(&stack, &dead, 1).await.remove(0);
     assert_eq!(attribute(&letter, "ERROR_CODE"), "AccessDenied");
-    assert!(attribute(&letter, "ERROR_MESSAGE").contains("scheduler.amazonaws.com is not authorized to perform: sts:AssumeRole"));
+    assert!(
+        attribute(&letter, "ERROR_MESSAGE")
+            .contains("scheduler.amazonaws.com is not authorized to perform: sts:AssumeRole")
+    );
 }
 
 fn under_key(name: &str, at: &str, key: &str) -> api::CreateScheduleInput {
@@ -206,7 +221,8 @@ async fn a_target_is_kept_under_a_key() {
     assert_eq!((asked.len(), asked[0].operation), (1, "Decrypt"));
     assert_eq!(asked[0].caller, "arn:aws:sts::000000000000:assumed-role/scheduler/scheduler", "the role opens it");
 
-    let (code, _) = refused(&client, under_key("wrong", "14:00:00", "arn:aws:kms:us-east-1:000000000000:key/none")).await;
+    let (code, _) =
+        refused(&client, under_key("wrong", "14:00:00", "arn:aws:kms:us-east-1:000000000000:key/none")).await;
     assert_eq!(code, "ValidationException");
     create(&client, under_key("late", "14:00:00", Kms::KEY)).await;
     create(&client, under_key("lost", "14:30:00", Kms::KEY)).await;
