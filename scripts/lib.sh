@@ -103,6 +103,8 @@ ensure_node() {
 # before it runs, so what is not used stays out of memory. Without symbols: the profile's `strip` does not reach programs whose crate has
 # an `opt-level` of its own. The linker's: relocations in their short form, equal functions once.
 PROGRAM_FLAGS=(-C opt-level=3 -C strip=symbols -C relocation-model=static -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all)
+# The linker's are lld's, which Rust brings along for x86_64 alone.
+[ "$(uname -m)" = x86_64 ] || PROGRAM_FLAGS=(-C opt-level=3 -C strip=symbols -C relocation-model=static)
 # Builds released programs: the front door for `router`, else services' by their names; first what they are made of.
 build_programs() { # CARGO-ARGUMENT... -- NAME...
   local arguments=() libraries=() name program

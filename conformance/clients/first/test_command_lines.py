@@ -1,12 +1,13 @@
 """What a newcomer types first into a shell."""
 
 import json
+import os
 import shutil
 
 import pytest
 
 from shell import sh
-from stack import unique
+from stack import endpoint, unique
 
 
 def test_the_first_line_for_sts():
@@ -38,6 +39,20 @@ def test_the_first_lines_for_sqs(region, option):
     )
     assert got["Messages"][0]["Body"] == "x"
     sh(before + 'aws sqs delete-queue --queue-url "$(aws sqs get-queue-url --queue-name q --query QueueUrl --output text)"')
+
+
+def test_what_fractus_env_prints_is_enough_for_a_shell():
+    """Every version of the CLI, in a region that version 1 has a host name of its own for."""
+    program = os.environ.get("FRACTUS_PROGRAM")
+    if not program:
+        pytest.skip("the stack's own program is not at hand")
+    url = endpoint()
+    lines = f'for name in $(compgen -e AWS_); do unset "$name"; done; eval "$({program} env --endpoint {url})"; '
+    name = unique("shell")
+    sh(lines + f"aws sqs create-queue --queue-name {name}")
+    assert json.loads(sh(lines + f"aws sqs get-queue-url --queue-name {name}"))["QueueUrl"].startswith(url)
+    assert json.loads(sh(lines + "aws sts get-caller-identity"))["Account"] == "000000000000"
+    sh(lines + f'aws sqs delete-queue --queue-url "{url}/000000000000/{name}"')
 
 
 def test_the_first_lines_for_dynamodb():
