@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::jobs::{BUCKET_AND_KEY, EventBus, counts, create, input, manifest, prepared, reaches, tagging};
+use crate::jobs::{BUCKET_AND_KEY, EventBus, counts, create, input, manifest, prepared, reaches};
 use crate::*;
 
 /// What the function was told, and how often it was told of each key.
