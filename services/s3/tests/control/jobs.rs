@@ -1,5 +1,6 @@
 //! Batch jobs that do what they say.
 
+use std::sync::Arc;
 
 use fractus_bus::Outcome;
 use fractus_host::{App, Host, Operations, Service};
@@ -375,7 +376,8 @@ impl EventBus {
                 let _ = sender.send(event);
                 async { Outcome::Done }
             });
-            async move { Ok::<_, String>(App::new(Nothing, Operations::new(&[&s3::MODEL]))) }
+            let table = Operations::<Nothing>::new(&[&s3::MODEL]);
+            async move { Ok::<_, String>(App::new(Arc::new(Nothing), table)) }
         };
         (builder.with("events", events).with_nats(), EventBus { heard })
     }
