@@ -196,8 +196,11 @@ impl Postgres {
             }
         }
         let client = self.connect().await?;
-        // A table of few pages would be read whole, which crosses every write there is. Where this is no setting it is not needed.
-        let _ = client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").await;
+        // A table of few pages would be read whole, which crosses every write there is; and there is one way to run each
+        // statement, so that it is planned once. Where one of these is no setting it is not needed.
+        for setting in ["enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_generic_plan"] {
+            let _ = client.batch_execute(&format!("SET {setting}")).await;
+        }
         let statements = Statements::prepare(&client, &self.table).await.map_err(failed)?;
         let connection = Some(Connection { client, statements });
         Ok(Lease { postgres: self, connection, clean: false, _permit: permit })
