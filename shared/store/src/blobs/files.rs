@@ -4,8 +4,10 @@
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::StoredPiece;
@@ -16,9 +18,14 @@ use crate::error::StoreError;
 /// How much is gathered before it is handed to the blocking pool: a hop there costs as much as writing 64 KiB.
 const WRITE_BYTES: usize = 1024 * 1024;
 
+/// Writes that the pool is given at once. It would start a thread for each of a thousand uploads, every one with a stack and
+/// a part of the heap of its own, and no disk is faster for it.
+const WRITES_AT_ONCE: usize = 32;
+
 pub(crate) struct FileBlobs {
     folder: PathBuf,
     durability: Durability,
+    places: Arc<Semaphore>,
 }
 
 impl FileBlobs {
@@ -29,7 +36,7 @@ impl FileBlobs {
         for entry in fs::read_dir(&tmp)? {
             fs::remove_file(entry?.path())?;
         }
-        Ok(FileBlobs { folder, durability })
+        Ok(FileBlobs { folder, durability, places: Arc::new(Semaphore::new(WRITES_AT_ONCE)) })
     }
 
     pub(crate) fn path(&self, id: &str) -> PathBuf {
@@ -41,6 +48,7 @@ impl FileBlobs {
             temporary: self.folder.join("tmp").join(&id),
             permanent: self.path(&id),
             durability: self.durability,
+            places: Arc::clone(&self.places),
             gathered: Vec::new(),
             gathered_bytes: 0,
             file: None,
@@ -109,6 +117,7 @@ pub(crate) struct FileSink {
     temporary: PathBuf,
     permanent: PathBuf,
     durability: Durability,
+    places: Arc<Semaphore>,
     gathered: Vec<Bytes>,
     gathered_bytes: usize,
     file: Option<Temporary>,
@@ -123,12 +132,13 @@ impl FileSink {
         self.gathered.push(chunk);
         if self.gathered_bytes >= WRITE_BYTES || !has_room {
             self.settle().await?;
+            let place = self.place().await?;
             let (file, path, held) = (self.file.take(), self.temporary.clone(), share.split());
             let chunks = std::mem::take(&mut self.gathered);
             self.gathered_bytes = 0;
             self.writing = Some(tokio::task::spawn_blocking(move || {
                 let written = write_chunks(file, path, &chunks);
-                drop((chunks, held));
+                drop((chunks, held, place));
                 written
             }));
         }
@@ -148,10 +158,18 @@ impl FileSink {
         Ok(())
     }
 
+    /// The right to use the pool.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        place.map_err(|error| StoreError::engine("files", error))
+    }
+
     pub(crate) async fn finish(mut self) -> Result<(), StoreError> {
         self.settle().await?;
+        let place = self.place().await?;
         let FileSink { temporary, permanent, durability, gathered, file, .. } = self;
         let ending = tokio::task::spawn_blocking(move || {
+            let _place = place;
             publish(write_chunks(file, temporary, &gathered)?, &permanent, durability)
         });
         ending.await.map_err(|error| StoreError::engine("files", error))??;
