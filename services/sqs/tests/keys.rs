@@ -82,8 +82,11 @@ async fn kms_judges_who_sends_and_who_receives() {
 async fn what_kms_refuses_stays_where_it_is() {
     let kms = Kms::default();
     let (stack, client) = stack(&kms).await;
+    // What is sent before KMS is heard of lies under no key.
+    let heard = queue(&client, "heard", &[("KmsMasterKeyId", Kms::KEY)]).await;
+    kms.heard(|| async { send(&client, &heard).await.unwrap() }).await;
     let url = queue(&client, "q", &[("KmsMasterKeyId", Kms::KEY), ("KmsDataKeyReusePeriodSeconds", "60")]).await;
-    kms.heard(|| async { send(&client, &url).await.unwrap() }).await;
+    send(&client, &url).await.unwrap();
     let sent = receive(&client, &url).await.unwrap();
     stack.clock().advance(Duration::from_secs(60));
     for (code, status, told, older) in [
