@@ -6,6 +6,9 @@ import hostile
 from hostile import Meanwhile, authorization, connect, endless, send
 
 MOST_MIB = 100
+# With 1,000 bodies in their midst: 16 MiB gathered for files, 18 read, what small objects have of their records, and what the
+# allocator keeps of all that.
+MOST_MIB_OF_BODIES = 128
 # Uploads that have stopped in their midst, as long as these by turns: some that go to their record, some to a file.
 SLOW_BODIES = 1_000
 SLOW_BYTES = [1 << 10, 60 << 10, 300 << 10, 900 << 10, 3 << 20]
@@ -39,7 +42,7 @@ def test_hostile_requests_cost_little_and_harm_nobody(s3):
     print(f"\n{meanwhile.times} good puts and gets meanwhile, the slowest took {meanwhile.slowest * 1000:.0f} ms")
     assert meanwhile.times > 50 and meanwhile.slowest < 5
     assert peaks[slow_heads] < MOST_MIB
-    assert peaks[slow_bodies] < MOST_MIB
+    assert peaks[slow_bodies] < MOST_MIB_OF_BODIES
     assert service.process.poll() is None
     keys = [one["Key"] for one in client.list_objects_v2(Bucket="b")["Contents"]]
     assert sorted(keys) == ["../../etc/passwd", "good"], keys
