@@ -7,8 +7,7 @@ use bytes::Bytes;
 use fractus_client::{CallError, Calls, Client, Credentials, Limits, RetryRules};
 use fractus_host::Host;
 use fractus_s3_api as api;
-use fractus_wire::{ByteStream, ServiceSchema};
-use http::Uri;
+use fractus_wire::ByteStream;
 
 use crate::places::Place;
 
@@ -81,13 +80,8 @@ pub struct Listed {
 
 impl S3 {
     pub fn new(host: &Host) -> Self {
-        let (directory, router) = (host.bus().directory(), host.config().router_url.clone());
-        let resolver = move |service: &'static ServiceSchema, _: &fractus_aws::Region| -> Option<Uri> {
-            let announced = directory.ready(service.api).into_iter().find_map(|replica| replica.url.parse().ok());
-            announced.or_else(|| router.as_deref()?.parse().ok())
-        };
         let limits = Limits { answer_within: ANSWER_WITHIN, answer_bytes: MAX_ANSWER_BYTES };
-        let client = Client::with(resolver, limits, RetryRules::ONCE, host.random().clone());
+        let client = Client::with(host.resolver(), limits, RetryRules::ONCE, host.random().clone());
         S3 { client: Arc::new(client), root_secret: host.config().root_secret.clone() }
     }
 

@@ -7,14 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_aws::{AccountId, Arn, Region, World};
-use fractus_bus::Directory;
 use fractus_bus::contracts::Source;
 use fractus_client::{CallError, Calls, Client, Credentials, Limits, RetryRules};
 use fractus_host::{Context, Destination, Host};
 use fractus_sns_api as sns_api;
 use fractus_sqs_api as sqs_api;
-use fractus_wire::ServiceSchema;
-use http::Uri;
 
 use crate::error::{Error, Result};
 use crate::model::notification::{DestinationKind, NotificationTarget};
@@ -32,11 +29,9 @@ pub struct Destinations {
 
 impl Destinations {
     pub fn new(host: &Host) -> Self {
-        let (directory, router) = (host.bus().directory(), host.config().router_url.clone());
-        let resolver =
-            move |service: &'static ServiceSchema, _: &Region| resolve(&directory, router.as_deref(), service);
         let limits = Limits { answer_within: ANSWER_WITHIN, answer_bytes: MAX_ANSWER_BYTES };
-        Destinations { client: Arc::new(Client::with(resolver, limits, RetryRules::ONCE, host.random().clone())) }
+        let client = Client::with(host.resolver(), limits, RetryRules::ONCE, host.random().clone());
+        Destinations { client: Arc::new(client) }
     }
 
     /// Refuses a configuration with a destination that its service does not know, or whose policy does not let S3 send for
@@ -139,12 +134,6 @@ fn judge(error: Option<CallError>, arn: &str, what: &str) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// A replica that has announced itself, else the router.
-pub fn resolve(directory: &Directory, router: Option<&str>, service: &'static ServiceSchema) -> Option<Uri> {
-    let announced = directory.ready(service.api).into_iter().find_map(|replica| replica.url.parse().ok());
-    announced.or_else(|| router?.parse().ok())
 }
 
 fn missing(arn: &str, what: &str) -> Error {

@@ -11,14 +11,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fractus_aws::Region;
 use fractus_bus::Directory;
 use fractus_client::{CallError, Calls, Client, Credentials, Limits, RetryRules};
 use fractus_datakeys::{self as datakeys, DataKey, Remembered};
 use fractus_host::{CallerKind, Context, Host};
-use fractus_wire::{Failure, ServiceSchema};
+use fractus_wire::Failure;
 
-use crate::destinations::resolve;
 use crate::error::{Error, Result};
 use crate::model::encryption::{Encryption, KeptKey};
 use crate::notify;
@@ -89,12 +87,9 @@ pub struct Keys {
 
 impl Keys {
     pub fn new(host: &Host) -> Self {
-        let (directory, router) = (host.bus().directory(), host.config().router_url.clone());
-        let resolver =
-            move |service: &'static ServiceSchema, _: &Region| resolve(&directory, router.as_deref(), service);
         let limits = Limits { answer_within: ANSWER_WITHIN, answer_bytes: MAX_ANSWER_BYTES };
         Keys {
-            client: Arc::new(Client::with(resolver, limits, RetryRules::ONCE, host.random().clone())),
+            client: Arc::new(Client::with(host.resolver(), limits, RetryRules::ONCE, host.random().clone())),
             directory: Arc::new(host.bus().directory()),
             bucket_keys: Arc::new(Remembered::for_a_while(BUCKET_KEY_LASTS)),
         }

@@ -42,6 +42,20 @@ pub struct Publisher<'a> {
     pub delivery: Option<&'a str>,
 }
 
+impl<'a> Publisher<'a> {
+    /// Whoever calls.
+    pub fn of_caller(cx: &'a Context, place: &'a Place) -> Self {
+        Publisher {
+            place,
+            caller: Some(cx),
+            principal: &cx.caller.arn,
+            cause: cx.cause(),
+            now: cx.now(),
+            delivery: None,
+        }
+    }
+}
+
 /// What the publisher is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {

@@ -38,11 +38,7 @@ pub struct Functions {
 
 impl Functions {
     pub fn new(host: &Host) -> Self {
-        let (directory, router) = (host.bus().directory(), host.config().router_url.clone());
-        let resolver = move |service: &'static ServiceSchema, _: &_| {
-            crate::destinations::resolve(&directory, router.as_deref(), service)
-        };
-        let client = |limits| Arc::new(Client::with(resolver.clone(), limits, RetryRules::ONCE, host.random().clone()));
+        let client = |limits| Arc::new(Client::with(host.resolver(), limits, RetryRules::ONCE, host.random().clone()));
         Functions {
             client: client(limits()),
             patient: client(Limits { answer_within: RUNS_WITHIN, ..limits() }),

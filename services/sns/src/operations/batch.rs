@@ -59,14 +59,7 @@ pub async fn publish(sns: &Sns, cx: &Context, input: api::PublishBatchInput) -> 
     if bytes > MAX_BYTES {
         return Err(Error::BatchTooLong);
     }
-    let publisher = Publisher {
-        place: &place,
-        caller: Some(cx),
-        principal: &cx.caller.arn,
-        cause: cx.cause(),
-        now: cx.now(),
-        delivery: None,
-    };
+    let publisher = Publisher::of_caller(cx, &place);
     // One key is for all of them.
     sns.judge_key(&publisher, &topic).await?;
     let (mut successful, mut failed) = (Vec::new(), Vec::new());

@@ -51,13 +51,6 @@ pub async fn one(sns: &Sns, cx: &Context, input: api::PublishInput) -> Result<ap
 async fn to_topic(sns: &Sns, cx: &Context, parameter: &str, arn: &str, parts: Parts) -> Result<Published> {
     let place = names::place_of(cx, parameter, arn)?;
     let (message, _) = message::checked(parts)?;
-    let publisher = Publisher {
-        place: &place,
-        caller: Some(cx),
-        principal: &cx.caller.arn,
-        cause: cx.cause(),
-        now: cx.now(),
-        delivery: None,
-    };
+    let publisher = Publisher::of_caller(cx, &place);
     sns.publish(&publisher, message).await
 }
