@@ -21,14 +21,14 @@ use crate::model::encoding::form_encode;
 use crate::model::encryption::{Asked, Encryption};
 use crate::model::lifecycle::midnight_after;
 use crate::model::lock::EventHold;
-use crate::orc;
-use crate::parquet::write::{Cell, ColumnKind, ColumnSpec, File, spelled};
 use crate::permissions::canonical_user;
 use crate::report_access::{self, Writer};
 use crate::schedule::{Parcel, put_parcel};
 use crate::service::S3;
 use crate::store::{Bucket, OBJECTS, Object};
 use crate::versions::{NULL, VERSIONS, Version};
+use fractus_s3_columns::orc;
+use fractus_s3_columns::write::{Cell, ColumnKind, ColumnSpec, File, spelled};
 
 /// How many records one look takes, and the most of one file.
 const AT_ONCE: usize = 500;

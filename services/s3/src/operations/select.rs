@@ -13,13 +13,13 @@ use crate::metrics::Tally;
 use crate::model::encryption::given_key;
 use crate::objects::Readable;
 use crate::operations::{get, select_parquet as parquet};
-use crate::select::evaluate::Evaluator;
-use crate::select::inflate::{Compression, Inflater};
-use crate::select::records::{Csv, Format, Header, Records};
-use crate::select::run::Selection;
-use crate::select::write::Output;
-use crate::select::{SelectError, error, parse};
 use crate::service::S3;
+use fractus_s3_select::evaluate::Evaluator;
+use fractus_s3_select::inflate::{Compression, Inflater};
+use fractus_s3_select::records::{Csv, Format, Header, Records};
+use fractus_s3_select::run::Selection;
+use fractus_s3_select::write::Output;
+use fractus_s3_select::{SelectError, error, parse};
 
 type Event = api::SelectObjectContentEventStream;
 

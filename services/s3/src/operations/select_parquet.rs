@@ -7,13 +7,13 @@ use bytes::Bytes;
 use fractus_wire::Failure;
 
 use crate::objects::Readable;
-use crate::parquet::read::{self, Records, TAIL_BYTES};
-use crate::parquet::schema::Meta;
-use crate::parquet::{self, MAGIC};
 use crate::readers::Reading;
-use crate::select::evaluate::Row;
-use crate::select::{SelectError, error};
 use crate::service::S3;
+use fractus_s3_columns::read::{self, Records, TAIL_BYTES};
+use fractus_s3_columns::schema::Meta;
+use fractus_s3_columns::{self as parquet, MAGIC};
+use fractus_s3_select::evaluate::Row;
+use fractus_s3_select::{SelectError, error};
 
 /// Records that are made at once.
 const ROWS: usize = 256;

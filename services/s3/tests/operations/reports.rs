@@ -263,10 +263,10 @@ async fn parquet_of_other_hands_can_be_queried() {
     let (_stack, client) = frozen().await;
     bucket(&client, "bucket").await;
     let files: [(&str, &[u8]); 4] = [
-        ("dictionary-snappy", include_bytes!("../parquet/dictionary-snappy.parquet")),
-        ("plain-gzip-v2", include_bytes!("../parquet/plain-gzip-v2.parquet")),
-        ("deltas-uncompressed", include_bytes!("../parquet/deltas-uncompressed.parquet")),
-        ("zstd", include_bytes!("../parquet/zstd.parquet")),
+        ("dictionary-snappy", include_bytes!("../../columns/tests/dictionary-snappy.parquet")),
+        ("plain-gzip-v2", include_bytes!("../../columns/tests/plain-gzip-v2.parquet")),
+        ("deltas-uncompressed", include_bytes!("../../columns/tests/deltas-uncompressed.parquet")),
+        ("zstd", include_bytes!("../../columns/tests/zstd.parquet")),
     ];
     for (key, bytes) in files {
         let body = ByteStream::from(Bytes::from_static(bytes));

@@ -4,7 +4,7 @@
 
 use super::counts::Counts;
 use crate::model::encoding::form_encode;
-use crate::parquet::write::{Cell, ColumnKind, ColumnSpec, File};
+use fractus_s3_columns::write::{Cell, ColumnKind, ColumnSpec, File};
 
 const COLUMNS: [&str; 11] = [
     "version_number",

@@ -10,7 +10,7 @@ use fractus_clock::Timestamp;
 use super::levels::{Runs, varint, wide_bits};
 use super::schema::{Logical, Physical};
 use super::{Error, Result, malformed};
-use crate::select::value::Value;
+use fractus_s3_select::value::Value;
 
 const EARLY: Error = Error::Malformed("a page ends early");
 /// Entries of a dictionary; writers keep theirs within a megabyte or two.

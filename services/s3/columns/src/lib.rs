@@ -12,6 +12,7 @@
 
 pub mod encodings;
 pub mod levels;
+pub mod orc;
 pub mod pages;
 pub mod read;
 pub mod schema;

@@ -10,7 +10,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-use crate::parquet::write::{Cell, ColumnKind, ColumnSpec, Filled, Sheet};
+use super::write::{Cell, ColumnKind, ColumnSpec, Filled, Sheet};
 
 const MAGIC: &[u8] = b"ORC";
 /// How many bytes are packed at once.

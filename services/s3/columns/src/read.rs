@@ -12,7 +12,7 @@ use super::levels::Runs;
 use super::pages::{Page, Pages};
 use super::schema::{Chunk, Kind, Meta, Node, Repetition};
 use super::{Error, MAGIC, Result, malformed};
-use crate::select::value::Value;
+use fractus_s3_select::value::Value;
 
 /// The most of a row group, unpacked: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/selecting-content-from-objects.html>
 pub const MAX_GROUP_BYTES: u64 = 512 << 20;
@@ -253,7 +253,7 @@ mod tests {
         Ok(found)
     }
 
-    /// What `tests/parquet/make.py` puts into row `i`.
+    /// What `tests/make.py` puts into row `i`.
     fn expected(i: i64) -> Value {
         let text = |text: String| Value::Text(text);
         let or_null = |is_there: bool, value: Value| if is_there { value } else { Value::Null };
@@ -277,9 +277,9 @@ mod tests {
         Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
-    const DICTIONARY: &[u8] = include_bytes!("../../tests/parquet/dictionary-snappy.parquet");
-    const PLAIN: &[u8] = include_bytes!("../../tests/parquet/plain-gzip-v2.parquet");
-    const DELTAS: &[u8] = include_bytes!("../../tests/parquet/deltas-uncompressed.parquet");
+    const DICTIONARY: &[u8] = include_bytes!("../tests/dictionary-snappy.parquet");
+    const PLAIN: &[u8] = include_bytes!("../tests/plain-gzip-v2.parquet");
+    const DELTAS: &[u8] = include_bytes!("../tests/deltas-uncompressed.parquet");
 
     #[test]
     fn every_encoding_gives_the_same_records() {
@@ -290,9 +290,9 @@ mod tests {
                 assert_eq!(*record, expected(i as i64));
             }
         }
-        let old = all(include_bytes!("../../tests/parquet/int96.parquet")).unwrap();
+        let old = all(include_bytes!("../tests/int96.parquet")).unwrap();
         assert_eq!(old[4].json(), "{\"id\":4,\"at\":\"2026-01-01T00:00:04Z\"}");
-        assert_eq!(all(include_bytes!("../../tests/parquet/zstd.parquet")), Err(Error::Codec));
+        assert_eq!(all(include_bytes!("../tests/zstd.parquet")), Err(Error::Codec));
     }
 
     #[test]
