@@ -1,7 +1,6 @@
 """S3 Control by boto3, as it comes: accounts in hosts, access points by ARN and alias, jobs, grants."""
 
 import json
-import socket
 import time
 from urllib.parse import urlsplit
 
@@ -11,17 +10,7 @@ from botocore.exceptions import ClientError
 import stack
 
 ACCOUNT = "000000000000"
-
-
-@pytest.fixture(autouse=True)
-def hosts(monkeypatch):
-    """The account and the access point stand in the host, whose names below `localhost` not every machine resolves."""
-    real = socket.getaddrinfo
-
-    def resolve(host, *rest, **options):
-        return real("localhost" if str(host).endswith(".localhost") else host, *rest, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+pytestmark = pytest.mark.usefixtures("hosts")
 
 
 @pytest.fixture

@@ -228,7 +228,7 @@ fn protections(table: Operations<S3>) -> Operations<S3> {
         .access(api::RestoreObject, on_object!("s3:RestoreObject"))
         .on(api::UpdateObjectEncryption, archive::update_encryption)
         .access(api::UpdateObjectEncryption, on_object!("s3:UpdateObjectEncryption"))
-        .modelled(api::GetObjectTorrent, archive::torrent)
+        .on(api::GetObjectTorrent, archive::torrent)
         .access(api::GetObjectTorrent, on_object!("s3:GetObjectTorrent"))
 }
 
@@ -244,7 +244,7 @@ fn newer(table: Operations<S3>) -> Operations<S3> {
         .on(api::RenameObject, directories::rename)
         .access(api::RenameObject, on_object!("s3:PutObject"))
         // Modelled until a scenario can have a function that calls it.
-        .modelled(api::WriteGetObjectResponse, through_points::write)
+        .on(api::WriteGetObjectResponse, through_points::write)
         .access(api::WriteGetObjectResponse, |_, _| {
             Ok::<_, Error>(vec![Access::to_all().by("s3-object-lambda:WriteGetObjectResponse")])
         })
