@@ -71,7 +71,9 @@ pub fn is_control(head: &Parts, host: &str) -> bool {
     (FAMILIES.contains(&family) || !is_of_s3.contains(&head.method))
         && (head.headers.contains_key(ACCOUNT)
             || head.headers.contains_key("x-amz-outpost-id")
-            || host.split('.').any(|label| label.starts_with("s3-control") || label.starts_with("s3-outposts"))
+            // Before that of S3 on Outposts stands what objects are reached by.
+            || host.starts_with("s3-outposts")
+            || host.split('.').any(|label| label.starts_with("s3-control"))
             || addressing::bucket_of_host(host).is_none())
 }
 

@@ -4,6 +4,7 @@ use fractus_s3_api as s3_api;
 use fractus_wire::{Failure, protocol};
 use http::request::Parts;
 
+use crate::control::outposts::{place, points};
 use crate::control::routing::Through;
 use crate::error::Error;
 
@@ -93,6 +94,9 @@ pub fn method_not_allowed(method: &str) -> Error {
 pub fn check_supported(head: &Parts, through: &Through) -> Result<(), Failure> {
     let Ok(identified) = protocol::identify(&s3_api::MODEL, head, None) else { return Ok(()) };
     let operation = identified.operation.name;
+    if place::is_kept(&through.bucket) {
+        return points::check_supported(head, operation);
+    }
     let through_lambda = through.lambda.is_none() || !NOT_OBJECT_LAMBDA.contains(&operation);
     if !is_supported(operation, through.is_multi_region) || !through_lambda {
         return Err(method_not_allowed(head.method.as_str()).into());

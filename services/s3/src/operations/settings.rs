@@ -127,7 +127,7 @@ pub async fn get_logging(
     Ok(api::GetBucketLoggingOutput { logging_enabled: found.and_then(|found| found.logging_enabled) })
 }
 
-fn check_replication(configuration: &api::ReplicationConfiguration) -> Result<()> {
+pub fn check_replication(configuration: &api::ReplicationConfiguration) -> Result<()> {
     if configuration.rules.is_empty() {
         return Err(Error::MalformedXml);
     }

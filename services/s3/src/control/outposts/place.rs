@@ -1,0 +1,204 @@
+//! Where a bucket on an Outpost is, and how it is named.
+//!
+//! Its name is its Outpost's own, so it is kept under one that tells the place as well, `outpost:REGION:ACCOUNT:OUTPOST:NAME`.
+//! No request can say that: bucket names have no colon, and a path that has one is refused ([`is_said`]).
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/s3-outposts/S3OutpostsIAM.html#S3OutpostsARN>
+
+use fractus_aws::{Arn, Partition};
+use fractus_host::{Access, Context};
+use percent_encoding::percent_decode_str;
+
+use crate::control::errors::{invalid, refused};
+use crate::error::{Error, Result};
+
+/// The service as ARNs, signatures and actions name it.
+pub const SERVICE: &str = "s3-outposts";
+/// What a request names its Outpost by, beside the plain name of a bucket or an access point.
+pub const HEADER: &str = "x-amz-outpost-id";
+/// The one storage class there.
+pub const STORAGE_CLASS: &str = "OUTPOSTS";
+
+const MARK: &str = "outpost:";
+
+/// A bucket on an Outpost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub region: String,
+    pub account: String,
+    pub outpost: String,
+    pub bucket: String,
+}
+
+impl Place {
+    /// The place of a bucket that is kept by this name; none for every other bucket.
+    pub fn of_kept(name: &str) -> Option<Place> {
+        let mut parts = name.strip_prefix(MARK)?.splitn(4, ':').map(str::to_owned);
+        let (region, account) = (parts.next()?, parts.next()?);
+        Some(Place { region, account, outpost: parts.next()?, bucket: parts.next()? })
+    }
+
+    pub fn kept_name(&self) -> String {
+        format!("{}{}", kept_prefix(&self.region, &self.account, Some(&self.outpost)), self.bucket)
+    }
+
+    pub fn arn(&self, partition: Partition) -> Arn {
+        let resource = format!("outpost/{}/bucket/{}", self.outpost, self.bucket);
+        Arn::new(partition, SERVICE, &self.region, &self.account, resource)
+    }
+
+    /// The bucket that an ARN is about and, of an object's, the key.
+    pub fn of_arn(arn: &Arn) -> Option<(Place, Option<&str>)> {
+        if arn.service != SERVICE {
+            return None;
+        }
+        let (outpost, rest) = arn.resource.strip_prefix("outpost/")?.split_once('/')?;
+        let rest = rest.strip_prefix("bucket/")?;
+        let (bucket, key) = match rest.split_once('/') {
+            Some((bucket, rest)) => (bucket, Some(rest.strip_prefix("object/")?)),
+            None => (rest, None),
+        };
+        let (region, account) = (arn.region.clone(), arn.account.clone());
+        Some((Place { region, account, outpost: outpost.to_owned(), bucket: bucket.to_owned() }, key))
+    }
+
+    /// The bucket of the caller's that a request to S3 Control names: by its ARN, or its name beside the Outpost's id.
+    pub fn asked(cx: &Context, given: &str) -> Result<Place> {
+        let (region, account) = (cx.region.as_str(), cx.world.account.as_str());
+        if given.starts_with("arn:") {
+            let arn: Arn = given.parse().map_err(|_| invalid("The specified ARN is not valid"))?;
+            let Some((place, None)) = Place::of_arn(&arn) else {
+                return Err(invalid("The specified ARN is not that of a bucket on an Outpost"));
+            };
+            check_outpost(&place.outpost)?;
+            return match place {
+                place if place.account != account => Err(Error::AccessDenied),
+                place if place.region != region => Err(Error::NoSuchBucket { bucket: place.bucket }),
+                place => Ok(place),
+            };
+        }
+        let outpost = cx.header(HEADER).ok_or_else(no_outpost_named)?;
+        check_outpost(outpost)?;
+        let (region, account) = (region.to_owned(), account.to_owned());
+        Ok(Place { region, account, outpost: outpost.to_owned(), bucket: given.to_owned() })
+    }
+}
+
+/// What the kept names of an account's buckets begin with, on all of its Outposts in a region or on one.
+pub fn kept_prefix(region: &str, account: &str, outpost: Option<&str>) -> String {
+    match outpost {
+        Some(outpost) => format!("{MARK}{region}:{account}:{outpost}:"),
+        None => format!("{MARK}{region}:{account}:"),
+    }
+}
+
+pub fn is_kept(name: &str) -> bool {
+    name.starts_with(MARK)
+}
+
+/// Whether a path says a name in the bucket's place by which buckets on Outposts are kept.
+pub fn is_said(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    // Decoding costs more than it takes to see that there is nothing to decode.
+    (first.contains(':') || first.contains('%'))
+        && percent_decode_str(first).collect::<Vec<u8>>().starts_with(MARK.as_bytes())
+}
+
+/// `op-` and 17 hexadecimal digits.
+pub fn is_outpost(id: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    id.strip_prefix("op-").is_some_and(|digits| digits.len() == 17 && digits.bytes().all(digit))
+}
+
+pub fn check_outpost(id: &str) -> Result<()> {
+    if is_outpost(id) {
+        return Ok(());
+    }
+    Err(refused("NoSuchOutpost", 404, "The specified Outpost does not exist."))
+}
+
+pub fn no_outpost_named() -> Error {
+    invalid("This operation is supported for buckets on Outposts only: the request must name an Outpost")
+}
+
+/// The Outpost of an access point that a request to S3 Control names, where it is on one.
+pub fn outpost_of_point<'a>(cx: &'a Context, given: &'a str) -> Result<Option<&'a str>> {
+    let outpost = match given.split_once(":outpost/") {
+        Some((_, rest)) => rest.split('/').next(),
+        None if given.starts_with("arn:") => None,
+        None => cx.header(HEADER),
+    };
+    outpost.map(|outpost| check_outpost(outpost).map(|()| outpost)).transpose()
+}
+
+/// An action on a bucket on an Outpost, or on an object in it.
+pub fn access(cx: &Context, place: &Place, key: Option<&str>, action: &str) -> Access {
+    let mut arn = place.arn(cx.world.partition);
+    if let Some(key) = key {
+        arn.resource = format!("{}/object/{key}", arn.resource);
+    }
+    Access::to(&arn).by(renamed(action))
+}
+
+/// An action or a condition key of S3's as S3 on Outposts has it.
+pub fn renamed(name: &str) -> String {
+    name.strip_prefix("s3:").map_or_else(|| name.to_owned(), |rest| format!("{SERVICE}:{rest}"))
+}
+
+pub fn rename_keys(conditions: &mut [(String, Vec<String>)]) {
+    for (key, _) in conditions {
+        *key = renamed(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place {
+        let [region, account, outpost, bucket] =
+            ["us-west-2", "123456789012", "op-01ac5d28a6a232904", "b.c"].map(str::to_owned);
+        Place { region, account, outpost, bucket }
+    }
+
+    #[test]
+    fn a_kept_name_tells_the_place() {
+        let kept = place().kept_name();
+        assert_eq!(kept, "outpost:us-west-2:123456789012:op-01ac5d28a6a232904:b.c");
+        assert_eq!(Place::of_kept(&kept), Some(place()));
+        assert_eq!(Place::of_kept("b.c"), None);
+        assert_eq!(Place::of_kept("outpost:x"), None);
+    }
+
+    #[test]
+    fn arns_of_buckets_and_objects() {
+        let arn = place().arn(Partition::Aws);
+        let text = "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-01ac5d28a6a232904/bucket/b.c";
+        assert_eq!(arn.to_string(), text);
+        assert_eq!(Place::of_arn(&arn), Some((place(), None)));
+        let object: Arn = format!("{text}/object/a/b").parse().unwrap();
+        assert_eq!(Place::of_arn(&object), Some((place(), Some("a/b"))));
+        for other in ["arn:aws:s3:::b", "arn:aws:s3-outposts:us-west-2:1:outpost/op-1/accesspoint/p"] {
+            assert_eq!(Place::of_arn(&other.parse().unwrap()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn outposts_by_their_ids() {
+        assert!(is_outpost("op-01ac5d28a6a232904"));
+        for bad in ["op-01AC5d28a6a232904", "op-01ac5d28a6a23290", "op-01ac5d28a6a2329041", "ec2", "01ac5d28a6a232904"]
+        {
+            assert!(!is_outpost(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_path_says_a_kept_name() {
+        for path in ["/outpost:us-west-2:1:op-1:b/k", "/outpost%3Aus-west-2:1:op-1:b", "//%6futpost:x"] {
+            assert!(is_said(path), "{path}");
+        }
+        for path in ["/outpost/k", "/bucket/outpost:x", "/", "/accesspoint:1:r:n/k"] {
+            assert!(!is_said(path), "{path}");
+        }
+    }
+}
