@@ -3,7 +3,7 @@
 //!
 //! Every well-formed id is an Outpost of whoever names it. A bucket on one is kept as any other, with its objects, versions,
 //! lifecycle and replication, under a name that tells its place ([`place`]); what it does without is refused where it is
-//! asked for ([`points::check_supported`], [`settings`]).
+//! asked for (the list of what goes through access points, [`settings`]).
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/s3-outposts/S3OnOutpostsRestrictionsLimitations.html>
 

@@ -75,32 +75,6 @@ pub fn bucket_behind(snapshot: &Snapshot<'_>, scope: &Scope, arn: &str) -> Resul
     }
 }
 
-/// The operations on objects.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/s3-outposts/S3OutpostsAPI.html>
-const SUPPORTED: [&str; 20] = [
-    "AbortMultipartUpload",
-    "CompleteMultipartUpload",
-    "CopyObject",
-    "CreateMultipartUpload",
-    "DeleteObject",
-    "DeleteObjectTagging",
-    "DeleteObjects",
-    "GetObject",
-    "GetObjectTagging",
-    "HeadBucket",
-    "HeadObject",
-    "ListMultipartUploads",
-    "ListObjectVersions",
-    "ListObjects",
-    "ListObjectsV2",
-    "ListParts",
-    "PutObject",
-    "PutObjectTagging",
-    "UploadPart",
-    "UploadPartCopy",
-];
-
 /// Headers that ask for what Outposts have not.
 const UNSUPPORTED: [&str; 5] = [
     "x-amz-object-lock-legal-hold",
@@ -110,11 +84,13 @@ const UNSUPPORTED: [&str; 5] = [
     "x-amz-server-side-encryption-aws-kms-key-id",
 ];
 
-/// Refuses what is not done with objects on Outposts.
-pub fn check_supported(head: &Parts, operation: &str) -> Result<(), Failure> {
-    if !SUPPORTED.contains(&operation) {
-        return Err(refused("UnsupportedOperation", 404, "The specified action was not supported.").into());
-    }
+/// What an operation that Outposts have not is answered.
+pub fn unsupported() -> Error {
+    refused("UnsupportedOperation", 404, "The specified action was not supported.")
+}
+
+/// Refuses what a request asks for beside its operation, and Outposts have not.
+pub fn check_headers(head: &Parts) -> Result<(), Failure> {
     const ENCRYPTION: &str = "x-amz-server-side-encryption";
     let by_kms = head.headers.get(ENCRYPTION).is_some_and(|value| value.as_bytes().starts_with(b"aws:kms"));
     let asked = UNSUPPORTED.into_iter().find(|header| head.headers.contains_key(*header));

@@ -16,7 +16,8 @@ use crate::control::outposts::{converted, points};
 use crate::error::{Error, Result};
 use crate::model::lifecycle;
 use crate::objects;
-use crate::operations::{missing, policy, settings, tagging, versions};
+use crate::operations::lifecycle::not_there;
+use crate::operations::{policy, settings, tagging, versions};
 use crate::service::S3;
 
 /// The id under which a configuration is kept as it was given.
@@ -82,8 +83,7 @@ pub async fn get_lifecycle(
     input: api::GetBucketLifecycleConfigurationInput,
 ) -> Result<api::GetBucketLifecycleConfigurationOutput> {
     let found: Option<api::LifecycleConfiguration> = given(s3, cx, &input.bucket, Kind::Lifecycle).await?;
-    let message = "The lifecycle configuration does not exist";
-    let found = found.ok_or_else(|| missing("NoSuchLifecycleConfiguration", message, &input.bucket))?;
+    let found = found.ok_or_else(|| not_there(&input.bucket))?;
     Ok(api::GetBucketLifecycleConfigurationOutput { rules: found.rules })
 }
 
@@ -205,10 +205,7 @@ pub async fn get_replication(
     input: api::GetBucketReplicationInput,
 ) -> Result<api::GetBucketReplicationOutput> {
     let found: Option<api::ReplicationConfiguration> = given(s3, cx, &input.bucket, Kind::Replication).await?;
-    let found = found.ok_or_else(|| {
-        let message = "The replication configuration was not found";
-        missing("ReplicationConfigurationNotFoundError", message, &input.bucket)
-    })?;
+    let found = found.ok_or_else(|| settings::no_replication(&input.bucket))?;
     Ok(api::GetBucketReplicationOutput { replication_configuration: Some(found) })
 }
 
