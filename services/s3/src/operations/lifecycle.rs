@@ -78,5 +78,6 @@ pub async fn delete(
     input: api::DeleteBucketLifecycleInput,
 ) -> Result<api::DeleteBucketLifecycleOutput> {
     configurations::delete(s3, cx, of!(input), Kind::Lifecycle, "").await?;
+    configurations::delete(s3, cx, of!(input), Kind::Lifecycle, MINIMUM).await?;
     Ok(api::DeleteBucketLifecycleOutput::default())
 }
