@@ -9,6 +9,7 @@ use fractus_s3control_api as api;
 use crate::control::access_points::{change, look, reach};
 use crate::control::errors::{invalid, no_access_point_policy, refused};
 use crate::control::outposts::place::SERVICE;
+use crate::control::outposts::points::unsupported;
 use crate::control::store::{ACCOUNT_BLOCKS, Reach};
 use crate::error::{Error, Result};
 use crate::service::S3;
@@ -102,7 +103,11 @@ pub async fn status(
     cx: &Context,
     input: api::GetAccessPointPolicyStatusInput,
 ) -> Result<api::GetAccessPointPolicyStatusOutput> {
-    let policy = look(s3, cx, &input.name).await?.policy.ok_or_else(|| no_access_point_policy(&input.name))?;
+    let point = look(s3, cx, &input.name).await?;
+    if point.outpost.is_some() {
+        return Err(unsupported());
+    }
+    let policy = point.policy.ok_or_else(|| no_access_point_policy(&input.name))?;
     let is_public = Policy::parse(&policy).is_ok_and(|policy| policy.is_public());
     Ok(api::GetAccessPointPolicyStatusOutput { policy_status: Some(api::PolicyStatus { is_public: Some(is_public) }) })
 }

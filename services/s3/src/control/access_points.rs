@@ -276,8 +276,7 @@ async fn listed(
     page: &Page,
 ) -> Result<(Vec<api::AccessPoint>, Option<String>)> {
     let (scope, account) = (scope(cx), cx.world.account.as_str());
-    let on_outpost = bucket.filter(|bucket| points::names_one(cx, bucket));
-    let on_outpost = on_outpost.map(|bucket| Place::asked(cx, bucket)).transpose()?;
+    let on_outpost = bucket.map(|bucket| points::place_named(cx, bucket)).transpose()?.flatten();
     let kept = on_outpost.as_ref().map(Place::kept_name);
     let bucket = kept.as_deref().or(bucket);
     let region = on_outpost.as_ref().map_or(cx.region.as_str(), |place| place.outpost.as_str());

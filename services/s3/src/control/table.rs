@@ -7,7 +7,7 @@ use fractus_s3control_api as api;
 use crate::control::grants::{grant, identity_center, instance, location};
 use crate::control::jobs::{create, manage};
 use crate::control::outposts::place::{self, Place};
-use crate::control::outposts::{buckets, settings};
+use crate::control::outposts::{buckets, points, settings};
 use crate::control::{
     access_point_policy, access_points, account_block, data_access, grants, lens, mrap, mrap_requests, mrap_routes,
     object_lambda, tags,
@@ -17,14 +17,11 @@ use crate::service::S3;
 
 /// An action on an access point of the caller's.
 fn to_point(cx: &Context, name: &str, action: &str) -> Result<Vec<Access>, Error> {
-    let (region, account) = (cx.region.as_str(), cx.world.account.as_str());
-    let resource = format!("accesspoint/{}", access_points::name_of(name));
     if let Some(outpost) = place::outpost_of_point(cx, name)? {
-        let resource = format!("outpost/{outpost}/{resource}");
-        let arn = Arn::new(cx.world.partition, place::SERVICE, region, account, resource);
-        return Ok(vec![Access::to(&arn).by(place::renamed(action))]);
+        return Ok(vec![place::access_to_point(cx, outpost, name, action)]);
     }
-    let arn = Arn::new(cx.world.partition, "s3", region, account, resource);
+    let resource = format!("accesspoint/{}", access_points::name_of(name));
+    let arn = Arn::new(cx.world.partition, "s3", cx.region.as_str(), cx.world.account.as_str(), resource);
     Ok(vec![Access::to(&arn).by(action)])
 }
 
@@ -99,12 +96,23 @@ fn account(table: Operations<S3>) -> Operations<S3> {
 fn points(table: Operations<S3>) -> Operations<S3> {
     table
         .on(api::CreateAccessPoint, access_points::create)
-        .access(api::CreateAccessPoint, on_point!("s3:CreateAccessPoint"))
+        .access(api::CreateAccessPoint, |cx, input| match points::place_named(cx, &input.bucket)? {
+            Some(place) => Ok(vec![place::access_to_point(cx, &place.outpost, &input.name, "s3:CreateAccessPoint")]),
+            None => to_point(cx, &input.name, "s3:CreateAccessPoint"),
+        })
         .on(api::GetAccessPoint, access_points::get)
-        .access(api::GetAccessPoint, on_all!("s3:GetAccessPoint"))
+        .access(api::GetAccessPoint, |cx, input| match place::outpost_of_point(cx, &input.name)? {
+            Some(_) => to_point(cx, &input.name, "s3:GetAccessPoint"),
+            None => Ok(vec![Access::to_all().by("s3:GetAccessPoint")]),
+        })
         .on(api::DeleteAccessPoint, access_points::delete)
         .access(api::DeleteAccessPoint, on_point!("s3:DeleteAccessPoint"))
         .on(api::ListAccessPoints, access_points::list)
+        .access(api::ListAccessPoints, |cx, input| {
+            let named = input.bucket.as_deref().map(|bucket| points::place_named(cx, bucket)).transpose()?.flatten();
+            let action = if named.is_some() { "s3-outposts:ListAccessPoints" } else { "s3:ListAccessPoints" };
+            Ok::<_, Error>(vec![Access::to_all().by(action)])
+        })
         .on(api::ListAccessPointsForDirectoryBuckets, access_points::list_of_directories)
         .on(api::PutAccessPointPolicy, access_point_policy::put)
         .access(api::PutAccessPointPolicy, on_point!("s3:PutAccessPointPolicy"))

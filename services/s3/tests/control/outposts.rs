@@ -160,6 +160,9 @@ async fn an_access_point_is_for_a_vpc_and_never_public() {
     };
     let listed = client.call(api::ListAccessPoints, list(Some(&bucket))).await.unwrap().access_point_list.unwrap();
     assert_eq!((listed.len(), listed[0].access_point_arn.as_ref()), (1, Some(&arn)));
+    let status = api::GetAccessPointPolicyStatusInput { account_id: ACCOUNT.into(), name: arn.clone() };
+    let status = client.call(api::GetAccessPointPolicyStatus, status).await.unwrap_err();
+    assert_eq!((status.status, status.code.as_ref()), (404, "UnsupportedOperation"));
     let regional = client.call(api::ListAccessPoints, list(None)).await.unwrap().access_point_list.unwrap();
     assert!(regional.is_empty());
     for at_most in 2..=11 {
@@ -351,6 +354,21 @@ async fn versions_are_replicated_to_another_outpost() {
     let delete = s3::DeleteObjectInput { bucket: arn.clone(), key: "in/k".into(), ..Default::default() };
     client.call(s3::DeleteObject, delete).await.unwrap();
     wait_for("it is marked there", || async { get(&client, &far, "in/k").await.is_err().then_some(()) }).await;
+
+    // Versions are kept as long as they are copied.
+    let suspend = || api::PutBucketVersioningInput {
+        account_id: ACCOUNT.into(),
+        bucket: bucket.clone(),
+        versioning_configuration: api::VersioningConfiguration {
+            status: Some(api::BucketVersioningStatus::Suspended),
+            mfa_delete: None,
+        },
+        ..Default::default()
+    };
+    assert_eq!(client.call(api::PutBucketVersioning, suspend()).await.unwrap_err().code, "InvalidBucketState");
+    let forget = api::DeleteBucketReplicationInput { account_id: ACCOUNT.into(), bucket: bucket.clone() };
+    client.call(api::DeleteBucketReplication, forget).await.unwrap();
+    client.call(api::PutBucketVersioning, suspend()).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use fractus_aws::{Arn, Partition};
 use fractus_host::{Access, Context};
 use percent_encoding::percent_decode_str;
 
+use crate::control::access_points::name_of;
 use crate::control::errors::{invalid, refused};
 use crate::error::{Error, Result};
 
@@ -137,6 +138,13 @@ pub fn access(cx: &Context, place: &Place, key: Option<&str>, action: &str) -> A
     if let Some(key) = key {
         arn.resource = format!("{}/object/{key}", arn.resource);
     }
+    Access::to(&arn).by(renamed(action))
+}
+
+/// An action on an access point on an Outpost of the caller's.
+pub fn access_to_point(cx: &Context, outpost: &str, name: &str, action: &str) -> Access {
+    let resource = format!("outpost/{outpost}/accesspoint/{}", name_of(name));
+    let arn = Arn::new(cx.world.partition, SERVICE, cx.region.as_str(), cx.world.account.as_str(), resource);
     Access::to(&arn).by(renamed(action))
 }
 

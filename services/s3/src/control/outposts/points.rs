@@ -26,9 +26,10 @@ pub const MAX_OF_BUCKET: usize = 10;
 /// What aliases end with.
 pub const ALIAS_SUFFIX: &str = "--op-s3";
 
-/// Whether a request of S3 Control names a bucket on an Outpost where others name a bucket.
-pub fn names_one(cx: &Context, bucket: &str) -> bool {
-    cx.header(HEADER).is_some() || bucket.split(':').nth(2) == Some(SERVICE)
+/// The bucket on an Outpost that a request of S3 Control names where others name a bucket.
+pub fn place_named(cx: &Context, bucket: &str) -> Result<Option<Place>> {
+    let is_one = cx.header(HEADER).is_some() || bucket.split(':').nth(2) == Some(SERVICE);
+    is_one.then(|| Place::asked(cx, bucket)).transpose()
 }
 
 /// The bucket of a new access point, if that is on an Outpost, and what such an access point must be: for one VPC, and for
@@ -36,10 +37,7 @@ pub fn names_one(cx: &Context, bucket: &str) -> bool {
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#S3OutpostsErrorCodeList>
 pub fn place_of_new(cx: &Context, input: &api::CreateAccessPointInput) -> Result<Option<Place>> {
-    if !names_one(cx, &input.bucket) {
-        return Ok(None);
-    }
-    let place = Place::asked(cx, &input.bucket)?;
+    let Some(place) = place_named(cx, &input.bucket)? else { return Ok(None) };
     if input.vpc_configuration.is_none() {
         return Err(invalid("Amazon VPC configuration is required."));
     }
