@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::control;
 use crate::control::jobs::work::Jobs;
 use crate::control::lens_export::Lens;
-use crate::control::outposts::place::{self, Place};
+use crate::control::outposts::place::Place;
 use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::keys::Keys;
@@ -408,9 +408,6 @@ impl Service for S3 {
         if control::is_control(head, host) {
             head.extensions.insert(control::Controlled);
             return control::check_account_header(head).map_or_else(Prepared::Refuse, |()| Prepared::Identify);
-        }
-        if place::is_said(head.uri.path()) {
-            return Prepared::Refuse(Error::NoSuchBucket { bucket: String::new() }.into());
         }
         // Of this one request the host's first label is a route, and no bucket.
         if head.uri.path() == "/WriteGetObjectResponse" {

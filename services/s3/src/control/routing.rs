@@ -212,6 +212,13 @@ pub fn object_lambda(cx: &Context) -> Option<&Point> {
     cx.extensions().get::<Arc<Through>>()?.lambda.as_deref()
 }
 
+/// Whether an access point has led the request to a bucket, or to one as the source of a copy.
+pub fn leads_to(cx: &Context, bucket: &str) -> bool {
+    let extensions = cx.extensions();
+    extensions.get::<Arc<Through>>().is_some_and(|through| through.bucket == bucket)
+        || extensions.get::<Arc<SourceThrough>>().is_some_and(|source| source.0.bucket == bucket)
+}
+
 /// Who reads the supporting access point, as policies on it and on its bucket say.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/olap-policies.html>

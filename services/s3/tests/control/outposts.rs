@@ -85,6 +85,7 @@ async fn a_bucket_is_its_outpost_s_and_no_plain_one() {
     assert!(told(&client, "GET", &arn_of(ACCOUNT, OUTPOST, "none")).await.contains("<BucketName>none</BucketName>"));
     let others = client.call(api::GetBucket, get(&arn_of(OTHER, OUTPOST, "here"))).await.unwrap_err();
     assert_eq!(others.code, "AccessDenied");
+    let inside = format!("outpost:us-east-1:{ACCOUNT}:{OUTPOST}:here");
     // Nobody reaches it but through an access point, and it is in no list of S3's.
     for path in [
         format!("/outpost:us-east-1:{ACCOUNT}:{OUTPOST}:here?versioning"),
@@ -93,11 +94,24 @@ async fn a_bucket_is_its_outpost_s_and_no_plain_one() {
         let reached = client.send(http::Request::get(&path).body(Bytes::new()).unwrap()).await;
         assert_eq!(reached.status(), 404, "{path}");
     }
-    let inside = format!("outpost:us-east-1:{ACCOUNT}:{OUTPOST}:here");
+    bucket(&client, "plain").await;
+    let copy = s3::CopyObjectInput {
+        bucket: "plain".into(),
+        key: "copy".into(),
+        copy_source: format!("{inside}/k"),
+        ..Default::default()
+    };
+    assert_eq!(client.call(s3::CopyObject, copy).await.unwrap_err().code, "NoSuchBucket");
+    let regions = api::Region { bucket: inside.clone(), ..Default::default() };
+    let details =
+        api::CreateMultiRegionAccessPointInput { name: "sly".into(), regions: vec![regions], ..Default::default() };
+    let sly =
+        api::CreateMultiRegionAccessPointRequest { account_id: ACCOUNT.into(), client_token: "t".into(), details };
+    assert_eq!(client.call(api::CreateMultiRegionAccessPoint, sly).await.unwrap_err().code, "NoSuchBucket");
     let refused = client.call(api::CreateAccessPoint, new_point(ACCOUNT, "sly", &inside)).await.unwrap_err();
     assert_eq!(refused.code, "NoSuchBucket");
     let listed = client.call(s3::ListBuckets, s3::ListBucketsInput::default()).await.unwrap().buckets.unwrap();
-    assert_eq!(listed.len(), 1);
+    assert_eq!(listed.len(), 2);
     let delete = api::DeleteBucketInput { account_id: ACCOUNT.into(), bucket: arn.clone() };
     client.call(api::DeleteBucket, delete).await.unwrap();
     assert_eq!(client.call(api::GetBucket, get(&arn)).await.unwrap_err().code, "NoSuchBucket");
@@ -172,6 +186,11 @@ async fn an_access_point_is_for_a_vpc_and_never_public() {
             (at_most > 10).then(|| "TooManyAccessPoints".into())
         );
     }
+    let foreign = api::GetAccessPointInput { account_id: ACCOUNT.into(), name: arn.replace(ACCOUNT, OTHER) };
+    assert_eq!(client.call(api::GetAccessPoint, foreign).await.unwrap_err().code, "AccessDenied");
+    let elsewhere =
+        api::GetAccessPointInput { account_id: ACCOUNT.into(), name: arn.replace("us-east-1", "eu-west-1") };
+    assert_eq!(client.call(api::GetAccessPoint, elsewhere).await.unwrap_err().code, "NoSuchAccessPoint");
     let delete = |name: &str| api::DeleteAccessPointInput { account_id: ACCOUNT.into(), name: name.into() };
     client.call(api::DeleteAccessPoint, delete(&arn)).await.unwrap();
     assert_eq!(client.call(api::GetAccessPoint, get()).await.unwrap_err().code, "NoSuchAccessPoint");

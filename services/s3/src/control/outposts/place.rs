@@ -1,16 +1,17 @@
 //! Where a bucket on an Outpost is, and how it is named.
 //!
 //! Its name is its Outpost's own, so it is kept under one that tells the place as well, `outpost:REGION:ACCOUNT:OUTPOST:NAME`.
-//! No request can say that: bucket names have no colon, and a path that has one is refused ([`is_said`]).
+//! Who says that name is told that there is no such bucket ([`is_hidden`]).
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/s3-outposts/S3OutpostsIAM.html#S3OutpostsARN>
 
 use fractus_aws::{Arn, Partition};
 use fractus_host::{Access, Context};
-use percent_encoding::percent_decode_str;
 
+use crate::control::Controlled;
 use crate::control::access_points::name_of;
-use crate::control::errors::{invalid, refused};
+use crate::control::errors::{invalid, no_access_point, refused};
+use crate::control::routing;
 use crate::error::{Error, Result};
 
 /// The service as ARNs, signatures and actions name it.
@@ -97,11 +98,10 @@ pub fn is_kept(name: &str) -> bool {
     name.starts_with(MARK)
 }
 
-/// Whether a path says a name in the bucket's place by which buckets on Outposts are kept.
-pub fn is_said(path: &str) -> bool {
-    let path = path.trim_start_matches('/');
-    // Nearly every path is told from one by its first byte.
-    matches!(path.as_bytes().first(), Some(b'o' | b'%')) && percent_decode_str(path).take(MARK.len()).eq(MARK.bytes())
+/// Whether a name is one that a bucket on an Outpost is kept by, and this request did not come to it by its own ways: through
+/// an access point, or by S3 Control.
+pub fn is_hidden(cx: &Context, name: &str) -> bool {
+    is_kept(name) && cx.extensions().get::<Controlled>().is_none() && !routing::leads_to(cx, name)
 }
 
 /// `op-` and 17 hexadecimal digits.
@@ -123,10 +123,19 @@ pub fn no_outpost_named() -> Error {
 
 /// The Outpost of an access point that a request to S3 Control names, where it is on one.
 pub fn outpost_of_point<'a>(cx: &'a Context, given: &'a str) -> Result<Option<&'a str>> {
-    let outpost = match given.split_once(":outpost/") {
-        Some((_, rest)) => rest.split('/').next(),
-        None if given.starts_with("arn:") => None,
-        None => cx.header(HEADER),
+    let mut parts = given.splitn(6, ':').skip(2);
+    let outpost = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(SERVICE), region, account, Some(resource)) => {
+            if account != Some(cx.world.account.as_str()) {
+                return Err(Error::AccessDenied);
+            }
+            if region != Some(cx.region.as_str()) {
+                return Err(no_access_point(name_of(given)));
+            }
+            resource.strip_prefix("outpost/").and_then(|rest| rest.split('/').next())
+        }
+        _ if given.starts_with("arn:") => None,
+        _ => cx.header(HEADER),
     };
     outpost.map(|outpost| check_outpost(outpost).map(|()| outpost)).transpose()
 }
@@ -196,16 +205,6 @@ mod tests {
         for bad in ["op-01AC5d28a6a232904", "op-01ac5d28a6a23290", "op-01ac5d28a6a2329041", "ec2", "01ac5d28a6a232904"]
         {
             assert!(!is_outpost(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn no_path_says_a_kept_name() {
-        for path in ["/outpost:us-west-2:1:op-1:b/k", "/outpost%3Aus-west-2:1:op-1:b", "//%6futpost:x"] {
-            assert!(is_said(path), "{path}");
-        }
-        for path in ["/outpost/k", "/bucket/outpost:x", "/", "/accesspoint:1:r:n/k"] {
-            assert!(!is_said(path), "{path}");
         }
     }
 }
