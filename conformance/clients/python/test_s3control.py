@@ -1,10 +1,15 @@
 """S3 Control by boto3, as it comes: accounts in hosts, access points by ARN and alias, jobs, grants."""
 
+import io
 import json
+import ssl
 import time
+import urllib.error
+import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 import stack
@@ -56,6 +61,57 @@ def test_policies_and_pages(control, bucket, point):
     assert json.loads(control.get_access_point_policy(AccountId=ACCOUNT, Name=name)["Policy"]) == policy
     listed = control.list_access_points(AccountId=ACCOUNT, Bucket=bucket)["AccessPointList"]
     assert [one["Name"] for one in listed] == [name]
+
+
+@pytest.fixture
+def trusted(tmp_path, monkeypatch):
+    """boto3 reaches Outposts by HTTPS, whatever its endpoint says: it trusts the stack's authority."""
+    try:
+        with urllib.request.urlopen(stack.endpoint() + "/_fractus/ca.pem", timeout=30) as answer:
+            (tmp_path / "ca.pem").write_bytes(answer.read())
+    except urllib.error.HTTPError:
+        pytest.skip("the endpoint has no authority of its own")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    return ssl.create_default_context(cafile=tmp_path / "ca.pem")
+
+
+def test_a_bucket_on_an_outpost(control, trusted):
+    outpost, name = "op-01ac5d28a6a232904", stack.unique("b")
+    arn = control.create_bucket(Bucket=name, OutpostId=outpost)["BucketArn"]
+    vpc = {"VpcId": "vpc-1a2b3c4d"}
+    made = control.create_access_point(AccountId=ACCOUNT, Name=name, Bucket=arn, VpcConfiguration=vpc)
+    point, alias = made["AccessPointArn"], made["Alias"]
+    assert control.get_access_point(AccountId=ACCOUNT, Name=point)["Bucket"] == name
+    assert [one["Name"] for one in control.list_access_points(AccountId=ACCOUNT, Bucket=arn)["AccessPointList"]] == [name]
+    listed = control.list_regional_buckets(AccountId=ACCOUNT, OutpostId=outpost)["RegionalBucketList"]
+    assert arn in [one["BucketArn"] for one in listed]
+    control.put_bucket_tagging(AccountId=ACCOUNT, Bucket=arn, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    assert control.get_bucket_tagging(AccountId=ACCOUNT, Bucket=arn)["TagSet"] == [{"Key": "a", "Value": "b"}]
+
+    objects = stack.client("s3")
+    objects.put_object(Bucket=point, Key="a b/c+d", Body=b"through")
+    read = objects.get_object(Bucket=alias, Key="a b/c+d")
+    assert (read["Body"].read(), read["StorageClass"]) == (b"through", "OUTPOSTS")
+    objects.copy_object(Bucket=point, Key="copy", CopySource={"Bucket": point, "Key": "a b/c+d"})
+    parts = TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20)
+    objects.upload_fileobj(io.BytesIO(b"x" * (6 << 20)), point, "large", Config=parts)
+    assert objects.head_object(Bucket=alias, Key="large")["ETag"].endswith('-2"')
+    assert [one["Key"] for one in objects.list_objects_v2(Bucket=point)["Contents"]] == ["a b/c+d", "copy", "large"]
+    url = objects.generate_presigned_url("get_object", Params={"Bucket": point, "Key": "copy"})
+    assert urllib.request.urlopen(url, context=trusted).read() == b"through"
+    with pytest.raises(ClientError) as raised:
+        objects.get_object_acl(Bucket=point, Key="copy")
+    assert code_of(raised) == "UnsupportedOperation"
+    with pytest.raises(ClientError) as raised:
+        control.delete_bucket(AccountId=ACCOUNT, Bucket=arn)
+    assert code_of(raised) == "BucketNotEmpty"
+    gone = {"Objects": [{"Key": key} for key in ["a b/c+d", "copy", "large"]]}
+    assert len(objects.delete_objects(Bucket=point, Delete=gone)["Deleted"]) == 3
+    control.delete_access_point(AccountId=ACCOUNT, Name=point)
+    control.delete_bucket(AccountId=ACCOUNT, Bucket=arn)
+    with pytest.raises(ClientError) as raised:
+        control.get_bucket(AccountId=ACCOUNT, Bucket=arn)
+    assert code_of(raised) == "NoSuchBucket"
 
 
 def test_another_account_is_refused(control):

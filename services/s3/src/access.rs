@@ -6,21 +6,26 @@ use fractus_aws::Arn;
 use fractus_host::{Access, Context};
 use fractus_s3_api as api;
 
+use crate::control::outposts::place::{self, Place};
 use crate::error::Result;
 use crate::operations::copy;
 
-fn arn(cx: &Context, resource: String) -> Arn {
-    Arn::new(cx.world.partition, "s3", "", "", resource)
+fn access(cx: &Context, bucket: &str, key: Option<&str>, action: &str) -> Access {
+    if let Some(place) = Place::of_kept(bucket) {
+        return place::access(cx, &place, key, action);
+    }
+    let resource = key.map_or_else(|| bucket.to_owned(), |key| format!("{bucket}/{key}"));
+    Access::to(&Arn::new(cx.world.partition, "s3", "", "", resource)).by(action)
 }
 
 /// An action on a bucket.
 pub fn to_bucket(cx: &Context, bucket: &str, action: &str) -> Vec<Access> {
-    vec![Access::to(&arn(cx, bucket.to_owned())).by(action)]
+    vec![access(cx, bucket, None, action)]
 }
 
 /// An action on an object.
 pub fn to_object(cx: &Context, bucket: &str, key: &str, action: &str) -> Vec<Access> {
-    vec![Access::to(&arn(cx, format!("{bucket}/{key}"))).by(action)]
+    vec![access(cx, bucket, Some(key), action)]
 }
 
 /// A listing names what it lists, so that a policy can allow one prefix alone.
@@ -31,7 +36,7 @@ pub fn to_list(
     delimiter: Option<&str>,
     max_keys: Option<i32>,
 ) -> Vec<Access> {
-    let mut access = Access::to(&arn(cx, bucket.to_owned())).by("s3:ListBucket");
+    let mut access = access(cx, bucket, None, "s3:ListBucket");
     let texts = [("s3:prefix", prefix), ("s3:delimiter", delimiter)];
     for (key, value) in texts {
         if let Some(value) = value {
@@ -40,6 +45,9 @@ pub fn to_list(
     }
     if let Some(max_keys) = max_keys {
         access = access.when("s3:max-keys", vec![max_keys.to_string()]);
+    }
+    if place::is_kept(bucket) {
+        place::rename_keys(&mut access.conditions);
     }
     vec![access]
 }

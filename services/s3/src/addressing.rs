@@ -171,17 +171,19 @@ pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
     })
 }
 
-/// An ARN of a point in the place of a bucket, whose slash belongs to it: `/arn:...:accesspoint/name/key`.
+/// An ARN of a point in the place of a bucket, whose slashes belong to it: `/arn:...:accesspoint/name/key`,
+/// `/arn:...:outpost/id/accesspoint/name/key`.
 pub fn arn_in_path(path_and_query: &str) -> Option<String> {
-    const POINTS: [&str; 2] = [":accesspoint/", "%3Aaccesspoint/"];
+    const POINTS: [(&str, usize); 4] =
+        [(":accesspoint/", 1), ("%3Aaccesspoint/", 1), (":outpost/", 3), ("%3Aoutpost/", 3)];
     let rest = path_and_query.strip_prefix("/arn")?;
-    let (at, mark) = POINTS.iter().find_map(|mark| Some((rest.find(mark)?, mark)))?;
+    let (at, mark, slashes) = POINTS.iter().find_map(|(mark, slashes)| Some((rest.find(mark)?, mark, *slashes)))?;
     // Not in a key.
     if rest[..at].contains('/') {
         return None;
     }
     let (before, after) = rest.split_at(at + mark.len() - 1);
-    Some(format!("/arn{before}%2F{}", &after[1..]))
+    Some(format!("/arn{before}{}", after.replacen('/', "%2F", slashes)))
 }
 
 /// A path-style URI for a bucket that came in the host: `/key?query` becomes `/bucket/key?query`.
@@ -251,6 +253,9 @@ mod tests {
     fn the_slash_of_an_arn_is_no_end_of_a_bucket() {
         let path = "/arn:aws:s3-object-lambda:us-east-1:000000000000:accesspoint/p/key/more?versionId=1";
         let expected = "/arn:aws:s3-object-lambda:us-east-1:000000000000:accesspoint%2Fp/key/more?versionId=1";
+        assert_eq!(arn_in_path(path).as_deref(), Some(expected));
+        let path = "/arn:aws:s3-outposts:us-east-1:000000000000:outpost/op-1/accesspoint/p/key/more";
+        let expected = "/arn:aws:s3-outposts:us-east-1:000000000000:outpost%2Fop-1%2Faccesspoint%2Fp/key/more";
         assert_eq!(arn_in_path(path).as_deref(), Some(expected));
         assert_eq!(arn_in_path("/arnold/x:accesspoint/p"), None);
         assert_eq!(arn_in_path("/bucket/key"), None);

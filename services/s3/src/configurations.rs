@@ -112,6 +112,10 @@ impl Settings {
     fn mark(&mut self, kind: Kind) {
         self.configured |= kind.bit();
     }
+
+    fn unmark(&mut self, kind: Kind) {
+        self.configured &= !kind.bit();
+    }
 }
 
 /// What there is of a kind that every bucket has one of.
@@ -294,6 +298,9 @@ pub async fn delete(s3: &S3, cx: &Context, of: Of<'_>, kind: Kind, id: &str) -> 
         let key = (bucket.id, kind.name(), id);
         let was_there = tx.contains(&CONFIGURATIONS, scope, &key)?;
         tx.delete(&CONFIGURATIONS, scope, &key)?;
+        if count(tx, scope, bucket, kind, 1)? == 0 {
+            bucket.settings.unmark(kind);
+        }
         Ok(was_there)
     })
     .await

@@ -7,6 +7,7 @@ use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_store::Transaction;
 
+use crate::control::outposts::place::Place;
 use crate::error::{Error, Result};
 use crate::event_bridge;
 use crate::model::notification::{self, Detail, ObjectEvent};
@@ -113,6 +114,9 @@ pub fn send(
 }
 
 pub fn bucket_arn(cx: &Context, bucket: &str) -> Arn {
+    if let Some(place) = Place::of_kept(bucket) {
+        return place.arn(cx.world.partition);
+    }
     Arn::new(cx.world.partition, "s3", "", "", bucket)
 }
 

@@ -9,6 +9,7 @@ use fractus_clock::{Random, Timestamp};
 use fractus_host::Context;
 use fractus_store::{BlobRef, Scope, Snapshot, Transaction};
 
+use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::keys::Granted;
@@ -47,6 +48,9 @@ pub fn own(
     name: &str,
     expected_owner: Option<&str>,
 ) -> Result<Bucket> {
+    if place::is_hidden(cx, name) {
+        return Err(Error::NoSuchBucket { bucket: name.to_owned() });
+    }
     let bucket = bucket(snapshot, scope, name, expected_owner)?;
     regions::check(cx, &bucket)?;
     Ok(bucket)
@@ -61,7 +65,7 @@ pub fn open(
     name: &str,
     expected_owner: Option<&str>,
 ) -> Result<Arc<Bucket>> {
-    let found = snapshot.get_shared(&BUCKETS, scope, &(name,))?;
+    let found = snapshot.get_shared(&BUCKETS, scope, &(name,))?.filter(|_| !place::is_hidden(cx, name));
     let bucket = found.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })?;
     if expected_owner.is_some_and(|owner| owner != bucket.account) {
         return Err(Error::AccessDenied);

@@ -9,6 +9,7 @@ use fractus_store::{Scope, Snapshot};
 use serde_json::{Value, json};
 
 use crate::configurations::{self, Kind, PublicAccessBlock};
+use crate::control::outposts::place::{self, Place};
 use crate::control::{data_access, routing};
 use crate::error::Result;
 use crate::model::acl::{Acl, AclCaller, On};
@@ -19,25 +20,40 @@ use crate::store::{BUCKETS, Bucket, Object};
 use crate::versions;
 
 /// Actions by which a bucket's owner can always take a policy back that locks everybody out.
-const NEVER_LOCKED: [&str; 3] = ["s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"];
+const NEVER_LOCKED: [&str; 3] = ["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"];
 
 /// The canonical user id of an account.
 pub fn canonical_user(account: &str) -> String {
     owner(account).id.unwrap_or_default()
 }
 
+/// An action without its service.
+fn tail(action: &str) -> &str {
+    action.rsplit(':').next().unwrap_or_default()
+}
+
 /// Facts of the resource that an access is about.
 pub async fn facts(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> ResourceFacts {
+    let mut facts = of_resource(s3, cx, access, resource).await;
+    if resource.service == place::SERVICE {
+        place::rename_keys(&mut facts.conditions);
+    }
+    facts
+}
+
+async fn of_resource(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> ResourceFacts {
     if let Some(point) = routing::object_lambda(cx).filter(|point| point.arn(cx.world.partition) == *resource) {
         return ResourceFacts { policy: point.policy.clone(), ..ResourceFacts::default() };
     }
-    if !resource.account.is_empty() {
+    let on_outpost = Place::of_arn(resource).map(|(place, key)| (place.kept_name(), key));
+    if on_outpost.is_none() && !resource.account.is_empty() {
         // Something of S3 Control: its ARN says whose it is.
         return ResourceFacts { policy: data_access::policy(s3, cx, resource).await, ..ResourceFacts::default() };
     }
-    let (name, key) = match resource.resource.split_once('/') {
-        Some((name, key)) => (name, Some(key)),
-        None => (resource.resource.as_str(), None),
+    let (name, key) = match (&on_outpost, resource.resource.split_once('/')) {
+        (Some((kept, key)), _) => (kept.as_str(), *key),
+        (None, Some((name, key))) => (name, Some(key)),
+        (None, None) => (resource.resource.as_str(), None),
     };
     if let Some(through) = routing::way(cx, access, name) {
         return through.facts(cx, access, key, request_conditions(cx));
@@ -50,7 +66,7 @@ pub async fn facts(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> Re
     match found.await {
         Ok(Some(facts)) => facts,
         // Whether a bucket exists is no secret on AWS: the handler says that there is none.
-        Ok(None) if access.action != "s3:CreateBucket" => {
+        Ok(None) if tail(&access.action) != "CreateBucket" => {
             ResourceFacts { policy: Some(document(Vec::from([allow_all(access)]), None)), ..Default::default() }
         }
         Ok(None) => ResourceFacts::default(),
@@ -97,7 +113,7 @@ fn of_bucket(
     let own = !anonymous && cx.caller.account.as_str() == bucket.account;
     let block = configurations::public_access_block(snapshot, scope, bucket)?;
     let mut policy = configurations::text(snapshot, scope, bucket, Kind::Policy, "")?;
-    if own && cx.caller.kind == CallerKind::Root && NEVER_LOCKED.contains(&access.action.as_str()) {
+    if own && cx.caller.kind == CallerKind::Root && NEVER_LOCKED.contains(&tail(&access.action)) {
         policy = None;
     }
     if !own && block.restrict_public_buckets {

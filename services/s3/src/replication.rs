@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::configurations::{self, Kind, Versioning};
+use crate::control::outposts::points;
 use crate::error::{Error, Result};
 use crate::extras::Extras;
 use crate::notify::{Happening, announce};
@@ -119,10 +120,14 @@ fn goals(
     let tags = object.map(|object| object.tags.as_slice()).unwrap_or_default();
     let mut goals: Vec<Goal> = Vec::new();
     for rule in rules.iter().filter(|rule| takes(rule, key, tags) && (object.is_some() || takes_markers(rule))) {
-        let name = rule.destination.bucket.rsplit(':').next().unwrap_or_default();
+        // On Outposts it is named by an access point.
+        let name = match points::bucket_behind(snapshot, scope, &rule.destination.bucket)? {
+            Some(name) => name,
+            None => rule.destination.bucket.rsplit(':').next().unwrap_or_default().to_owned(),
+        };
         if goals.iter().all(|goal| goal.bucket != name) {
             let storage_class = rule.destination.storage_class.as_ref().map(|class| class.as_str().to_owned());
-            goals.push(Goal { bucket: name.to_owned(), storage_class });
+            goals.push(Goal { bucket: name, storage_class });
         }
     }
     Ok(goals)

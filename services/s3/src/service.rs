@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::control;
 use crate::control::jobs::work::Jobs;
 use crate::control::lens_export::Lens;
+use crate::control::outposts::place::Place;
 use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::keys::Keys;
@@ -530,8 +531,13 @@ impl Service for S3 {
         Some(Box::pin(directory::find_session(self, lane, access_key_id)))
     }
 
-    /// Who has not signed is told no reasons.
+    /// Who has not signed is told no reasons, and nobody by which name a bucket on an Outpost is kept.
     fn failure(&self, cx: &Context, mut failure: Failure) -> Failure {
+        for (_, value) in &mut failure.details {
+            if let Some(place) = Place::of_kept(value) {
+                *value = place.bucket;
+            }
+        }
         if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
             failure.message = "Access Denied".to_owned();
         }
@@ -543,13 +549,13 @@ impl Service for S3 {
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
+        if cx.extensions().get::<control::Controlled>().is_some() {
+            return None;
+        }
         if response.status() == StatusCode::OK
             && cx.operation().is_some_and(|called| has_no_content(called.schema.name))
         {
             *response.status_mut() = StatusCode::NO_CONTENT;
-        }
-        if cx.extensions().get::<control::Controlled>().is_some() {
-            return None;
         }
         let restores = cx.operation().is_some_and(|called| called.schema.name == "RestoreObject");
         let path = if restores { response.headers().get("x-amz-restore-output-path") } else { None };

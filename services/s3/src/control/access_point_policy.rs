@@ -8,13 +8,16 @@ use fractus_s3control_api as api;
 
 use crate::control::access_points::{change, look, reach};
 use crate::control::errors::{invalid, no_access_point_policy, refused};
+use crate::control::outposts::place::SERVICE;
+use crate::control::outposts::points::unsupported;
 use crate::control::store::{ACCOUNT_BLOCKS, Reach};
 use crate::error::{Error, Result};
 use crate::service::S3;
 
 const MAX_POLICY_BYTES: usize = 20 * 1024;
 
-/// Reads a policy on something that is named by an ARN: its statements are about that, or about objects behind it.
+/// Reads a policy on something that is named by an ARN: its statements are about that, or about objects behind it, and its
+/// actions are those of the ARN's service.
 pub fn checked(text: &str, arn: &str) -> Result<Policy> {
     let malformed = |message: String| refused("MalformedPolicy", 400, message);
     if text.len() > MAX_POLICY_BYTES {
@@ -22,9 +25,10 @@ pub fn checked(text: &str, arn: &str) -> Result<Policy> {
     }
     let policy = Policy::parse(text).map_err(|flaw| malformed(flaw.s3_message()))?;
     policy.validate(PolicyKind::Resource).map_err(|flaw| malformed(flaw.s3_message()))?;
+    let service = if arn.split(':').nth(2) == Some(SERVICE) { "s3-outposts:" } else { "s3" };
     for statement in policy.statements() {
         let (_, actions) = statement.actions();
-        let of_s3 = |action: &str| action == "*" || action.to_ascii_lowercase().starts_with("s3");
+        let of_s3 = |action: &str| action == "*" || action.to_ascii_lowercase().starts_with(service);
         if !actions.into_iter().all(of_s3) {
             return Err(malformed("Policy has invalid action".to_owned()));
         }
@@ -99,7 +103,11 @@ pub async fn status(
     cx: &Context,
     input: api::GetAccessPointPolicyStatusInput,
 ) -> Result<api::GetAccessPointPolicyStatusOutput> {
-    let policy = look(s3, cx, &input.name).await?.policy.ok_or_else(|| no_access_point_policy(&input.name))?;
+    let point = look(s3, cx, &input.name).await?;
+    if point.outpost.is_some() {
+        return Err(unsupported());
+    }
+    let policy = point.policy.ok_or_else(|| no_access_point_policy(&input.name))?;
     let is_public = Policy::parse(&policy).is_ok_and(|policy| policy.is_public());
     Ok(api::GetAccessPointPolicyStatusOutput { policy_status: Some(api::PolicyStatus { is_public: Some(is_public) }) })
 }

@@ -10,6 +10,8 @@ use fractus_store::{Order, Range, Scope, Snapshot, Transaction};
 use crate::configurations::PublicAccessBlock;
 use crate::control::account_block;
 use crate::control::errors::{invalid, no_access_point, refused};
+use crate::control::outposts::place::{self, Place};
+use crate::control::outposts::points;
 use crate::control::pages::Page;
 use crate::control::store::{ACCESS_POINTS, ALIASES, ATTACHED, AccessPoint, Alias, Reach, is_directory_name};
 use crate::control::tags;
@@ -17,7 +19,7 @@ use crate::directory::{is_directory, zone_of};
 use crate::error::{Error, Result};
 use crate::objects::scope;
 use crate::service::S3;
-use crate::store::BUCKETS;
+use crate::store::{BUCKETS, Bucket};
 
 /// How many of one account there may be in a region.
 const MAX_ACCESS_POINTS: usize = 10_000;
@@ -52,14 +54,19 @@ pub fn check_name(name: &str, bucket: &str) -> Result<()> {
         && base.bytes().all(allowed)
         && !base.starts_with('-')
         && !base.ends_with('-')
-        && !["-s3alias", "--ol-s3"].iter().any(|suffix| base.ends_with(suffix));
+        && !["-s3alias", "--ol-s3", points::ALIAS_SUFFIX].iter().any(|suffix| base.ends_with(suffix));
     if valid { Ok(()) } else { Err(invalid_name(name)) }
+}
+
+/// Characters that nobody guesses, of those that names have.
+pub fn unguessable<const N: usize>(random: &Random) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz123456";
+    random.bytes::<N>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
 }
 
 /// An alias: the name's beginning, 34 characters that nobody guesses, and a suffix that no bucket has.
 pub fn new_alias(name: &str, suffix: &str, random: &Random) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz123456";
-    let unique: String = random.bytes::<34>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    let unique = unguessable::<34>(random);
     let room = 63 - unique.len() - suffix.len() - 1;
     let beginning: String = name.chars().take(room).collect();
     format!("{}-{unique}{suffix}", beginning.trim_end_matches('-'))
@@ -70,10 +77,16 @@ pub fn name_of(given: &str) -> &str {
     given.rsplit_once("accesspoint/").map_or(given, |(_, name)| name)
 }
 
-pub fn find(snapshot: &Snapshot<'_>, scope: &Scope, account: &str, region: &str, name: &str) -> Result<AccessPoint> {
+/// The access point of a name in its place: a region, or an Outpost.
+pub fn find(snapshot: &Snapshot<'_>, scope: &Scope, account: &str, place: &str, name: &str) -> Result<AccessPoint> {
     let name = name_of(name);
-    let found = snapshot.get(&ACCESS_POINTS, scope, &(account, region, name))?;
+    let found = snapshot.get(&ACCESS_POINTS, scope, &(account, place, name))?;
     found.ok_or_else(|| no_access_point(name))
+}
+
+/// Where an access point is kept that a request names.
+fn place_of<'a>(cx: &'a Context, given: &'a str) -> Result<&'a str> {
+    Ok(place::outpost_of_point(cx, given)?.unwrap_or(cx.region.as_str()))
 }
 
 /// Changes an access point in one transaction.
@@ -83,12 +96,12 @@ pub async fn change(
     name: &str,
     work: impl Fn(&mut Transaction<'_>, &Scope, &mut AccessPoint) -> Result<()> + Send + Sync,
 ) -> Result<()> {
-    let scope = scope(cx);
+    let (scope, place) = (scope(cx), place_of(cx, name)?);
     s3.store
         .write(|tx| {
-            let mut point = find(tx, &scope, cx.world.account.as_str(), cx.region.as_str(), name)?;
+            let mut point = find(tx, &scope, cx.world.account.as_str(), place, name)?;
             work(tx, &scope, &mut point)?;
-            let at = (point.account.as_str(), point.region.as_str(), point.name.as_str());
+            let at = (point.account.as_str(), point.place(), point.name.as_str());
             Ok(tx.put(&ACCESS_POINTS, &scope, &at, &point)?)
         })
         .await
@@ -96,9 +109,8 @@ pub async fn change(
 
 /// Looks at an access point.
 pub async fn look(s3: &S3, cx: &Context, name: &str) -> Result<AccessPoint> {
-    let scope = scope(cx);
-    let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
-    s3.store.read(|snapshot| find(snapshot, &scope, account, region, name)).await
+    let (scope, account, place) = (scope(cx), cx.world.account.as_str(), place_of(cx, name)?);
+    s3.store.read(|snapshot| find(snapshot, &scope, account, place, name)).await
 }
 
 /// Checks what a scope says. All prefixes together have 256 bytes at most.
@@ -115,8 +127,31 @@ pub fn reach(given: &api::Scope) -> Result<Reach> {
     Ok(Reach { prefixes, permissions: permissions.collect::<Result<_>>()? })
 }
 
+/// Whether one more may be made: an account has so many in a region, a bucket on an Outpost has fewer.
+fn check_room(tx: &Transaction<'_>, scope: &Scope, account: &str, place: &str, bucket: &Bucket) -> Result<()> {
+    let (there, most) = if place::is_kept(&bucket.name) {
+        let of_bucket = Range::prefix(&(bucket.name.as_str(),));
+        let keys = tx.keys(&ATTACHED, scope, of_bucket, Order::Ascending)?;
+        (keys.take(points::MAX_OF_BUCKET).count(), points::MAX_OF_BUCKET)
+    } else {
+        let keys = tx.keys(&ACCESS_POINTS, scope, Range::prefix(&(account, place)), Order::Ascending)?;
+        (keys.take(MAX_ACCESS_POINTS).count(), MAX_ACCESS_POINTS)
+    };
+    if there < most {
+        return Ok(());
+    }
+    let message = "You have attempted to create more access points than are allowed for an account";
+    Err(refused("TooManyAccessPoints", 400, message))
+}
+
 pub async fn create(s3: &S3, cx: &Context, input: api::CreateAccessPointInput) -> Result<api::CreateAccessPointOutput> {
     check_name(&input.name, &input.bucket)?;
+    let on_outpost = points::place_of_new(cx, &input)?;
+    if on_outpost.is_none() && place::is_kept(&input.bucket) {
+        return Err(Error::NoSuchBucket { bucket: input.bucket });
+    }
+    let kept = on_outpost.as_ref().map_or_else(|| input.bucket.clone(), Place::kept_name);
+    let place = on_outpost.as_ref().map_or(cx.region.as_str(), |place| place.outpost.as_str());
     if input.scope.is_some() && !is_directory(&input.bucket) {
         return Err(invalid("A scope is supported only by access points of directory buckets"));
     }
@@ -125,12 +160,15 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateAccessPointInput) -
     let block = input.public_access_block_configuration.as_ref();
     let scope = scope(cx);
     let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
-    let alias = (!is_directory_name(&input.name)).then(|| new_alias(&input.name, "-s3alias", cx.random()));
+    let alias = match &on_outpost {
+        Some(place) => Some(points::new_alias(&input.name, &place.outpost, cx.random())),
+        None => (!is_directory_name(&input.name)).then(|| new_alias(&input.name, "-s3alias", cx.random())),
+    };
     let now = cx.now().to_millis_precision();
     let point = s3
         .store
         .write(|tx| {
-            let bucket = tx.get(&BUCKETS, &scope, &(input.bucket.as_str(),))?;
+            let bucket = tx.get(&BUCKETS, &scope, &(kept.as_str(),))?;
             let bucket = bucket.ok_or_else(|| Error::NoSuchBucket { bucket: input.bucket.clone() })?;
             if input.bucket_account_id.as_deref().unwrap_or(account) != bucket.account {
                 return Err(Error::AccessDenied);
@@ -138,16 +176,12 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateAccessPointInput) -
             if bucket.region != region {
                 return Err(invalid("The access point and its bucket must be in the same Region"));
             }
-            let at = (account, region, input.name.as_str());
+            let at = (account, place, input.name.as_str());
             if tx.contains(&ACCESS_POINTS, &scope, &at)? {
                 let message = "Your previous request to create the named accesspoint succeeded and you already own it.";
                 return Err(refused("AccessPointAlreadyOwnedByYou", 409, message));
             }
-            let there = tx.keys(&ACCESS_POINTS, &scope, Range::prefix(&(account, region)), Order::Ascending)?;
-            if there.take(MAX_ACCESS_POINTS).count() == MAX_ACCESS_POINTS {
-                let message = "You have attempted to create more access points than are allowed for an account";
-                return Err(refused("TooManyAccessPoints", 400, message));
-            }
+            check_room(tx, &scope, account, place, &bucket)?;
             let point = AccessPoint {
                 name: input.name.clone(),
                 account: account.to_owned(),
@@ -161,11 +195,12 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateAccessPointInput) -
                 policy: None,
                 scope: reach.clone(),
                 tags: tags.clone(),
+                outpost: on_outpost.as_ref().map(|place| place.outpost.clone()),
             };
             tx.put(&ACCESS_POINTS, &scope, &at, &point)?;
-            tx.put(&ATTACHED, &scope, &(bucket.name.as_str(), account, region, input.name.as_str()), &())?;
+            tx.put(&ATTACHED, &scope, &(bucket.name.as_str(), account, place, input.name.as_str()), &())?;
             if let Some(alias) = &alias {
-                let (account, region, name) = (account.to_owned(), region.to_owned(), input.name.clone());
+                let (account, region, name) = (account.to_owned(), place.to_owned(), input.name.clone());
                 tx.put(&ALIASES, &scope, &(alias.as_str(),), &Alias::AccessPoint { account, region, name })?;
             }
             Ok(point)
@@ -189,9 +224,9 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetAccessPointInput) -> Resu
         access_point_arn: Some(point.arn(cx.world.partition.as_str())),
         network_origin: Some(point.network_origin().into()),
         public_access_block_configuration: Some(account_block::show(point.block)),
-        endpoints: (!point.is_of_directory()).then(|| endpoints.into_iter().collect()),
+        endpoints: (!point.is_of_directory() && point.outpost.is_none()).then(|| endpoints.into_iter().collect()),
+        bucket: Some(point.shown_bucket()),
         name: Some(point.name),
-        bucket: Some(point.bucket),
         vpc_configuration: point.vpc.map(|vpc_id| api::VpcConfiguration { vpc_id }),
         creation_date: Some(point.created_at),
         alias: point.alias,
@@ -202,11 +237,11 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetAccessPointInput) -> Resu
 }
 
 pub async fn delete(s3: &S3, cx: &Context, input: api::DeleteAccessPointInput) -> Result<api::DeleteAccessPointOutput> {
-    let scope = scope(cx);
+    let (scope, place) = (scope(cx), place_of(cx, &input.name)?);
     s3.store
         .write(|tx| {
-            let point = find(tx, &scope, cx.world.account.as_str(), cx.region.as_str(), &input.name)?;
-            let at = (point.account.as_str(), point.region.as_str(), point.name.as_str());
+            let point = find(tx, &scope, cx.world.account.as_str(), place, &input.name)?;
+            let at = (point.account.as_str(), point.place(), point.name.as_str());
             tx.delete(&ACCESS_POINTS, &scope, &at)?;
             tx.delete(&ATTACHED, &scope, &(point.bucket.as_str(), at.0, at.1, at.2))?;
             if let Some(alias) = &point.alias {
@@ -222,9 +257,9 @@ fn shown(point: AccessPoint, partition: &str) -> api::AccessPoint {
     api::AccessPoint {
         access_point_arn: Some(point.arn(partition)),
         network_origin: point.network_origin().into(),
+        bucket: point.shown_bucket(),
         name: point.name,
         vpc_configuration: point.vpc.map(|vpc_id| api::VpcConfiguration { vpc_id }),
-        bucket: point.bucket,
         alias: point.alias,
         bucket_account_id: Some(point.bucket_account),
         data_source_id: None,
@@ -240,8 +275,11 @@ async fn listed(
     of_directories: bool,
     page: &Page,
 ) -> Result<(Vec<api::AccessPoint>, Option<String>)> {
-    let scope = scope(cx);
-    let (account, region) = (cx.world.account.as_str(), cx.region.as_str());
+    let (scope, account) = (scope(cx), cx.world.account.as_str());
+    let on_outpost = bucket.map(|bucket| points::place_named(cx, bucket)).transpose()?.flatten();
+    let kept = on_outpost.as_ref().map(Place::kept_name);
+    let bucket = kept.as_deref().or(bucket);
+    let region = on_outpost.as_ref().map_or(cx.region.as_str(), |place| place.outpost.as_str());
     let mut found = s3
         .store
         .read(|snapshot| {

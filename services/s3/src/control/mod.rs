@@ -71,8 +71,10 @@ pub fn is_control(head: &Parts, host: &str) -> bool {
     (FAMILIES.contains(&family) || !is_of_s3.contains(&head.method))
         && (head.headers.contains_key(ACCOUNT)
             || head.headers.contains_key("x-amz-outpost-id")
-            || host.split('.').any(|label| label.starts_with("s3-control") || label.starts_with("s3-outposts"))
-            || addressing::bucket_of_host(host).is_none())
+            // Before that of S3 on Outposts stands what objects are reached by.
+            || host.starts_with("s3-outposts")
+            || host.split('.').any(|label| label.starts_with("s3-control"))
+            || (addressing::bucket_of_host(host).is_none() && names::of_host(host).is_none()))
 }
 
 /// Every request but one names the account that it is about.
@@ -154,7 +156,14 @@ mod tests {
         assert!(is_control(&head("GET", path, None), "localhost"));
         assert!(is_control(&head("GET", path, account), "123456789012.localhost"));
         assert!(is_control(&head("GET", path, None), "123456789012.s3-control.us-east-1.amazonaws.com"));
-        assert!(!is_control(&head("GET", path, None), "bucket.s3.us-east-1.amazonaws.com"));
+        assert!(is_control(&head("GET", path, None), "s3-outposts.us-east-1.amazonaws.com"));
+        for host in [
+            "bucket.s3.us-east-1.amazonaws.com",
+            "ap-123456789012.s3-accesspoint.us-east-1.amazonaws.com",
+            "ap-123456789012.op-01ac5d28a6a232904.s3-outposts.us-east-1.amazonaws.com",
+        ] {
+            assert!(!is_control(&head("GET", path, None), host), "{host}");
+        }
         assert!(!is_control(&head("GET", "/v20180820/key", None), "localhost"));
         assert!(is_control(&head("PATCH", "/v20180820/key", None), "localhost"));
         assert!(!is_control(&head("GET", "/bucket/v20180820/jobs", account), "localhost"));

@@ -16,6 +16,7 @@ use crate::configurations::PublicAccessBlock;
 use crate::control::access_point_policy::checked;
 use crate::control::errors::{invalid, refused};
 use crate::control::mrap_routes::Route;
+use crate::control::outposts::place::is_kept;
 use crate::control::pages::Page;
 use crate::control::store::{ACCOUNT_BLOCKS, ALIASES, Alias};
 use crate::control::{access_point_policy, account_block, mrap_requests};
@@ -127,6 +128,7 @@ pub async fn create(
             let mut routes: Vec<Route> = Vec::new();
             for given in &details.regions {
                 let bucket = tx.get(&BUCKETS, &scope, &(given.bucket.as_str(),))?;
+                let bucket = bucket.filter(|bucket| !is_kept(&bucket.name));
                 let bucket = bucket.ok_or_else(|| Error::NoSuchBucket { bucket: given.bucket.clone() })?;
                 if given.bucket_account_id.as_deref().unwrap_or(account) != bucket.account {
                     return Err(Error::AccessDenied);

@@ -3,6 +3,8 @@
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
+use crate::control::outposts::place::{self, is_outpost};
+use crate::control::outposts::points::ALIAS_SUFFIX;
 use crate::control::store::is_directory_name;
 use crate::object_lambda::points::SIGNING_NAME;
 use crate::operations::copy::{self, CopySource};
@@ -17,6 +19,7 @@ const LAMBDA_MARK: &str = "object-lambda:";
 pub enum Named {
     Point {
         account: String,
+        /// None: the request's. Of one on an Outpost, the Outpost.
         region: Option<String>,
         name: String,
     },
@@ -37,7 +40,7 @@ pub enum Named {
 }
 
 /// The path segment for a host of access points: `NAME-ACCOUNT.s3-accesspoint.REGION.…`, and of multi-region ones,
-/// `ALIAS.mrap.accesspoint.s3-global.amazonaws.com`.
+/// `ALIAS.mrap.accesspoint.s3-global.amazonaws.com`; of those on an Outpost, `NAME-ACCOUNT.OUTPOST.…` and `ALIAS.OUTPOST.…`.
 pub fn of_host(host: &str) -> Option<String> {
     let host = host.strip_suffix('.').unwrap_or(host);
     // Dot by dot: a search for the whole text costs more to begin than most hosts to be read.
@@ -47,6 +50,13 @@ pub fn of_host(host: &str) -> Option<String> {
     }
     let (first, rest) = host.split_once('.')?;
     let (family, rest) = rest.split_once('.')?;
+    if is_outpost(family) {
+        if first.ends_with(ALIAS_SUFFIX) {
+            return Some(first.to_owned());
+        }
+        let (name, account) = split_account(first)?;
+        return Some(format!("{MARK}{account}:{family}:{name}"));
+    }
     if !matches!(family, "s3-accesspoint" | "s3-accesspoint-fips" | "s3-object-lambda") {
         return None;
     }
@@ -64,11 +74,16 @@ fn split_account(text: &str) -> Option<(&str, &str)> {
     (is_account && !name.is_empty()).then_some((name, account))
 }
 
-/// An access point's ARN, and what stands behind it: `arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME[/REST]`.
-fn of_arn(text: &str) -> Option<(Named, &str)> {
+/// An access point's ARN, and what stands behind it: `arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME[/REST]`, on an Outpost
+/// `arn:aws:s3-outposts:REGION:ACCOUNT:outpost/OUTPOST/accesspoint/NAME[/REST]`.
+pub fn of_arn(text: &str) -> Option<(Named, &str)> {
     let mut parts = text.splitn(6, ':');
     let (_, _, service) = (parts.next()?, parts.next()?, parts.next()?);
     let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, resource) = match resource.strip_prefix("outpost/").filter(|_| service == place::SERVICE) {
+        Some(rest) => rest.split_once('/').filter(|(outpost, _)| is_outpost(outpost))?,
+        None => (region, resource),
+    };
     let rest = resource.strip_prefix("accesspoint/").or_else(|| resource.strip_prefix("accesspoint:"))?;
     let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
     if name.ends_with(".mrap") {
@@ -96,7 +111,7 @@ fn named(bucket: &str) -> Option<Named> {
     if let Some(rest) = bucket.strip_prefix(LAMBDA_MARK) {
         return marked(rest).map(|(account, region, name)| Named::ObjectLambda { account, region, name });
     }
-    if ["-s3alias", "--ol-s3"].iter().any(|end| bucket.ends_with(end)) || is_directory_name(bucket) {
+    if ["-s3alias", "--ol-s3", ALIAS_SUFFIX].iter().any(|end| bucket.ends_with(end)) || is_directory_name(bucket) {
         return Some(Named::Alias(bucket.to_owned()));
     }
     if bucket.ends_with(".mrap") {
@@ -172,6 +187,13 @@ mod tests {
         ] {
             assert_eq!(of_host(host), Some(format!("object-lambda:123456789012:{region}:ol")), "{host}");
         }
+        for host in [
+            "my-ap-123456789012.op-01ac5d28a6a232904.s3-outposts.us-west-2.amazonaws.com",
+            "my-ap-123456789012.op-01ac5d28a6a232904.localhost",
+        ] {
+            assert_eq!(of_host(host).as_deref(), Some("accesspoint:123456789012:op-01ac5d28a6a232904:my-ap"), "{host}");
+        }
+        assert_eq!(of_host("ap-x--op-s3.op-01ac5d28a6a232904.localhost").as_deref(), Some("ap-x--op-s3"));
         assert_eq!(of_host("abc.mrap.accesspoint.s3-global.amazonaws.com").as_deref(), Some("abc.mrap"));
         for host in ["bucket.s3.us-west-2.amazonaws.com", "localhost", "my-ap.s3-accesspoint.us-west-2.amazonaws.com"] {
             assert_eq!(of_host(host), None, "{host}");
@@ -201,6 +223,13 @@ mod tests {
             assert_eq!(of_path(path), Some((of_lambda(region), "/a/b".into())), "{path}");
         }
         assert_eq!(of_path("/ol-x--ol-s3/k"), Some((Named::Alias("ol-x--ol-s3".into()), "/k".into())));
+        let on_outpost = point(account, Some("op-01ac5d28a6a232904"), "ap");
+        for path in [
+            "/arn%3Aaws%3As3-outposts%3Aus-west-2%3A123456789012%3Aoutpost%2Fop-01ac5d28a6a232904%2Faccesspoint%2Fap/a/b",
+            "/accesspoint:123456789012:op-01ac5d28a6a232904:ap/a/b",
+        ] {
+            assert_eq!(of_path(path), Some((on_outpost.clone(), "/a/b".into())), "{path}");
+        }
         let alias = Named::Alias("ap-x-s3alias".into());
         assert_eq!(of_path("/ap-x-s3alias"), Some((alias, "/".into())));
         let before = Named::BucketOr { account: account.into(), name: "ap".into() };

@@ -21,6 +21,7 @@ use crate::control::access_points;
 use crate::control::errors::{no_access_point, refused};
 use crate::control::mrap_routes;
 use crate::control::names::{Named, is_signed_for_lambda, of_path, of_source};
+use crate::control::outposts::place;
 use crate::control::store::{ACCOUNT_BLOCKS, ALIASES, Alias, Reach};
 use crate::control::supported::{check_supported, method_not_allowed};
 use crate::error::{Error, Result};
@@ -211,19 +212,27 @@ pub fn object_lambda(cx: &Context) -> Option<&Point> {
     cx.extensions().get::<Arc<Through>>()?.lambda.as_deref()
 }
 
+/// Whether an access point has led the request to a bucket, or to one as the source of a copy.
+pub fn leads_to(cx: &Context, bucket: &str) -> bool {
+    let extensions = cx.extensions();
+    extensions.get::<Arc<Through>>().is_some_and(|through| through.bucket == bucket)
+        || extensions.get::<Arc<SourceThrough>>().is_some_and(|source| source.0.bucket == bucket)
+}
+
 /// Who reads the supporting access point, as policies on it and on its bucket say.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/olap-policies.html>
 const LAMBDA_PRINCIPAL: &str = "s3-object-lambda.amazonaws.com";
 const POINT_ARN: &str = "s3:DataAccessPointArn";
+const POINT_ARN_ON_OUTPOSTS: &str = "s3-outposts:DataAccessPointArn";
 
 /// The way that an access of this request takes; none for one that goes to its bucket itself.
 pub fn way<'a>(cx: &'a Context, access: &Access, bucket: &str) -> Option<&'a Through> {
-    if access.conditions.iter().any(|(key, _)| key == POINT_ARN) {
+    if access.conditions.iter().any(|(key, _)| key == POINT_ARN || key == POINT_ARN_ON_OUTPOSTS) {
         return None;
     }
     let source = cx.extensions().get::<Arc<SourceThrough>>().map(|found| &found.0);
-    let reads = access.action == "s3:GetObject" || access.action == "s3:GetObjectVersion";
+    let reads = access.action.ends_with(":GetObject") || access.action.ends_with(":GetObjectVersion");
     if cx.header("x-amz-copy-source").is_some() && reads {
         return source.filter(|through| through.bucket == bucket);
     }
@@ -251,6 +260,9 @@ impl Through {
             ("s3:AccessPointNetworkOrigin", self.network_origin),
         ];
         let mut said: Vec<_> = said.map(|(key, value)| (key.to_owned(), vec![value.to_owned()])).into();
+        if place::is_kept(&self.bucket) {
+            place::rename_keys(&mut said);
+        }
         let own = cx.caller.kind != fractus_host::CallerKind::Anonymous && cx.caller.account.as_str() == self.account;
         let mut policy = self.policy.clone();
         if !own && self.block.restrict_public_buckets {

@@ -6,10 +6,11 @@ use fractus_store::Collection;
 use serde::{Deserialize, Serialize};
 
 use crate::configurations::PublicAccessBlock;
+use crate::control::outposts::place::{self, Place};
 
 /// Block public access of whole accounts: (account).
 pub const ACCOUNT_BLOCKS: Collection<(String,), PublicAccessBlock> = Collection::new("control.account-blocks");
-/// Access points: (account, region, name).
+/// Access points: (account, region, name); of those on an Outpost its id stands for the region.
 pub const ACCESS_POINTS: Collection<(String, String, String), AccessPoint> = Collection::new("control.access-points");
 /// The access points of a bucket: (bucket, account, region, name).
 pub const ATTACHED: Collection<(String, String, String, String), ()> = Collection::new("control.attached");
@@ -29,6 +30,7 @@ pub struct AccessPoint {
     pub name: String,
     pub account: String,
     pub region: String,
+    /// By the name that it is kept by.
     pub bucket: String,
     pub bucket_account: String,
     /// Absent: the access point is for the whole Internet.
@@ -45,6 +47,9 @@ pub struct AccessPoint {
     pub scope: Option<Reach>,
     #[serde(default)]
     pub tags: Vec<(String, String)>,
+    /// Of one of a bucket on an Outpost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outpost: Option<String>,
 }
 
 /// What an access point of a directory bucket may be used for.
@@ -62,8 +67,25 @@ pub struct Reach {
 
 impl AccessPoint {
     pub fn arn(&self, partition: &str) -> String {
+        if let Some(outpost) = &self.outpost {
+            let (region, account, name) = (&self.region, &self.account, &self.name);
+            return format!(
+                "arn:{partition}:{}:{region}:{account}:outpost/{outpost}/accesspoint/{name}",
+                place::SERVICE
+            );
+        }
         let service = if self.is_of_directory() { "s3express" } else { "s3" };
         format!("arn:{partition}:{service}:{}:{}:accesspoint/{}", self.region, self.account, self.name)
+    }
+
+    /// What it is kept by beside its account and name.
+    pub fn place(&self) -> &str {
+        self.outpost.as_deref().unwrap_or(&self.region)
+    }
+
+    /// The bucket as callers name it.
+    pub fn shown_bucket(&self) -> String {
+        Place::of_kept(&self.bucket).map_or_else(|| self.bucket.clone(), |place| place.bucket)
     }
 
     pub fn is_of_directory(&self) -> bool {

@@ -4,6 +4,7 @@ use fractus_s3_api as s3_api;
 use fractus_wire::{Failure, protocol};
 use http::request::Parts;
 
+use crate::control::outposts::{place, points};
 use crate::control::routing::Through;
 use crate::error::Error;
 
@@ -81,6 +82,28 @@ const NOT_OBJECT_LAMBDA: [&str; 10] = [
     "UploadPartCopy",
 ];
 
+/// Those that S3 on Outposts has not.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/s3-outposts/S3OutpostsAPI.html>
+const NOT_ON_OUTPOSTS: [&str; 16] = [
+    "CreateSession",
+    "GetBucketAcl",
+    "GetBucketCors",
+    "GetBucketLocation",
+    "GetBucketNotificationConfiguration",
+    "GetBucketPolicy",
+    "GetObjectAcl",
+    "GetObjectAttributes",
+    "GetObjectLegalHold",
+    "GetObjectRetention",
+    "PutObjectAcl",
+    "PutObjectLegalHold",
+    "PutObjectRetention",
+    "RestoreObject",
+    "SelectObjectContent",
+    "WriteGetObjectResponse",
+];
+
 pub fn is_supported(operation: &str, is_multi_region: bool) -> bool {
     SUPPORTED.contains(&operation) && !(is_multi_region && NOT_MULTI_REGION.contains(&operation))
 }
@@ -93,6 +116,12 @@ pub fn method_not_allowed(method: &str) -> Error {
 pub fn check_supported(head: &Parts, through: &Through) -> Result<(), Failure> {
     let Ok(identified) = protocol::identify(&s3_api::MODEL, head, None) else { return Ok(()) };
     let operation = identified.operation.name;
+    if place::is_kept(&through.bucket) {
+        if !is_supported(operation, false) || NOT_ON_OUTPOSTS.contains(&operation) {
+            return Err(points::unsupported().into());
+        }
+        return points::check_headers(head);
+    }
     let through_lambda = through.lambda.is_none() || !NOT_OBJECT_LAMBDA.contains(&operation);
     if !is_supported(operation, through.is_multi_region) || !through_lambda {
         return Err(method_not_allowed(head.method.as_str()).into());

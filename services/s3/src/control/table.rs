@@ -6,17 +6,21 @@ use fractus_s3control_api as api;
 
 use crate::control::grants::{grant, identity_center, instance, location};
 use crate::control::jobs::{create, manage};
+use crate::control::outposts::place::{self, Place};
+use crate::control::outposts::{buckets, points, settings};
 use crate::control::{
     access_point_policy, access_points, account_block, data_access, grants, lens, mrap, mrap_requests, mrap_routes,
-    object_lambda, outposts, tags,
+    object_lambda, tags,
 };
 use crate::error::Error;
 use crate::service::S3;
 
 /// An action on an access point of the caller's.
 fn to_point(cx: &Context, name: &str, action: &str) -> Result<Vec<Access>, Error> {
-    let name = access_points::name_of(name);
-    let resource = format!("accesspoint/{name}");
+    if let Some(outpost) = place::outpost_of_point(cx, name)? {
+        return Ok(vec![place::access_to_point(cx, outpost, name, action)]);
+    }
+    let resource = format!("accesspoint/{}", access_points::name_of(name));
     let arn = Arn::new(cx.world.partition, "s3", cx.region.as_str(), cx.world.account.as_str(), resource);
     Ok(vec![Access::to(&arn).by(action)])
 }
@@ -92,12 +96,23 @@ fn account(table: Operations<S3>) -> Operations<S3> {
 fn points(table: Operations<S3>) -> Operations<S3> {
     table
         .on(api::CreateAccessPoint, access_points::create)
-        .access(api::CreateAccessPoint, on_point!("s3:CreateAccessPoint"))
+        .access(api::CreateAccessPoint, |cx, input| match points::place_named(cx, &input.bucket)? {
+            Some(place) => Ok(vec![place::access_to_point(cx, &place.outpost, &input.name, "s3:CreateAccessPoint")]),
+            None => to_point(cx, &input.name, "s3:CreateAccessPoint"),
+        })
         .on(api::GetAccessPoint, access_points::get)
-        .access(api::GetAccessPoint, on_all!("s3:GetAccessPoint"))
+        .access(api::GetAccessPoint, |cx, input| match place::outpost_of_point(cx, &input.name)? {
+            Some(_) => to_point(cx, &input.name, "s3:GetAccessPoint"),
+            None => Ok(vec![Access::to_all().by("s3:GetAccessPoint")]),
+        })
         .on(api::DeleteAccessPoint, access_points::delete)
         .access(api::DeleteAccessPoint, on_point!("s3:DeleteAccessPoint"))
         .on(api::ListAccessPoints, access_points::list)
+        .access(api::ListAccessPoints, |cx, input| {
+            let named = input.bucket.as_deref().map(|bucket| points::place_named(cx, bucket)).transpose()?.flatten();
+            let action = if named.is_some() { "s3-outposts:ListAccessPoints" } else { "s3:ListAccessPoints" };
+            Ok::<_, Error>(vec![Access::to_all().by(action)])
+        })
         .on(api::ListAccessPointsForDirectoryBuckets, access_points::list_of_directories)
         .on(api::PutAccessPointPolicy, access_point_policy::put)
         .access(api::PutAccessPointPolicy, on_point!("s3:PutAccessPointPolicy"))
@@ -189,25 +204,53 @@ fn lambda(table: Operations<S3>) -> Operations<S3> {
         .on(api::GetAccessPointPolicyStatusForObjectLambda, object_lambda::policy_status)
 }
 
-/// An account without an Outpost is all that is modelled.
+/// An action on the bucket on an Outpost that the request names.
+fn to_placed(cx: &Context, bucket: &str, action: &str) -> Result<Vec<Access>, Error> {
+    Ok(vec![place::access(cx, &Place::asked(cx, bucket)?, None, action)])
+}
+
+macro_rules! on_placed {
+    ($action:literal) => {
+        |cx, input| to_placed(cx, &input.bucket, $action)
+    };
+}
+
 fn on_outposts(table: Operations<S3>) -> Operations<S3> {
     table
-        .modelled(api::CreateBucket, outposts::create_bucket)
-        .modelled(api::DeleteBucket, outposts::delete_bucket)
-        .modelled(api::GetBucket, outposts::get_bucket)
-        .modelled(api::ListRegionalBuckets, outposts::list_buckets)
-        .modelled(api::DeleteBucketLifecycleConfiguration, outposts::delete_lifecycle)
-        .modelled(api::GetBucketLifecycleConfiguration, outposts::get_lifecycle)
-        .modelled(api::PutBucketLifecycleConfiguration, outposts::put_lifecycle)
-        .modelled(api::DeleteBucketPolicy, outposts::delete_policy)
-        .modelled(api::GetBucketPolicy, outposts::get_policy)
-        .modelled(api::PutBucketPolicy, outposts::put_policy)
-        .modelled(api::DeleteBucketReplication, outposts::delete_replication)
-        .modelled(api::GetBucketReplication, outposts::get_replication)
-        .modelled(api::PutBucketReplication, outposts::put_replication)
-        .modelled(api::DeleteBucketTagging, outposts::delete_tagging)
-        .modelled(api::GetBucketTagging, outposts::get_tagging)
-        .modelled(api::PutBucketTagging, outposts::put_tagging)
-        .modelled(api::GetBucketVersioning, outposts::get_versioning)
-        .modelled(api::PutBucketVersioning, outposts::put_versioning)
+        .on(api::ListRegionalBuckets, buckets::list)
+        .access(api::ListRegionalBuckets, on_all!("s3-outposts:ListRegionalBuckets"))
+        .on(api::CreateBucket, buckets::create)
+        .access(api::CreateBucket, on_placed!("s3-outposts:CreateBucket"))
+        .on(api::DeleteBucket, buckets::delete)
+        .access(api::DeleteBucket, on_placed!("s3-outposts:DeleteBucket"))
+        .on(api::GetBucket, buckets::get)
+        .access(api::GetBucket, on_placed!("s3-outposts:GetBucket"))
+        .on(api::DeleteBucketLifecycleConfiguration, settings::delete_lifecycle)
+        .access(api::DeleteBucketLifecycleConfiguration, on_placed!("s3-outposts:PutLifecycleConfiguration"))
+        .on(api::GetBucketLifecycleConfiguration, settings::get_lifecycle)
+        .access(api::GetBucketLifecycleConfiguration, on_placed!("s3-outposts:GetLifecycleConfiguration"))
+        .on(api::PutBucketLifecycleConfiguration, settings::put_lifecycle)
+        .access(api::PutBucketLifecycleConfiguration, on_placed!("s3-outposts:PutLifecycleConfiguration"))
+        .on(api::DeleteBucketPolicy, settings::delete_policy)
+        .access(api::DeleteBucketPolicy, on_placed!("s3-outposts:DeleteBucketPolicy"))
+        .on(api::GetBucketPolicy, settings::get_policy)
+        .access(api::GetBucketPolicy, on_placed!("s3-outposts:GetBucketPolicy"))
+        .on(api::PutBucketPolicy, settings::put_policy)
+        .access(api::PutBucketPolicy, on_placed!("s3-outposts:PutBucketPolicy"))
+        .on(api::DeleteBucketReplication, settings::delete_replication)
+        .access(api::DeleteBucketReplication, on_placed!("s3-outposts:PutReplicationConfiguration"))
+        .on(api::GetBucketReplication, settings::get_replication)
+        .access(api::GetBucketReplication, on_placed!("s3-outposts:GetReplicationConfiguration"))
+        .on(api::PutBucketReplication, settings::put_replication)
+        .access(api::PutBucketReplication, on_placed!("s3-outposts:PutReplicationConfiguration"))
+        .on(api::DeleteBucketTagging, settings::delete_tagging)
+        .access(api::DeleteBucketTagging, on_placed!("s3-outposts:PutBucketTagging"))
+        .on(api::GetBucketTagging, settings::get_tagging)
+        .access(api::GetBucketTagging, on_placed!("s3-outposts:GetBucketTagging"))
+        .on(api::PutBucketTagging, settings::put_tagging)
+        .access(api::PutBucketTagging, on_placed!("s3-outposts:PutBucketTagging"))
+        .on(api::GetBucketVersioning, settings::get_versioning)
+        .access(api::GetBucketVersioning, on_placed!("s3-outposts:GetBucketVersioning"))
+        .on(api::PutBucketVersioning, settings::put_versioning)
+        .access(api::PutBucketVersioning, on_placed!("s3-outposts:PutBucketVersioning"))
 }

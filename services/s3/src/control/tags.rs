@@ -10,6 +10,7 @@ use fractus_s3control_api as api;
 use fractus_store::{Scope, Snapshot, Transaction};
 
 use crate::control::errors::{invalid, refused};
+use crate::control::outposts::place::is_kept;
 use crate::control::store::ACCESS_POINTS;
 use crate::error::{Error, Result};
 use crate::objects::scope;
@@ -88,7 +89,7 @@ fn tagged(cx: &Context, text: &str) -> Result<Tagged> {
         }
     }
     let bucket = resource.strip_prefix("bucket/").unwrap_or(resource);
-    if bucket.contains('/') {
+    if bucket.contains('/') || is_kept(bucket) {
         Err(invalid("The specified resource cannot be tagged"))
     } else {
         Ok(Tagged::Bucket(bucket.to_owned()))

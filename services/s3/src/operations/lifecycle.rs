@@ -5,7 +5,7 @@
 use fractus_host::Context;
 use fractus_s3_api as api;
 
-use crate::configurations::{self, Kind, Of, of};
+use crate::configurations::{self, Kind, of};
 use crate::error::{Error, Result};
 use crate::mfa;
 use crate::model::lifecycle::check;
@@ -51,8 +51,8 @@ pub async fn put(
     Ok(api::PutBucketLifecycleConfigurationOutput { transition_default_minimum_object_size: Some(minimum) })
 }
 
-fn not_there(of: Of<'_>) -> Error {
-    missing("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist", of.bucket)
+pub fn not_there(bucket: &str) -> Error {
+    missing("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist", bucket)
 }
 
 pub async fn get(
@@ -62,7 +62,7 @@ pub async fn get(
 ) -> Result<api::GetBucketLifecycleConfigurationOutput> {
     let of = of!(input);
     let found: Option<api::BucketLifecycleConfiguration> = configurations::get(s3, cx, of, Kind::Lifecycle, "").await?;
-    let found = found.ok_or_else(|| not_there(of))?;
+    let found = found.ok_or_else(|| not_there(of.bucket))?;
     let minimum = configurations::look(s3, cx, of, |snapshot, scope, bucket| {
         configurations::text(snapshot, scope, bucket, Kind::Lifecycle, MINIMUM)
     });
@@ -78,5 +78,6 @@ pub async fn delete(
     input: api::DeleteBucketLifecycleInput,
 ) -> Result<api::DeleteBucketLifecycleOutput> {
     configurations::delete(s3, cx, of!(input), Kind::Lifecycle, "").await?;
+    configurations::delete(s3, cx, of!(input), Kind::Lifecycle, MINIMUM).await?;
     Ok(api::DeleteBucketLifecycleOutput::default())
 }

@@ -5,6 +5,7 @@ use fractus_s3_api as api;
 use fractus_store::{Scope, Snapshot};
 use fractus_wire::{ByteStream, Failure};
 
+use crate::control::outposts::place;
 use crate::directory;
 use crate::error::{Error, Result};
 use crate::extras::{Wanted, wanted};
@@ -46,13 +47,15 @@ pub fn storage_class(asked: Option<&str>) -> Result<Option<String>> {
     }
 }
 
-/// The class of what is put into a bucket: a directory bucket has one of its own.
+/// The class of what is put into a bucket: a directory bucket has one of its own, and so has one on an Outpost.
 pub fn class_in(bucket: &str, asked: Option<&str>) -> Result<Option<String>> {
     match asked {
         None | Some(directory::STORAGE_CLASS) if directory::is_directory(bucket) => {
             Ok(Some(directory::STORAGE_CLASS.to_owned()))
         }
         Some(_) if directory::is_directory(bucket) => storage_class(Some("")),
+        None | Some(place::STORAGE_CLASS) if place::is_kept(bucket) => Ok(Some(place::STORAGE_CLASS.to_owned())),
+        Some(_) if place::is_kept(bucket) => storage_class(Some("")),
         asked => storage_class(asked),
     }
 }

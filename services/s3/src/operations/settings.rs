@@ -127,7 +127,7 @@ pub async fn get_logging(
     Ok(api::GetBucketLoggingOutput { logging_enabled: found.and_then(|found| found.logging_enabled) })
 }
 
-fn check_replication(configuration: &api::ReplicationConfiguration) -> Result<()> {
+pub fn check_replication(configuration: &api::ReplicationConfiguration) -> Result<()> {
     if configuration.rules.is_empty() {
         return Err(Error::MalformedXml);
     }
@@ -200,6 +200,10 @@ pub async fn put_replication(
     Ok(api::PutBucketReplicationOutput::default())
 }
 
+pub fn no_replication(bucket: &str) -> Error {
+    missing("ReplicationConfigurationNotFoundError", "The replication configuration was not found", bucket)
+}
+
 pub async fn get_replication(
     s3: &S3,
     cx: &Context,
@@ -207,10 +211,7 @@ pub async fn get_replication(
 ) -> Result<api::GetBucketReplicationOutput> {
     let found: Option<api::ReplicationConfiguration> =
         configurations::get(s3, cx, of!(input), Kind::Replication, "").await?;
-    let found = found.ok_or_else(|| {
-        let message = "The replication configuration was not found";
-        missing("ReplicationConfigurationNotFoundError", message, &input.bucket)
-    })?;
+    let found = found.ok_or_else(|| no_replication(&input.bucket))?;
     Ok(api::GetBucketReplicationOutput { replication_configuration: Some(found) })
 }
 

@@ -5,6 +5,7 @@ mod functions;
 mod grants;
 mod jobs;
 mod lens;
+mod outposts;
 mod points;
 mod regions;
 mod roles;
