@@ -86,6 +86,8 @@ fn unknown_value(name: &str, header: &str) -> Failure {
     match name {
         "StorageClass" => Failure::new("InvalidStorageClass", 400, "The storage class you specified is not valid"),
         "MetadataDirective" => Failure::new("InvalidArgument", 400, "Unknown metadata directive."),
+        "ObjectLockMode" => Failure::new("InvalidArgument", 400, "Unknown wormMode directive.")
+            .with_detail("ArgumentName", header.to_owned()),
         "TaggingDirective" => Failure::new("InvalidArgument", 400, "Unknown tagging directive."),
         "ChecksumAlgorithm" | "ChecksumType" => {
             Failure::new("InvalidRequest", 400, format!("Value for {header} header is invalid."))

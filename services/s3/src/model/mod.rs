@@ -15,4 +15,5 @@ pub mod lock;
 pub mod names;
 pub mod notification;
 pub mod range;
+pub mod vocabulary;
 pub mod website;

@@ -49,7 +49,8 @@ pub async fn put_bucket(s3: &S3, cx: &Context, input: api::PutBucketAclInput) ->
             None => given.list(On::Bucket, &owner, &owner)?.ok_or_else(nothing_given)?,
         };
         let ownership = configurations::ownership(tx, scope, bucket)?;
-        if ownership == api::ObjectOwnership::BucketOwnerEnforced && list != Acl::private(&owner) {
+        let harmless = given.is_harmless(&owner) && list == Acl::private(&owner);
+        if ownership == api::ObjectOwnership::BucketOwnerEnforced && !harmless {
             return Err(not_supported());
         }
         if list.is_public() && configurations::public_access_block(tx, scope, bucket)?.block_public_acls {
@@ -109,7 +110,8 @@ pub async fn put_object(s3: &S3, cx: &Context, input: api::PutObjectAclInput) ->
                 None => given.list(On::Object, &owner, &bucket_owner)?.ok_or_else(nothing_given)?,
             };
             if ownership == api::ObjectOwnership::BucketOwnerEnforced {
-                return if list == Acl::private(&bucket_owner) { Ok(()) } else { Err(not_supported()) };
+                let harmless = given.is_harmless(&bucket_owner) && list == Acl::private(&bucket_owner);
+                return if harmless { Ok(()) } else { Err(not_supported()) };
             }
             if list.is_public() && block.block_public_acls {
                 let what = "public access control lists (ACLs)";

@@ -79,6 +79,11 @@ pub async fn put_logging(
         Error::Other(Box::new(failure))
     };
     let status = &input.bucket_logging_status;
+    let format = status.logging_enabled.as_ref().and_then(|enabled| enabled.target_object_key_format.as_ref());
+    // One of the two.
+    if format.is_some_and(|format| format.simple_prefix.is_some() == format.partitioned_prefix.is_some()) {
+        return Err(Error::MalformedXml);
+    }
     configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
         if let Some(enabled) = &status.logging_enabled {
             let target = tx.get(&BUCKETS, scope, &(enabled.target_bucket.as_str(),))?;
