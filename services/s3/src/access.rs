@@ -114,7 +114,8 @@ pub fn to_hold(cx: &Context, input: &api::PutObjectLegalHoldInput) -> Vec<Access
 
 fn with(wanted: Vec<Access>, conditions: impl IntoIterator<Item = (&'static str, String)>) -> Vec<Access> {
     let conditions: Vec<_> = conditions.into_iter().collect();
-    let add = |access| conditions.iter().fold(access, |access: Access, (key, value)| access.when(*key, vec![value.clone()]));
+    let add =
+        |access| conditions.iter().fold(access, |access: Access, (key, value)| access.when(*key, vec![value.clone()]));
     wanted.into_iter().map(add).collect()
 }
 

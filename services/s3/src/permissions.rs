@@ -55,7 +55,9 @@ pub async fn facts(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> Re
     match found.await {
         Ok(Some(facts)) => facts,
         // Whether a bucket exists is no secret on AWS: the handler says that there is none.
-        Ok(None) => ResourceFacts { policy: Some(document(Vec::from([allow_all(access)]), None)), ..Default::default() },
+        Ok(None) => {
+            ResourceFacts { policy: Some(document(Vec::from([allow_all(access)]), None)), ..Default::default() }
+        }
         Err(error) => {
             tracing::error!(%error, bucket = name, "what protects a bucket cannot be read; it is refused");
             ResourceFacts::default()

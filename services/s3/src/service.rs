@@ -122,7 +122,8 @@ impl Service for S3 {
         directory::name_listing(head, host);
         let refused = directory::refuses(&head.method, &head.uri, addressing::is_subresource)
             .or_else(|| addressing::unknown_subresource(&head.method, &head.uri))
-            .or_else(|| form::no_form(head));
+            .or_else(|| form::no_form(head))
+            .or_else(|| checks::redirect(&head.headers));
         match refused {
             Some(failure) => Prepared::Refuse(failure),
             None => Prepared::Identify,
@@ -180,6 +181,10 @@ impl Service for S3 {
         resource: &'a Arn,
     ) -> BoxFuture<'a, ResourceFacts> {
         Box::pin(permissions::facts(self, cx, access, resource))
+    }
+
+    fn verified(&self, head: &mut http::request::Parts) {
+        addressing::take_in_headers(head);
     }
 
     fn check_body(&self, cx: &Context, body: &[u8]) -> Result<(), Failure> {

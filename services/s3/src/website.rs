@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::archive;
 use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{GivenKey, check_read};
-use crate::model::website;
+use crate::model::{range, website};
 use crate::objects::{self, Readable, scope};
 use crate::service::S3;
 use crate::store::Object;
@@ -155,11 +155,19 @@ impl Visit<'_> {
                 return Ok(response);
             }
         }
-        let mut response = Response::new(readable.into_body(self.s3, 0, object.size));
-        set_status(&mut response, status);
+        let range = match self.cx.header("range").filter(|_| status == 200) {
+            Some(header) => range::requested(header, object.size)?,
+            None => None,
+        };
+        let (from, to) = range.as_ref().map_or((0, object.size), |range| (range.first, range.last + 1));
+        let mut response = Response::new(readable.into_body(self.s3, from, to));
+        set_status(&mut response, if range.is_some() { 206 } else { status });
+        if let Some(range) = &range {
+            insert(&mut response, header::CONTENT_RANGE, &range.content_range(object.size));
+        }
         let headers = &object.headers;
         insert(&mut response, header::CONTENT_TYPE, headers.content_type.as_deref().unwrap_or("binary/octet-stream"));
-        insert(&mut response, header::CONTENT_LENGTH, &object.size.to_string());
+        insert(&mut response, header::CONTENT_LENGTH, &(to - from).to_string());
         insert(&mut response, header::ETAG, &object.etag);
         insert(&mut response, header::LAST_MODIFIED, &object.last_modified.http_date());
         for (name, value) in [

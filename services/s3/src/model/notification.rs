@@ -109,15 +109,22 @@ pub enum Detail {
     /// The archive tier of intelligent tiering that it has come to.
     Tier(String),
     /// A restore that began, of an object of this class.
-    Restoring { class: String },
+    Restoring {
+        class: String,
+    },
     Restored {
         until: Timestamp,
         class: String,
     },
     /// An annotation that was put, with its size and entity tag, or removed.
-    Annotation { name: String, put: Option<(u64, String)> },
+    Annotation {
+        name: String,
+        put: Option<(u64, String)>,
+    },
     /// Whether a copy has annotations.
-    Copied { annotated: bool },
+    Copied {
+        annotated: bool,
+    },
     Retained(Retention),
     NotReplicated(FailedReplication),
 }

@@ -94,8 +94,6 @@ fn needs(what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::{DAY, HoldDuration, check_change, check_removal};
     use super::*;
 
