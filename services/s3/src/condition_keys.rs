@@ -95,10 +95,9 @@ pub fn of_request(cx: &Context) -> Vec<(String, Vec<String>)> {
     for (key, value) in lock_conditions(cx.header("x-amz-object-lock-mode"), until, cx.now()) {
         add(key, value);
     }
-    if let Some(operation) = cx.operation().map(|called| called.schema.name) {
-        if CREATES.contains(&operation) || PREPARES.contains(&operation) {
-            add("s3:ObjectCreationOperation", CREATES.contains(&operation).to_string());
-        }
+    let operation = cx.operation().map(|called| called.schema.name).unwrap_or_default();
+    if CREATES.contains(&operation) || PREPARES.contains(&operation) {
+        add("s3:ObjectCreationOperation", CREATES.contains(&operation).to_string());
     }
     if let Some(signed) = Signed::of(cx) {
         add("s3:authType", signed.by.to_owned());

@@ -16,7 +16,7 @@ use crate::operations::policy::blocked;
 use crate::permissions::{bucket_acl, canonical_user};
 use crate::service::S3;
 use crate::store::{Bucket, Object};
-use crate::versions;
+use crate::{replication, versions};
 
 pub fn not_supported() -> Error {
     Error::Other(Box::new(Failure::new("AccessControlListNotSupported", 400, "The bucket does not allow ACLs")))
@@ -122,10 +122,12 @@ pub async fn put_object(s3: &S3, cx: &Context, input: api::PutObjectAclInput) ->
             object.extras = extras.boxed();
             Ok(())
         })?;
+        replication::enqueue_change(tx, scope, bucket, &input.key, &object)?;
         let happening = Happening::new(cx, "s3:ObjectAcl:Put", now);
         announce(tx, s3, bucket, &input.key, Some(&object), sequencer_of_change(&object, now), &happening)
     })
     .await?;
+    s3.replication.wake();
     Ok(api::PutObjectAclOutput::default())
 }
 

@@ -18,7 +18,7 @@ use crate::objects::sequencer_of_change;
 use crate::operations::missing;
 use crate::service::S3;
 use crate::store::{Bucket, Object};
-use crate::versions;
+use crate::{replication, versions};
 
 /// Sets or replaces the configuration; a bucket that keeps versions can get one at any time.
 pub async fn put_bucket(
@@ -88,12 +88,14 @@ fn change_in(
     if !bucket.settings.has(Kind::ObjectLock) {
         return Err(lock::no_lock_configured());
     }
-    versions::rewrite(tx, scope, bucket, target.key, target.version_id, |object| {
+    let object = versions::rewrite(tx, scope, bucket, target.key, target.version_id, |object| {
         let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
         work(&mut extras)?;
         object.extras = extras.boxed();
         Ok(())
-    })
+    })?;
+    replication::enqueue_change(tx, scope, bucket, target.key, &object)?;
+    Ok(object)
 }
 
 /// Whether the caller may pass governance over: asks for it, and has the permission where policies are evaluated.
@@ -152,6 +154,7 @@ pub async fn put_retention(
         announce(tx, s3, bucket, target.key, Some(&object), sequencer_of_change(&object, now), &happening)
     })
     .await?;
+    s3.replication.wake();
     Ok(api::PutObjectRetentionOutput::default())
 }
 
@@ -196,6 +199,7 @@ pub async fn put_hold(
         })
     })
     .await?;
+    s3.replication.wake();
     Ok(api::PutObjectLegalHoldOutput::default())
 }
 

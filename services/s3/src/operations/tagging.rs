@@ -15,7 +15,7 @@ use crate::objects::{self, scope};
 use crate::permissions::abac_enabled;
 use crate::service::S3;
 use crate::store::BUCKETS;
-use crate::versions;
+use crate::{replication, versions};
 
 type Tags = Vec<(String, String)>;
 
@@ -174,12 +174,14 @@ async fn set_object(s3: &S3, cx: &Context, change: Change<'_>, tags: Tags) -> Re
                 object.tags = tags.clone();
                 Ok(())
             })?;
+            replication::enqueue_change(tx, &scope, &bucket, change.key, &object)?;
             let happening = Happening::new(cx, change.event, now);
             let sequencer = objects::sequencer_of_change(&object, now);
             let sent = announce(tx, s3, &bucket, change.key, Some(&object), sequencer, &happening)?;
             Ok::<_, Error>((versions::shown_id(&bucket, &object), sent))
         })
         .await?;
+    s3.replication.wake();
     Ok(version_id)
 }
 
