@@ -186,6 +186,44 @@ pub fn arn_in_path(path_and_query: &str) -> Option<String> {
     Some(format!("/arn{before}{}", after.replacen('/', "%2F", slashes)))
 }
 
+/// Parameters of presigned URLs that are no headers: those of the signature, and digests of a body that was not there when
+/// the URL was signed, which S3 passes over.
+const NO_HEADERS: [&str; 12] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signedheaders",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    "x-amz-s3session-token",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-trailer",
+    "x-amz-decoded-content-length",
+];
+
+/// What a presigned URL says in place of headers becomes headers: `x-amz-tagging=a%3Db`. Signers put every `x-amz-` header
+/// that they are given among the parameters.
+pub fn take_in_headers(head: &mut http::request::Parts) {
+    let Some(query) = head.uri.query() else { return };
+    if !query.contains("X-Amz-Signature=") && !query.contains("AWSAccessKeyId=") {
+        return;
+    }
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).ok();
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with("x-amz-") || name.starts_with("x-amz-checksum-") || NO_HEADERS.contains(&name.as_str()) {
+            continue;
+        }
+        let value = decode(value).and_then(|value| http::HeaderValue::from_str(&value).ok());
+        if let (Some(value), Ok(name)) = (value, http::HeaderName::try_from(name)) {
+            head.headers.entry(name).or_insert(value);
+        }
+    }
+}
+
 /// A path-style URI for a bucket that came in the host: `/key?query` becomes `/bucket/key?query`.
 pub fn into_path(bucket: &str, path_and_query: &str) -> String {
     format!("/{bucket}{path_and_query}")
@@ -247,6 +285,21 @@ mod tests {
         ] {
             assert!(!refused(method.clone(), uri), "{method} {uri}");
         }
+    }
+
+    #[test]
+    fn presigned_urls_say_headers() {
+        let taken = |uri: &str| {
+            let (mut head, ()) =
+                http::Request::builder().uri(uri).header("x-amz-acl", "own").body(()).unwrap().into_parts();
+            take_in_headers(&mut head);
+            let read = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            (read("x-amz-tagging"), read("x-amz-acl"), read("x-amz-checksum-crc32"), read("x-amz-date"))
+        };
+        let said = "/b/k?X-Amz-Date=1&x-amz-tagging=a%3Db%26c&x-amz-acl=private&x-amz-checksum-crc32=AAAAAA%3D%3D";
+        let own = Some("own".to_owned());
+        assert_eq!(taken(&format!("{said}&X-Amz-Signature=0")), (Some("a=b&c".to_owned()), own.clone(), None, None));
+        assert_eq!(taken(said), (None, own, None, None), "nobody has signed it");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::model::checksum::{self, Algorithm};
 
 /// Members whose values their handlers judge, in words of their own, and those of which AWS does not say that a wrong
 /// value is refused.
-const JUDGED_ELSEWHERE: [&str; 13] = [
+const JUDGED_ELSEWHERE: [&str; 14] = [
     "ACL",
     "AccessControlPolicy",
     "ChecksumMode",
@@ -22,6 +22,7 @@ const JUDGED_ELSEWHERE: [&str; 13] = [
     "NotificationConfiguration",
     "ObjectOwnership",
     "OptionalObjectAttributes",
+    "Protocol",
     "RequestPayer",
     "ServerSideEncryption",
     "Tagging",
@@ -44,6 +45,24 @@ pub fn unsupported(method: &http::Method, headers: &http::HeaderMap) -> Option<&
         return Some("Transfer-Encoding");
     }
     None
+}
+
+const MAX_REDIRECT_BYTES: usize = 2_048;
+
+/// The error of a place to which a website is to redirect that is none.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
+pub fn redirect(headers: &http::HeaderMap) -> Option<Failure> {
+    let location = headers.get("x-amz-website-redirect-location")?.as_bytes();
+    let refused = |message: &str| Some(Failure::new("InvalidRedirectLocation", 400, message));
+    if location.len() > MAX_REDIRECT_BYTES {
+        return refused("The length of website redirect location cannot exceed 2,048 characters.");
+    }
+    let begins = |start: &str| location.starts_with(start.as_bytes());
+    if begins("/") || begins("http://") || begins("https://") {
+        return None;
+    }
+    refused("The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
 }
 
 /// What S3 says of constraints that are broken. What a body lacks, and values that a document's schema does not have, make
@@ -86,6 +105,8 @@ fn unknown_value(name: &str, header: &str) -> Failure {
     match name {
         "StorageClass" => Failure::new("InvalidStorageClass", 400, "The storage class you specified is not valid"),
         "MetadataDirective" => Failure::new("InvalidArgument", 400, "Unknown metadata directive."),
+        "ObjectLockMode" => Failure::new("InvalidArgument", 400, "Unknown wormMode directive.")
+            .with_detail("ArgumentName", header.to_owned()),
         "TaggingDirective" => Failure::new("InvalidArgument", 400, "Unknown tagging directive."),
         "ChecksumAlgorithm" | "ChecksumType" => {
             Failure::new("InvalidRequest", 400, format!("Value for {header} header is invalid."))
@@ -142,6 +163,19 @@ mod tests {
         assert!(check_md5(&STANDARD.encode(Md5::digest(b"body")), b"body").is_ok());
         assert!(matches!(check_md5(&STANDARD.encode([0; 16]), b"body"), Err(Error::BadDigest { .. })));
         assert!(matches!(check_md5("abc", b"body"), Err(Error::InvalidDigest { .. })));
+    }
+
+    #[test]
+    fn redirects_lead_somewhere() {
+        let said = |location: &str| {
+            let mut headers = http::HeaderMap::new();
+            headers.insert("x-amz-website-redirect-location", location.parse().unwrap());
+            redirect(&headers).map(|failure| failure.code.to_string())
+        };
+        assert!(said("/a").is_none() && said("https://example.com").is_none());
+        assert_eq!(said("ftp://example.com").as_deref(), Some("InvalidRedirectLocation"));
+        assert!(said(&format!("/{}", "a".repeat(2_048))).is_some());
+        assert!(redirect(&http::HeaderMap::new()).is_none());
     }
 
     #[test]

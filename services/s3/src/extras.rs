@@ -27,6 +27,9 @@ use crate::store::Bucket;
 pub struct Extras {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acl: Option<Acl>,
+    /// Whose it is, where that is another account than its bucket's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_account: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,8 +193,11 @@ impl Wanted {
             None if locked => default_retention(snapshot, scope, bucket, now)?,
             given => given,
         };
+        let acl = self.resolve_acl(snapshot, scope, bucket, cx)?;
+        let is_others = acl.as_ref().is_some_and(|acl| acl.owner != canonical_user(&bucket.account));
         let extras = Extras {
-            acl: self.resolve_acl(snapshot, scope, bucket, cx)?,
+            acl,
+            owner_account: is_others.then(|| cx.caller.account.to_string()),
             encryption: self.resolve_encryption(snapshot, scope, bucket, cx)?,
             retention,
             legal_hold: self.legal_hold,

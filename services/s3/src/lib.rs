@@ -20,6 +20,7 @@ pub mod addressing;
 pub mod analytics;
 pub mod background;
 pub mod checks;
+pub mod condition_keys;
 pub mod config;
 pub mod configurations;
 pub mod control;
@@ -51,6 +52,7 @@ pub mod schedule;
 pub mod sealing;
 pub mod service;
 pub mod store;
+pub mod table;
 pub mod terms;
 pub mod tiering;
 pub mod versions;
@@ -67,7 +69,8 @@ use fractus_host::{App, Host, Program};
 use fractus_md5::Pool;
 
 pub use config::Config;
-pub use service::{S3, operations};
+pub use service::S3;
+pub use table::operations;
 
 /// The process. Here, and not in the program itself, whose last step is for speed: what a process does once is compiled where it
 /// is called for the service's own types, and is to be small.

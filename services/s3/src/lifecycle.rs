@@ -6,6 +6,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-configuration-examples.html>
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::configurations::{self, Configured, Kind};
 use crate::error::{Error, Result};
-use crate::model::lifecycle::{self, Rule, Subject, When, midnight_after};
+use crate::model::lifecycle::{self, Least, Rule, Subject, When, midnight_after};
 use crate::model::lock;
 use crate::notify::{Happening, announce};
 use crate::objects;
@@ -29,6 +30,9 @@ use crate::store::{BUCKETS, Bucket, OBJECTS, Object, UPLOADS};
 use crate::tiering;
 use crate::versions::{self, Found, VERSIONS, Version};
 use crate::worlds;
+
+/// The id under which the least size of a transition is kept beside the rules.
+pub const MINIMUM: &str = "minimum";
 
 /// How many records one look takes.
 const AT_ONCE: usize = 500;
@@ -144,7 +148,7 @@ pub fn rules_of(snapshot: &fractus_store::Snapshot<'_>, scope: &Scope, bucket: &
     }
     let kind = Kind::Lifecycle;
     Ok(match configurations::read::<api::BucketLifecycleConfiguration>(snapshot, scope, bucket, kind)? {
-        Configured::Set(configuration) => lifecycle::rules(&configuration),
+        Configured::Set(configuration) => lifecycle::rules(&configuration, least_of(snapshot, scope, bucket)?),
         Configured::Default | Configured::Deleted => Vec::new(),
     })
 }
@@ -163,11 +167,23 @@ pub fn expiration_header(
     let rules = rules_of(snapshot, scope, bucket)?;
     let subject = Subject { key, tags: &object.tags, size: object.size };
     let due = lifecycle::expiry(&rules, &subject, object.last_modified);
-    Ok(due.map(|(at, id)| {
-        let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string();
-        let id = id.replace("%2D", "-").replace("%5F", "_").replace("%2E", ".");
-        format!("expiry-date=\"{}\", rule-id=\"{id}\"", at.http_date())
-    }))
+    Ok(due.map(|(at, id)| format!("expiry-date=\"{}\", rule-id=\"{}\"", at.http_date(), shown_id(id))))
+}
+
+/// A rule's id as it is, where a header can carry it.
+fn shown_id(id: &str) -> Cow<'_, str> {
+    let plain = id.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"');
+    if plain {
+        return id.into();
+    }
+    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string().into()
+}
+
+/// Which objects are too small to be moved, as the bucket's configuration says.
+fn least_of(snapshot: &fractus_store::Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<Least> {
+    let said = configurations::text(snapshot, scope, bucket, Kind::Lifecycle, MINIMUM)?;
+    let varies = api::TransitionDefaultMinimumObjectSize::VariesByStorageClass;
+    Ok(if said.as_deref() == Some(varies.as_str()) { Least::ByClass } else { Least::AllClasses })
 }
 
 fn subject<'a>(key: &'a str, object: &'a Object) -> Subject<'a> {
@@ -226,7 +242,9 @@ impl Work<'_> {
             if self.bucket.settings.versioning.is_some() {
                 let random = self.cx.random();
                 let place = versions::put_marker(tx, &self.scope, &self.bucket, key, self.now, random)?;
-                let happening = self.happening("s3:LifecycleExpiration:DeleteMarkerCreated");
+                let version_id = Some(place.version_id.as_deref().unwrap_or(versions::NULL));
+                let happening =
+                    Happening { version_id, ..self.happening("s3:LifecycleExpiration:DeleteMarkerCreated") };
                 let sent = announce(tx, self.s3, &self.bucket, key, None, place.sequencer, &happening)?;
                 return Ok(Some((place.freed, sent)));
             }
@@ -362,7 +380,7 @@ impl Work<'_> {
                 lock::check_removal(retention, held, false, self.now)
             })?;
             let Some(removed) = removed else { return Ok(None) };
-            let happening = self.happening("s3:LifecycleExpiration:Delete");
+            let happening = Happening { version_id: Some(id), ..self.happening("s3:LifecycleExpiration:Delete") };
             let sent = announce(tx, self.s3, &self.bucket, key, None, removed.sequencer + 1, &happening)?;
             Ok::<_, Error>(Some((removed.freed, sent)))
         });

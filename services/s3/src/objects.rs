@@ -265,7 +265,7 @@ pub fn delete(
         let version_id = place.version_id.unwrap_or_else(|| versions::NULL.to_owned());
         replication::enqueue_marker(tx, scope, bucket, key, place.sequencer, &version_id)?;
         let event = "s3:ObjectRemoved:DeleteMarkerCreated";
-        let happening = Happening { cx: happening.cx, event, now, version_id: Some(&version_id) };
+        let happening = Happening { version_id: Some(&version_id), ..Happening::new(happening.cx, event, now) };
         let sent = announce(tx, s3, bucket, key, None, place.sequencer, &happening)?;
         let changed = Changed { freed: place.freed, sent };
         return Ok(Deleted { changed, version_id: Some(version_id), marker: true });
@@ -281,7 +281,7 @@ pub fn delete(
         return Ok(Deleted { changed: Changed { freed: None, sent: Vec::new() }, version_id, marker: false });
     };
     let sequencer = by_time(now).max(removed.sequencer + 1);
-    let happening = Happening { cx: happening.cx, event: happening.event, now, version_id: Some(id) };
+    let happening = Happening { version_id: Some(id), ..Happening::new(happening.cx, happening.event, now) };
     let sent = announce(tx, s3, bucket, key, None, sequencer, &happening)?;
     Ok(Deleted { changed: Changed { freed: removed.freed, sent }, version_id, marker: removed.was_marker })
 }

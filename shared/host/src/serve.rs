@@ -146,6 +146,7 @@ impl Server {
             self.suffer(fault).await.map_err(refuse)?;
         }
         let mut body = Some(self.ready_body(cx, entry, body).await.map_err(refuse)?);
+        self.service.verified(&mut cx.head);
         let cx = &*cx;
         let call = bound.call(&*self.table.state, cx, &mut |input| {
             let read = protocol::read_request(&identified, api, &cx.head, body.take().unwrap_or_default(), input)?;

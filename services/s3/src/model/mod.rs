@@ -15,4 +15,6 @@ pub mod lock;
 pub mod names;
 pub mod notification;
 pub mod range;
+pub mod replication;
+pub mod vocabulary;
 pub mod website;

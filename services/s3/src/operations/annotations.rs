@@ -20,6 +20,7 @@ use crate::directory::is_directory;
 use crate::error::{Error, Result};
 use crate::ingest::{Expected, Keeping, ingest};
 use crate::model::encryption::Encryption;
+use crate::model::notification::Detail;
 use crate::notify::{Happening, announce};
 use crate::objects::{self, scope};
 use crate::operations::buckets::{decode_token, encode_token};
@@ -149,7 +150,9 @@ pub async fn put(
             }
             tx.put(&ANNOTATIONS, &scope, &at, &annotation)?;
             tx.put(&PAYLOADS, &scope, &at, &payload)?;
-            let happening = Happening::new(cx, "s3:ObjectAnnotation:Put", now);
+            let put = Some((annotation.size, annotation.etag.clone()));
+            let detail = Some(Detail::Annotation { name: name.to_owned(), put });
+            let happening = Happening { detail, ..Happening::new(cx, "s3:ObjectAnnotation:Put", now) };
             let sequencer = objects::sequencer_of_change(&object, now);
             let sent = announce(tx, s3, &bucket, of.key, Some(&object), sequencer, &happening)?;
             Ok((versions::shown_id(&bucket, &object), shown_encryption(&object), sent))
@@ -320,12 +323,19 @@ pub async fn delete(
             }
             tx.delete(&ANNOTATIONS, &scope, &at)?;
             tx.delete(&PAYLOADS, &scope, &at)?;
-            let happening = Happening::new(cx, "s3:ObjectAnnotation:Delete", now);
+            let detail = Some(Detail::Annotation { name: input.annotation_name.clone(), put: None });
+            let happening = Happening { detail, ..Happening::new(cx, "s3:ObjectAnnotation:Delete", now) };
             let sequencer = objects::sequencer_of_change(&object, now);
             Ok((version_id, announce(tx, s3, &bucket, of.key, Some(&object), sequencer, &happening)?))
         })
         .await?;
     Ok(api::DeleteObjectAnnotationOutput { object_version_id: version_id, request_charged: None })
+}
+
+/// Whether a version has annotations.
+pub fn has_any(snapshot: &Snapshot<'_>, scope: &Scope, (bucket, key, sequencer): (&Bucket, &str, u64)) -> Result<bool> {
+    let range = Range::prefix(&(bucket.id, key, sequencer));
+    Ok(snapshot.keys(&ANNOTATIONS, scope, range, Order::Ascending)?.next().transpose()?.is_some())
 }
 
 /// A copy takes its source's annotations along, unless it is told not to.

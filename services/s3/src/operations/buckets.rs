@@ -182,11 +182,14 @@ pub async fn delete(s3: &S3, cx: &Context, input: api::DeleteBucketInput) -> Res
         .write(|tx| {
             let bucket = objects::own(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let in_it = Range::prefix(&(bucket.id,));
-            if tx.keys(&OBJECTS, &scope, in_it, Order::Ascending)?.next().transpose()?.is_some() {
-                return Err(Error::BucketNotEmpty { bucket: input.bucket.clone() });
-            }
-            if versions::has_any(tx, &scope, &bucket)? {
-                return Err(Error::VersionsLeft { bucket: input.bucket.clone() });
+            if tx.keys(&OBJECTS, &scope, in_it, Order::Ascending)?.next().transpose()?.is_some()
+                || versions::has_any(tx, &scope, &bucket)?
+            {
+                let bucket_name = input.bucket.clone();
+                return Err(match bucket.settings.versioning {
+                    Some(_) => Error::VersionsLeft { bucket: bucket_name },
+                    None => Error::BucketNotEmpty { bucket: bucket_name },
+                });
             }
             let uploading = Range::prefix(&(bucket.id,));
             if tx.keys(&UPLOADS, &scope, uploading, Order::Ascending)?.next().transpose()?.is_some() {

@@ -17,6 +17,7 @@ use crate::model::checksum::Algorithm;
 use crate::model::conditions::{ReadConditions, WriteConditions};
 use crate::model::encryption::{show_encryption, source_key};
 use crate::model::names;
+use crate::model::notification::Detail;
 use crate::notify::Happening;
 use crate::objects::{self, NewContent, NewObject, Readable, scope};
 use crate::operations::checksums::{self, show};
@@ -131,7 +132,6 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
         && input.sse_customer_key.is_none();
     let mut new = NewObject { key: input.key, content, object, wanted: Some(wanted) };
     let write_conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
-    let happening = Happening::new(cx, "s3:ObjectCreated:Copy", now);
     let scope = scope(cx);
     let copied = s3
         .store
@@ -146,9 +146,12 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
                 });
             }
             let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let from = (&*source_bucket, from.key.as_str(), current.sequencer);
+            let annotated = copies_annotations && annotations::has_any(tx, &scope, from)?;
+            let detail = Some(Detail::Copied { annotated });
+            let happening = Happening { detail, ..Happening::new(cx, "s3:ObjectCreated:Copy", now) };
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
             if copies_annotations {
-                let from = (&*source_bucket, from.key.as_str(), current.sequencer);
                 annotations::copy(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer))?;
             }
             let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;

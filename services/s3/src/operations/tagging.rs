@@ -15,7 +15,7 @@ use crate::objects::{self, scope};
 use crate::permissions::abac_enabled;
 use crate::service::S3;
 use crate::store::BUCKETS;
-use crate::versions;
+use crate::{replication, versions};
 
 type Tags = Vec<(String, String)>;
 
@@ -27,10 +27,10 @@ pub fn checked(tags: Vec<api::Tag>) -> Result<Tags> {
     let tags: Tags = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
     let mut seen = HashSet::new();
     for (key, value) in &tags {
-        if key.is_empty() || key.chars().count() > 128 {
+        if key.is_empty() || key.chars().count() > 128 || !key.chars().all(may_stand) {
             return Err(invalid_tag("The TagKey you have provided is invalid"));
         }
-        if value.chars().count() > 256 {
+        if value.chars().count() > 256 || !value.chars().all(may_stand) {
             return Err(invalid_tag("The TagValue you have provided is invalid"));
         }
         if key.starts_with("aws:") {
@@ -44,6 +44,13 @@ pub fn checked(tags: Vec<api::Tag>) -> Result<Tags> {
         return Err(too_many("Bucket", MAX_BUCKET_TAGS));
     }
     Ok(tags)
+}
+
+/// Letters, numbers, white space and a few signs, of any script.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging.html>
+fn may_stand(character: char) -> bool {
+    character.is_alphanumeric() || character.is_whitespace() || "_.:/=+-@".contains(character)
 }
 
 fn invalid_tag(message: &str) -> Error {
@@ -65,15 +72,19 @@ fn checked_object(tags: Vec<api::Tag>) -> Result<Tags> {
 /// The tags of an `x-amz-tagging` header: `a=1&b=2`, form-encoded.
 pub fn of_header(header: Option<&str>) -> Result<Tags> {
     let Some(header) = header.filter(|header| !header.is_empty()) else { return Ok(Vec::new()) };
+    let refused = || {
+        let message = "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.";
+        Error::invalid_argument("x-amz-tagging", header, message)
+    };
     let decode = |text: &str| {
         let spaced = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned()).map_err(|_| {
-            Error::invalid_argument("x-amz-tagging", header, "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
-        })
+        percent_encoding::percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned()).map_err(|_| refused())
     };
+    let mut seen = HashSet::new();
     let tags = header.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        Ok(api::Tag { key: decode(key)?, value: decode(value)? })
+        let tag = api::Tag { key: decode(key)?, value: decode(value)? };
+        if value.contains('=') || !seen.insert(tag.key.clone()) { Err(refused()) } else { Ok(tag) }
     });
     checked_object(tags.collect::<Result<_>>()?)
 }
@@ -163,12 +174,14 @@ async fn set_object(s3: &S3, cx: &Context, change: Change<'_>, tags: Tags) -> Re
                 object.tags = tags.clone();
                 Ok(())
             })?;
+            replication::enqueue_change(tx, &scope, &bucket, change.key, &object)?;
             let happening = Happening::new(cx, change.event, now);
             let sequencer = objects::sequencer_of_change(&object, now);
             let sent = announce(tx, s3, &bucket, change.key, Some(&object), sequencer, &happening)?;
             Ok::<_, Error>((versions::shown_id(&bucket, &object), sent))
         })
         .await?;
+    s3.replication.wake();
     Ok(version_id)
 }
 
@@ -219,4 +232,33 @@ pub async fn get_object(
         })
         .await?;
     Ok(api::GetObjectTaggingOutput { tag_set: shown(object.tags), version_id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(header: &str) -> String {
+        of_header(Some(header)).map_or_else(|error| fractus_wire::Failure::from(error).code.to_string(), |_| "".into())
+    }
+
+    #[test]
+    fn headers_hold_tags_as_a_query() {
+        let tags = of_header(Some("a=1&b&c+d=%2B%20&")).unwrap();
+        let pairs: Vec<_> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("a", "1"), ("b", ""), ("c d", "+ ")]);
+        for wrong in ["a=1&a=2", "TagSet=[{Key=string,Value=string}]", "a=%FF"] {
+            assert_eq!(code(wrong), "InvalidArgument", "{wrong}");
+        }
+        for wrong in ["TagSet%3D%5B%5D=1", "=1", "a=%3C", "aws:a=1"] {
+            assert_eq!(code(wrong), "InvalidTag", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tags_are_of_any_script_and_few_signs() {
+        let tag = |key: &str, value: &str| checked(vec![api::Tag { key: key.into(), value: value.into() }]);
+        assert!(tag("\u{43a}\u{43b}\u{44e}\u{447} _.:/=+-@1", "\u{5024} x").is_ok());
+        assert!(tag("a&b", "").is_err() && tag("a", "b;c").is_err() && tag("a*", "").is_err());
+    }
 }
