@@ -63,7 +63,7 @@ pub fn to_list(cx: &Context, bucket: &str, of: Listing<'_>) -> Vec<Access> {
 
 /// A bucket is made somewhere.
 pub fn to_create(cx: &Context, input: &api::CreateBucketInput) -> Vec<Access> {
-    let access = Access::to(&arn(cx, input.bucket.clone())).by("s3:CreateBucket");
+    let access = access(cx, &input.bucket, None, "s3:CreateBucket");
     let said = input.create_bucket_configuration.as_ref().and_then(|said| said.location_constraint.as_ref());
     vec![match said {
         Some(region) => access.when("s3:locationconstraint", vec![region.as_str().to_owned()]),
@@ -75,12 +75,15 @@ pub fn to_create(cx: &Context, input: &api::CreateBucketInput) -> Vec<Access> {
 pub fn to_tag(cx: &Context, input: &api::PutObjectTaggingInput) -> Vec<Access> {
     let action = if input.version_id.is_some() { "s3:PutObjectVersionTagging" } else { "s3:PutObjectTagging" };
     let tags = &input.tagging.tag_set;
-    let mut access = Access::to(&arn(cx, format!("{}/{}", input.bucket, input.key))).by(action);
+    let mut access = access(cx, &input.bucket, Some(&input.key), action);
     if !tags.is_empty() {
         access = access.when("s3:RequestObjectTagKeys", tags.iter().map(|tag| tag.key.clone()).collect());
     }
     for tag in tags {
         access = access.when(format!("s3:RequestObjectTag/{}", tag.key), vec![tag.value.clone()]);
+    }
+    if place::is_kept(&input.bucket) {
+        place::rename_keys(&mut access.conditions);
     }
     vec![access]
 }
