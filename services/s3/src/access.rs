@@ -4,11 +4,11 @@
 
 use fractus_aws::Arn;
 use fractus_clock::Timestamp;
-use fractus_host::{Access, Context};
+use fractus_host::{Access, CallerKind, Context};
 use fractus_s3_api as api;
 
 use crate::control::outposts::place::{self, Place};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operations::copy;
 
 fn access(cx: &Context, bucket: &str, key: Option<&str>, action: &str) -> Access {
@@ -17,6 +17,25 @@ fn access(cx: &Context, bucket: &str, key: Option<&str>, action: &str) -> Access
     }
     let resource = key.map_or_else(|| bucket.to_owned(), |key| format!("{bucket}/{key}"));
     Access::to(&Arn::new(cx.world.partition, "s3", "", "", resource)).by(action)
+}
+
+/// Headers of an answer are for who signs to choose.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>: "You must sign the request"
+pub fn check_overrides(cx: &Context, input: &api::GetObjectInput) -> Result<()> {
+    let chosen = [
+        input.response_cache_control.is_some(),
+        input.response_content_disposition.is_some(),
+        input.response_content_encoding.is_some(),
+        input.response_content_language.is_some(),
+        input.response_content_type.is_some(),
+        input.response_expires.is_some(),
+    ];
+    if cx.caller.kind == CallerKind::Anonymous && chosen.contains(&true) {
+        let message = "Request specific response headers cannot be used for anonymous GET requests.";
+        return Err(Error::invalid_request(message));
+    }
+    Ok(())
 }
 
 /// An action on a bucket.

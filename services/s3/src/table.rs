@@ -68,7 +68,10 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         .on(api::PutObject, put::put)
         .access(api::PutObject, |cx, input| Ok::<_, Error>(access::to_put(cx, &input.bucket, &input.key, sets!(input))))
         .on(api::GetObject, through_points::get)
-        .access(api::GetObject, |cx, input| Ok::<_, Error>(through_points::access(cx, input)))
+        .access(api::GetObject, |cx, input| {
+            access::check_overrides(cx, input)?;
+            Ok::<_, Error>(through_points::access(cx, input))
+        })
         .on(api::HeadObject, answers::head)
         .access(api::HeadObject, |cx, input| Ok::<_, Error>(answers::head_access(cx, input)))
         .on(api::GetObjectAttributes, attributes::get)

@@ -36,21 +36,13 @@ fn checked(text: &str, bucket: &str) -> Result<Policy> {
     Ok(policy)
 }
 
-fn check_statement(statement: &Statement, bucket: &str) -> Result<()> {
+/// Whether a statement has actions and conditions that S3 knows; gives what the actions are on.
+pub fn check_words(statement: &Statement) -> Result<Vec<On>> {
     let (not_action, actions) = statement.actions();
     let actions: Vec<&str> = actions.collect();
     let on: Vec<On> = actions.iter().map(|action| vocabulary::on(action)).collect();
     if on.contains(&On::default()) {
         return Err(malformed("Policy has invalid action"));
-    }
-    let (not_resource, resources) = statement.resources();
-    let resources: Vec<&str> = resources.collect();
-    if resources.iter().any(|resource| !is_in(resource, bucket)) {
-        return Err(malformed("Policy has invalid resource"));
-    }
-    let applies = |on: &On| resources.iter().any(|resource| applies(*on, resource, bucket));
-    if !not_resource && !not_action && !on.iter().any(applies) {
-        return Err(malformed("Action does not apply to any resource(s) in statement"));
     }
     for condition in statement.conditions() {
         if !vocabulary::knows_key(condition.key()) {
@@ -59,6 +51,20 @@ fn check_statement(statement: &Statement, bucket: &str) -> Result<()> {
         if !not_action && !vocabulary::bears_on(condition.key(), actions.iter().copied()) {
             return Err(malformed("Conditions do not apply to combination of actions and resources in statement"));
         }
+    }
+    Ok(on)
+}
+
+fn check_statement(statement: &Statement, bucket: &str) -> Result<()> {
+    let on = check_words(statement)?;
+    let (not_resource, resources) = statement.resources();
+    let resources: Vec<&str> = resources.collect();
+    if resources.iter().any(|resource| !is_in(resource, bucket)) {
+        return Err(malformed("Policy has invalid resource"));
+    }
+    let applies = |on: &On| resources.iter().any(|resource| applies(*on, resource, bucket));
+    if !not_resource && !statement.actions().0 && !on.iter().any(applies) {
+        return Err(malformed("Action does not apply to any resource(s) in statement"));
     }
     Ok(())
 }

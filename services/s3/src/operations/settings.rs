@@ -81,8 +81,8 @@ pub async fn put_logging(
     };
     let status = &input.bucket_logging_status;
     let format = status.logging_enabled.as_ref().and_then(|enabled| enabled.target_object_key_format.as_ref());
-    // One of the two.
-    if format.is_some_and(|format| format.simple_prefix.is_some() == format.partitioned_prefix.is_some()) {
+    // "Only one format, either PartitionedPrefix or SimplePrefix, is allowed."
+    if format.is_some_and(|format| format.simple_prefix.is_some() && format.partitioned_prefix.is_some()) {
         return Err(Error::MalformedXml);
     }
     configurations::change(s3, cx, of!(input), |tx, scope, bucket| {

@@ -252,7 +252,7 @@ fn check_noncurrent(rule: &api::LifecycleRule) -> Result<()> {
     let mut moves = Vec::new();
     for to in rule.noncurrent_version_transitions.iter().flatten() {
         let class = class_of(to.storage_class.as_ref())?;
-        let days = to.noncurrent_days.ok_or(Error::MalformedXml)?;
+        let days = to.noncurrent_days.unwrap_or(0);
         check_newer(to.newer_noncurrent_versions, "NoncurrentVersionTransition")?;
         moves.push(Move { class, days });
     }
