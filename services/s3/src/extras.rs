@@ -47,6 +47,11 @@ pub struct Extras {
 }
 
 impl Extras {
+    /// Whether something keeps the object from being removed.
+    pub fn is_locked(&self) -> bool {
+        self.retention.is_some() || self.legal_hold.is_some()
+    }
+
     /// As records keep them: nothing where there is nothing.
     pub fn boxed(self) -> Option<Box<Extras>> {
         (self != Extras::default()).then(|| Box::new(self))
@@ -64,6 +69,8 @@ pub struct Wanted {
     pub encryption: Asked,
     pub retention: Option<Retention>,
     pub legal_hold: Option<bool>,
+    /// Whether the bytes come without a digest that they are held against.
+    pub lacks_digest: bool,
     /// What KMS said, where the object is to be kept under one of its keys.
     pub granted: Granted,
     /// How the object is encrypted, where that was settled before its bytes came.
@@ -81,6 +88,8 @@ macro_rules! wanted {
             customer: $crate::model::encryption::given_key!($input).check()?,
         };
         encryption.check()?;
+        let on = $crate::model::acl::On::Object;
+        $crate::model::acl::check_canned($input.acl.as_ref().map(|name| name.as_str()), on)?;
         $crate::extras::Wanted {
             canned_acl: $input.acl.as_ref().map(|name| name.as_str().to_owned()),
             full_control: $input.grant_full_control.clone(),
@@ -102,6 +111,7 @@ macro_rules! wanted {
                 .object_lock_legal_hold_status
                 .as_ref()
                 .map(|status| *status == ::fractus_s3_api::ObjectLockLegalHoldStatus::On),
+            lacks_digest: false,
             granted: $crate::keys::Granted::NotAsked,
             settled: None,
         }
@@ -197,6 +207,9 @@ impl Wanted {
             legal_hold: self.legal_hold,
             ..Extras::default()
         };
+        if self.lacks_digest && extras.is_locked() {
+            return Err(lock::needs_digest("Put Object"));
+        }
         Ok(extras.boxed())
     }
 

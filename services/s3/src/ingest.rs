@@ -242,10 +242,12 @@ fn verify(
     {
         return Err(Error::BadDigest { expected: digest.clone(), calculated: STANDARD.encode(md5) });
     }
-    let given = expected.checksum.as_ref().and_then(|(_, value)| value.as_deref()).or(trailing);
-    match given {
+    let in_header = expected.checksum.as_ref().and_then(|(_, value)| value.as_deref());
+    match in_header.or(trailing) {
+        // One in a header was looked at before the body was read.
         Some(given) if !checksum::is_well_formed(algorithm, given) => {
-            Err(Error::InvalidChecksumValue { algorithm: algorithm.as_str().to_ascii_lowercase() })
+            let name = algorithm.as_str().to_ascii_lowercase();
+            Err(Error::invalid_request(format!("Value for x-amz-checksum-{name} trailing header is invalid.")))
         }
         Some(given) if given != computed => Err(Error::ChecksumMismatch { algorithm: algorithm.as_str() }),
         _ => Ok(()),

@@ -27,16 +27,17 @@ use crate::object_lambda::answers;
 use crate::object_lambda::lambda::Functions;
 use crate::object_lambda::waiting::Waiting;
 use crate::operations::{
-    acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, form,
-    legacy, lifecycle, locks, metadata_tables, multipart, notifications, object_lambda as through_points, parts,
-    policy, public_access, put, select, series, settings, tagging, uploads, versions, website as website_configuration,
+    acls, annotations, archive, attributes, buckets, complete, copy, cors, delete, directory as directories,
+    encryption, form, legacy, lifecycle, locks, metadata_tables, multipart, notifications,
+    object_lambda as through_points, parts, policy, public_access, put, select, series, settings, tagging, uploads,
+    versions, website as website_configuration,
 };
 use crate::readers::Readers;
 use crate::replication::Replication;
 use crate::restores::Restores;
 use crate::schedule::Schedule;
 use crate::store::Object;
-use crate::{access, addressing, checks, directory, metrics, permissions, terms, watch, web, website};
+use crate::{access, addressing, checks, directory, heads, metrics, permissions, terms, watch, web, website};
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -177,7 +178,7 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         })
         .on(api::ListParts, parts::list)
         .access(api::ListParts, on_object!("s3:ListMultipartUploadParts"))
-        .on(api::CompleteMultipartUpload, multipart::complete)
+        .on(api::CompleteMultipartUpload, complete::complete)
         .access(api::CompleteMultipartUpload, on_object!("s3:PutObject"))
         .on(api::AbortMultipartUpload, multipart::abort)
         .access(api::AbortMultipartUpload, on_object!("s3:AbortMultipartUpload"))
@@ -444,6 +445,9 @@ impl Service for S3 {
             return Prepared::Refuse(Error::NotImplemented { header: header.to_owned() }.into());
         }
         directory::name_listing(head, host);
+        if let Err(failure) = heads::check(head) {
+            return Prepared::Refuse(failure);
+        }
         let refused = directory::refuses(&head.method, &head.uri, addressing::is_subresource)
             .or_else(|| addressing::unknown_subresource(&head.method, &head.uri));
         match refused {
@@ -513,6 +517,7 @@ impl Service for S3 {
         if cx.extensions().get::<control::Controlled>().is_some() {
             return control::refuse(cx, violations);
         }
+        checks::lacking(violations)?;
         fractus_host::invalid(cx, violations)?;
         checks::refuse(cx, violations)
     }
@@ -535,7 +540,7 @@ impl Service for S3 {
         if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
             failure.message = "Access Denied".to_owned();
         }
-        failure
+        if cx.extensions().get::<control::Controlled>().is_some() { failure } else { heads::tell(cx, failure) }
     }
 
     /// The model says 200 of every read; a part of an object is 206. Browsers are told what the bucket's rules allow.

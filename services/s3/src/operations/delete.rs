@@ -11,6 +11,7 @@ use fractus_wire::Failure;
 use crate::access;
 use crate::error::{Error, Result};
 use crate::mfa;
+use crate::model::names;
 use crate::notify::Happening;
 use crate::objects::{self, Target, scope};
 use crate::operations::locks;
@@ -136,7 +137,8 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                 };
                 let version_id = identifier.version_id.as_deref();
                 let target = Target { key: &identifier.key, version_id, bypass };
-                let outcome = mfa::check_deletion(cx, &bucket, version_id, input.mfa.as_deref())
+                let outcome = names::check_key(&identifier.key)
+                    .and_then(|()| mfa::check_deletion(cx, &bucket, version_id, input.mfa.as_deref()))
                     .and_then(|()| conditions.check(tx, &scope, &bucket, &identifier.key, version_id))
                     .and_then(|()| objects::delete(tx, s3, &scope, &bucket, target, &happening));
                 match outcome {
