@@ -230,8 +230,9 @@ impl Wanted {
         let partition = cx.world.partition.as_str();
         let home = KeyHome { partition, region: &bucket.region, account: &bucket.account };
         let mut found = encryption::resolve(&self.encryption, default, home, cx.random().u64())?;
-        if let Some(Encryption::Kms { key, bucket_key, context, data_key, .. }) = &mut found {
-            let need = Need { key: key.clone(), bucket_key: *bucket_key, context: context.clone() };
+        if let Some(Encryption::Kms { algorithm, key, bucket_key, context, data_key }) = &mut found {
+            let twice = encryption::is_twice(algorithm);
+            let need = Need { key: key.clone(), bucket_key: *bucket_key, context: context.clone(), twice };
             *data_key = self.granted.of(need)?;
         }
         Ok(found)

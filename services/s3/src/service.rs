@@ -581,6 +581,8 @@ impl Service for S3 {
     }
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
+        // What a reset has taken, another KMS does not open.
+        self.keys.forget_all();
         self.schedule.watches_now();
         self.schedule.wake();
         Box::pin(std::future::ready(()))

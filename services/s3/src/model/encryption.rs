@@ -63,6 +63,9 @@ pub struct KeptKey {
     /// Whether the bytes lie sealed by it, as all do that were written since there is sealing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sealed: bool,
+    /// S3's own key of the second layer, of what is sealed in two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Bytes>,
 }
 
 /// A customer's key as a request gives it.
@@ -249,6 +252,11 @@ pub fn resolve(
         context: asked.context.clone(),
         data_key: None,
     }))
+}
+
+/// Whether what is encrypted so lies in two layers.
+pub fn is_twice(algorithm: &str) -> bool {
+    algorithm == "aws:kms:dsse"
 }
 
 /// Puts what encrypts an object into the members of an answer.

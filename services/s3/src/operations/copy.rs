@@ -136,6 +136,7 @@ pub async fn copy(s3: &S3, cx: &Context, mut input: api::CopyObjectInput) -> Res
     };
     let owner = input.expected_bucket_owner.as_deref();
     put::settle(s3, cx, &input.bucket, &input.key, owner, &mut wanted).await?;
+    let from_secret = readable.secret().cloned();
     let (blob, moved) = copied_bytes(s3, cx, &source, readable, &wanted).await?;
     let content = NewContent::of_blob(blob, cx.random().u64());
     let copies_annotations = !matches!(input.annotation_directive, Some(api::AnnotationDirective::Exclude))
@@ -160,7 +161,9 @@ pub async fn copy(s3: &S3, cx: &Context, mut input: api::CopyObjectInput) -> Res
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
             if copies_annotations {
                 let from = (&*source_bucket, from.key.as_str(), current.sequencer);
-                annotations::copy(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer))?;
+                let to = new.wanted.as_ref().and_then(|wanted| wanted.secret_of(new.object.encryption()));
+                let sealing = annotations::Sealing { from: from_secret.as_ref(), to, random: cx.random() };
+                annotations::carry(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer), sealing)?;
             }
             let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
             Ok((put, stored, versions::shown_id(&source_bucket, &current)))
