@@ -41,9 +41,17 @@ const NUMBERS: [&str; 9] = [
 
 const RETAIN_UNTIL: &str = "x-amz-object-lock-retain-until-date";
 
+/// What a write asks to be encrypted by.
+const ENCRYPTION: HeaderName = HeaderName::from_static("x-amz-server-side-encryption");
+
 /// Looks at the head of a request whose bucket and key stand in the path.
 pub fn check(head: &mut Parts) -> Result<(), Failure> {
     check_path(head.uri.path())?;
+    if let Some(asked) = head.headers.get(&ENCRYPTION).filter(|_| !may_ask_for_encryption(head)) {
+        let failure =
+            Failure::new("InvalidArgument", 400, format!("{ENCRYPTION} header is not supported for this operation."));
+        return Err(told_of(failure, ENCRYPTION.as_str(), asked.to_str().unwrap_or_default()));
+    }
     match head.method {
         Method::GET | Method::HEAD => {
             drop_unreadable_dates(head);
@@ -51,6 +59,18 @@ pub fn check(head: &mut Parts) -> Result<(), Failure> {
         }
         Method::PUT => check_length(head),
         _ => Ok(()),
+    }
+}
+
+/// Whether what is written, copied or begun by a request can be encrypted as it asks, or a session of a directory bucket.
+fn may_ask_for_encryption(head: &Parts) -> bool {
+    let query = head.uri.query().unwrap_or_default();
+    let names = |wanted: &str| query.split('&').any(|pair| pair.split('=').next() == Some(wanted));
+    match (&head.method, of_object(head.uri.path())) {
+        (&Method::PUT, Some(_)) => !names("uploadId") && !names_part_of_object(query),
+        (&Method::POST, Some(_)) => names("uploads"),
+        (&Method::GET, None) => names("session"),
+        _ => false,
     }
 }
 
@@ -206,6 +226,27 @@ mod tests {
         assert_eq!(refused("/b/k", &told), None);
         let nonsense = [chunked.as_slice(), &[("x-amz-decoded-content-length", "four")]].concat();
         assert_eq!(refused("/b/k", &nonsense).as_deref(), Some("MissingContentLength"));
+    }
+
+    #[test]
+    fn encryption_is_asked_for_where_something_is_written() {
+        let asked = [("x-amz-server-side-encryption", "AES256"), ("content-length", "0")];
+        for (method, uri) in
+            [("PUT", "/b/k"), ("POST", "/b/k?uploads"), ("GET", "/b?session"), ("PUT", "/b/k?x-id=PutObject")]
+        {
+            assert_eq!(checked(method, uri, &asked).0, None, "{method} {uri}");
+        }
+        for (method, uri) in [
+            ("GET", "/b/k"),
+            ("HEAD", "/b/k"),
+            ("GET", "/b"),
+            ("POST", "/b/k?uploadId=u"),
+            ("PUT", "/b/k?uploadId=u&partNumber=1"),
+            ("PUT", "/b/k?acl"),
+            ("DELETE", "/b/k"),
+        ] {
+            assert_eq!(checked(method, uri, &asked).0.as_deref(), Some("InvalidArgument"), "{method} {uri}");
+        }
     }
 
     #[test]

@@ -130,6 +130,7 @@ pub async fn put(
     let expected = Expected {
         content_md5: input.content_md5.clone(),
         checksum: checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?,
+        besides: None,
         decoded_length: decoded_length(cx),
     };
     let (payload, ingested) = take_in(s3, input.annotation_payload, &expected).await?;

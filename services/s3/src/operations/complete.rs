@@ -30,7 +30,7 @@ use crate::store::{
 struct Named {
     number: u64,
     etag: String,
-    checksum: Option<String>,
+    checksum: Option<(Algorithm, String)>,
 }
 
 fn named_parts(input: &api::CompleteMultipartUploadInput) -> Result<Vec<Named>> {
@@ -46,7 +46,7 @@ fn named_parts(input: &api::CompleteMultipartUploadInput) -> Result<Vec<Named>> 
         if named.last().is_some_and(|before| before.number >= number) {
             return Err(Error::InvalidPartOrder { upload_id: input.upload_id.clone() });
         }
-        let checksum = given!(part).pop().map(|(_, value)| value);
+        let checksum = given!(part).pop();
         named.push(Named { number, etag: part.e_tag.clone().unwrap_or_default(), checksum });
     }
     Ok(named)
@@ -75,8 +75,14 @@ pub async fn complete(
             check_kind(&upload, input.checksum_type.as_ref())?;
             let parts = all_parts(tx, &scope, &input.upload_id)?;
             check_part_checksums(&upload, &named)?;
-            let chosen = choose(&named, &parts, &input.upload_id, s3.config.min_part_bytes)?;
-            let (mut object, blob) = assemble(&upload, &named, &chosen, now)?;
+            let chosen = choose(
+                &named,
+                &parts,
+                &input.upload_id,
+                upload.checksum_algorithm.is_some(),
+                s3.config.min_part_bytes,
+            )?;
+            let (mut object, blob) = assemble(&upload, &named, &chosen)?;
             if let Some(size) = input.mpu_object_size
                 && u64::try_from(size) != Ok(object.size)
             {
@@ -85,7 +91,7 @@ pub async fn complete(
                     object.size
                 )));
             }
-            check_whole(&object, whole_checksum.as_ref())?;
+            check_whole(&upload, &object, whole_checksum.as_ref())?;
             let content = NewContent::Blob(blob);
             retain_by_default(tx, &scope, &bucket, &mut object, now)?;
             let mut new = NewObject { key: input.key.clone(), content, object, wanted: None };
@@ -209,7 +215,13 @@ fn retain_by_default(
 }
 
 /// Finds each named part, with the right entity tag and checksum, and big enough where it is not the last.
-fn choose<'p>(named: &[Named], parts: &'p [(u64, Part)], upload_id: &str, min_bytes: u64) -> Result<Vec<&'p Part>> {
+fn choose<'p>(
+    named: &[Named],
+    parts: &'p [(u64, Part)],
+    upload_id: &str,
+    is_declared: bool,
+    min_bytes: u64,
+) -> Result<Vec<&'p Part>> {
     let mut chosen = Vec::with_capacity(named.len());
     for wanted in named {
         let missing = || Error::InvalidPart {
@@ -222,8 +234,12 @@ fn choose<'p>(named: &[Named], parts: &'p [(u64, Part)], upload_id: &str, min_by
         if part.etag.trim_matches('"') != wanted.etag.trim_matches('"') {
             return Err(missing());
         }
-        let own = part.checksum.as_ref().map(|checksum| checksum.value.as_str());
-        if wanted.checksum.as_deref().is_some_and(|value| Some(value) != own) {
+        // What a part of an upload without an algorithm was held against as it came is not kept.
+        let differs = |(algorithm, value): &(Algorithm, String)| match &part.checksum {
+            Some(own) if own.algorithm == *algorithm => own.value != *value,
+            _ => is_declared,
+        };
+        if wanted.checksum.as_ref().is_some_and(differs) {
             return Err(missing());
         }
         chosen.push(part);
@@ -241,13 +257,10 @@ fn choose<'p>(named: &[Named], parts: &'p [(u64, Part)], upload_id: &str, min_by
     }
 }
 
-/// The object that the parts make: no byte is moved. Its entity tag is of the parts' digests.
-fn assemble(
-    upload: &Upload,
-    named: &[Named],
-    chosen: &[&Part],
-    now: fractus_clock::Timestamp,
-) -> Result<(Object, BlobRef)> {
+/// The object that the parts make: no byte is moved. Its entity tag is of the parts' digests, and it is as old as its upload.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#SysMetadata>
+fn assemble(upload: &Upload, named: &[Named], chosen: &[&Part]) -> Result<(Object, BlobRef)> {
     let mut digest = Md5::new();
     for part in chosen {
         digest.update(hex::decode(part.etag.trim_matches('"')).unwrap_or_default());
@@ -267,7 +280,7 @@ fn assemble(
     let object = Object {
         size: chosen.iter().map(|part| part.size).sum(),
         etag: format!("\"{}-{}\"", hex::encode(digest.finalize()), chosen.len()),
-        last_modified: now,
+        last_modified: upload.initiated_at.to_millis_precision(),
         content: Content::Empty,
         headers: upload.headers.clone(),
         checksum: whole_checksum(upload, chosen),
@@ -294,16 +307,26 @@ fn whole_checksum(upload: &Upload, chosen: &[&Part]) -> Option<Checksum> {
     if parts.len() == chosen.len() { checksum::of_parts(algorithm, kind, &parts) } else { None }
 }
 
-fn check_whole(object: &Object, given: Option<&(Algorithm, String)>) -> Result<()> {
-    match (given, &object.checksum) {
-        (Some((algorithm, value)), Some(own)) if own.algorithm != *algorithm || own.value != *value => {
-            let name = algorithm.as_str().to_ascii_lowercase();
-            Err(Error::other(
-                "BadDigest",
-                400,
-                format!("The {name} you specified did not match the calculated checksum."),
-            ))
-        }
-        _ => Ok(()),
+/// Holds the whole against the checksum that the completing request gives. Of an upload that named no algorithm those that
+/// there were from the beginning are not looked at, and newer ones refused.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
+fn check_whole(upload: &Upload, object: &Object, given: Option<&(Algorithm, String)>) -> Result<()> {
+    use Algorithm::{Crc32, Crc32c, Sha1, Sha256};
+    let (Some((algorithm, value)), Some(own)) = (given, &object.checksum) else { return Ok(()) };
+    let name = algorithm.as_str().to_ascii_lowercase();
+    if upload.checksum_algorithm.is_none() && own.algorithm != *algorithm {
+        return match algorithm {
+            Crc32 | Crc32c | Sha1 | Sha256 => Ok(()),
+            _ => Err(Error::invalid_request(format!("Value for x-amz-checksum-{name} header is invalid."))),
+        };
     }
+    if own.algorithm != *algorithm || own.value != *value {
+        return Err(Error::other(
+            "BadDigest",
+            400,
+            format!("The {name} you specified did not match the calculated checksum."),
+        ));
+    }
+    Ok(())
 }

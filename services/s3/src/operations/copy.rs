@@ -20,7 +20,7 @@ use crate::model::names;
 use crate::notify::Happening;
 use crate::objects::{self, NewContent, NewObject, Readable, scope};
 use crate::operations::checksums::{self, show};
-use crate::operations::{annotations, get, put, tagging};
+use crate::operations::{annotations, get, put};
 use crate::service::S3;
 use crate::store::{Content, Object, ObjectHeaders};
 use crate::versions;
@@ -113,7 +113,7 @@ pub async fn copy(s3: &S3, cx: &Context, mut input: api::CopyObjectInput) -> Res
     let given = put::object_headers!(cx, input);
     let headers = if replace { given } else { kept_headers(&source, given) };
     let tags = match input.tagging_directive {
-        Some(api::TaggingDirective::Replace) => tagging::of_header(input.tagging.as_deref())?,
+        Some(api::TaggingDirective::Replace) => put::tags_in(&input.bucket, input.tagging.as_deref())?,
         _ => source.tags.clone(),
     };
     let asked = input.checksum_algorithm.as_ref().and_then(|name| Algorithm::parse(name.as_str()));

@@ -42,8 +42,13 @@ impl Conditions<'_> {
         if self.etag.is_none() && self.last_modified.is_none() && self.size.is_none() {
             return Ok(());
         }
-        let object = versions::object(tx, scope, bucket, key, version_id)?;
         let failed = |condition| Err(Error::PreconditionFailed { condition });
+        let object = match versions::object(tx, scope, bucket, key, version_id) {
+            // A delete marker is no object; what is not there at all meets a size and a time.
+            Err(Error::Deleted { .. }) if self.etag.is_some() => return failed("If-Match"),
+            Err(Error::NoSuchKey { .. } | Error::Deleted { .. }) if self.etag.is_none() => return Ok(()),
+            found => found?,
+        };
         let etag_differs = |wanted: &str| wanted != "*" && wanted.trim_matches('"') != object.etag.trim_matches('"');
         if self.etag.is_some_and(etag_differs) {
             return failed("If-Match");

@@ -13,8 +13,7 @@ use crate::model::checksum::{self, Algorithm};
 use crate::model::encryption::show_encryption;
 use crate::model::{lifecycle, names};
 use crate::objects::{self, scope};
-use crate::operations::checksums;
-use crate::operations::{put, tagging};
+use crate::operations::{checksums, put};
 use crate::service::S3;
 use crate::store::{Bucket, ChecksumType, PARTS, Part, UPLOADS, Upload};
 
@@ -45,7 +44,7 @@ pub async fn create(
         checksum_algorithm: algorithm.map(|algorithm| algorithm.as_str().to_owned()),
         checksum_type: kind,
         storage_class: put::class_in(&input.bucket, input.storage_class.as_ref().map(|class| class.as_str()))?,
-        tags: tagging::of_header(input.tagging.as_deref())?,
+        tags: put::tags_in(&input.bucket, input.tagging.as_deref())?,
         initiator: cx.caller.arn.clone(),
         extras: None,
     };
@@ -122,7 +121,11 @@ pub async fn abort(
         .store
         .write(|tx| {
             let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
-            let upload = upload(tx, &scope, &bucket, &input.key, &input.upload_id)?;
+            let upload = match upload(tx, &scope, &bucket, &input.key, &input.upload_id) {
+                // What is not there was begun at any time.
+                Err(Error::NoSuchUpload { .. }) if input.if_match_initiated_time.is_some() => return Ok(Vec::new()),
+                found => found?,
+            };
             if let Some(wanted) = input.if_match_initiated_time
                 && wanted.to_secs_precision() != upload.initiated_at.to_secs_precision()
             {

@@ -154,6 +154,8 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
     let expected = Expected {
         content_md5: input.content_md5.clone(),
         checksum: asked.or_else(|| algorithm_of(&upload).map(|algorithm| (algorithm, None))),
+        // The whole will have the default one, by whatever each part is held against.
+        besides: algorithm_of(&upload).is_none().then_some(Algorithm::Crc64Nvme),
         decoded_length: put::decoded_length(cx),
     };
     let keeping = Keeping::new(&s3.store, s3.config.small_object_bytes).sealed(secret.as_ref(), cx.random())?;
@@ -163,14 +165,14 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
         etag: etag(cx, place.bucket, &upload, &ingested.md5),
         last_modified: cx.now().to_millis_precision(),
         content: Content::Blob(ingested.blob.clone()),
-        checksum: Some(ingested.checksum),
+        checksum: Some(ingested.besides.unwrap_or_else(|| ingested.checksum.clone())),
     };
     keep(s3, cx, &place, number, part.clone(), ingested.blob).await?;
     let mut output = api::UploadPartOutput { e_tag: Some(part.etag), ..Default::default() };
     show_encryption!(output, upload.encryption());
     // What nobody asked for is not told of.
     if asked_algorithm.is_some() || upload.checksum_algorithm.is_some() {
-        show!(output, &part.checksum);
+        show!(output, Some(&ingested.checksum));
     }
     Ok(output)
 }

@@ -77,6 +77,15 @@ pub fn class_in(bucket: &str, asked: Option<&str>) -> Result<Option<String>> {
     }
 }
 
+/// The tags of what is put into a bucket: in directory buckets nothing has any.
+pub fn tags_in(bucket: &str, header: Option<&str>) -> Result<Vec<(String, String)>> {
+    let tags = tagging::of_header(header)?;
+    if !tags.is_empty() && directory::is_directory(bucket) {
+        return Err(Error::NotImplemented { header: "x-amz-tagging".into() });
+    }
+    Ok(tags)
+}
+
 /// The length of the body proper, where `aws-chunked` wraps it.
 pub fn decoded_length(cx: &Context) -> Option<u64> {
     cx.header("x-amz-decoded-content-length").and_then(|length| length.parse().ok())
@@ -136,11 +145,12 @@ fn asked(cx: &Context, mut input: api::PutObjectInput) -> Result<Asked> {
     let expected = Expected {
         content_md5: input.content_md5.take(),
         checksum: checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?,
+        besides: None,
         decoded_length: decoded_length(cx),
     };
     let headers = object_headers!(cx, input);
     let storage_class = class_in(&input.bucket, input.storage_class.as_ref().map(|class| class.as_str()))?;
-    let tags = tagging::of_header(input.tagging.as_deref())?;
+    let tags = tags_in(&input.bucket, input.tagging.as_deref())?;
     let mut wanted = wanted!(input, cx.now());
     wanted.lacks_digest = expected.content_md5.is_none() && expected.checksum.is_none();
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
