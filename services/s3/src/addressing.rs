@@ -144,7 +144,7 @@ fn is_stray(name: &str, value: Option<&str>) -> bool {
 /// A request for a part of a bucket or object that there is not, or not by this method. It must never be taken for one
 /// for the whole: `DELETE /bucket?location` does not delete the bucket.
 pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
-    let query = uri.query()?;
+    let query = uri.query().unwrap_or_default();
     let of_object = uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty());
     let changes = method == Method::PUT || method == Method::DELETE || method == Method::POST;
     let refuse = || {
@@ -153,6 +153,15 @@ pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
         let failure = Failure::new("MethodNotAllowed", 405, message);
         failure.with_detail("Method", method.to_string()).with_detail("ResourceType", resource)
     };
+    // What is posted to an object is of an upload, or about a part of it.
+    let is_of_upload =
+        |pair: &str| pair.starts_with("uploadId=") || is_subresource(pair.split('=').next().unwrap_or(pair));
+    if method == Method::POST && of_object && !query.split('&').any(is_of_upload) {
+        return Some(refuse());
+    }
+    if query.is_empty() {
+        return None;
+    }
     query.split('&').find_map(|pair| {
         let (name, value) = match pair.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -269,6 +278,8 @@ mod tests {
             (Method::DELETE, "/b?nothing"),
             (Method::PUT, "/b/k?nothing"),
             (Method::DELETE, "/b/k?policy"),
+            (Method::POST, "/b/k"),
+            (Method::POST, "/b/k?x-id=CompleteMultipartUpload"),
         ] {
             assert!(refused(method.clone(), uri), "{method} {uri}");
         }
@@ -278,6 +289,8 @@ mod tests {
             (Method::GET, "/b?anything"),
             (Method::PUT, "/b/k?x-id=PutObject"),
             (Method::POST, "/b/k?uploads="),
+            (Method::POST, "/b/k?uploadId=u"),
+            (Method::POST, "/b/k?select&select-type=2"),
             (Method::PUT, "/b/k?tagging&versionId=1"),
             (Method::PUT, "/b/k?partNumber=1&uploadId=x"),
             (Method::GET, "/b?list-type=2&delimiter=/"),

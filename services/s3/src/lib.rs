@@ -29,6 +29,7 @@ pub mod directory;
 pub mod error;
 pub mod event_bridge;
 pub mod extras;
+pub mod heads;
 pub mod ingest;
 pub mod inventory;
 pub mod keys;

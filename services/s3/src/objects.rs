@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::keys::Granted;
 use crate::model::conditions::WriteConditions;
-use crate::model::lock;
+use crate::model::{lock, names};
 use crate::notify::{Happening, announce};
 use crate::regions;
 use crate::replication;
@@ -32,12 +32,27 @@ pub fn scope(cx: &Context) -> Scope {
 
 /// The bucket of this name, checked against the owner that the caller expects.
 pub fn bucket(snapshot: &Snapshot<'_>, scope: &Scope, name: &str, expected_owner: Option<&str>) -> Result<Bucket> {
-    let found = snapshot.get(&BUCKETS, scope, &(name,))?;
-    let bucket = found.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })?;
+    let bucket = snapshot.get(&BUCKETS, scope, &(name,))?.ok_or_else(|| no_bucket(name))?;
     match expected_owner {
-        Some(owner) if owner != bucket.account => Err(Error::AccessDenied),
+        Some(owner) if owner != bucket.account => Err(another_owner(owner)),
         _ => Ok(bucket),
     }
+}
+
+#[cold]
+fn no_bucket(name: &str) -> Error {
+    let bucket = name.to_owned();
+    if names::may_be_bucket(name) { Error::NoSuchBucket { bucket } } else { Error::InvalidBucketName { bucket } }
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>
+#[cold]
+fn another_owner(expected: &str) -> Error {
+    if expected.len() == 12 && expected.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Error::AccessDenied;
+    }
+    let message = format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{expected}]");
+    Error::other("InvalidBucketOwnerAWSAccountID", 400, message)
 }
 
 /// The bucket of this name for a request that is about the bucket itself.
@@ -66,9 +81,9 @@ pub fn open(
     expected_owner: Option<&str>,
 ) -> Result<Arc<Bucket>> {
     let found = snapshot.get_shared(&BUCKETS, scope, &(name,))?.filter(|_| !place::is_hidden(cx, name));
-    let bucket = found.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })?;
-    if expected_owner.is_some_and(|owner| owner != bucket.account) {
-        return Err(Error::AccessDenied);
+    let bucket = found.ok_or_else(|| no_bucket(name))?;
+    if let Some(owner) = expected_owner.filter(|owner| *owner != bucket.account) {
+        return Err(another_owner(owner));
     }
     terms::check(cx, snapshot, scope, &bucket)?;
     Ok(bucket)

@@ -30,7 +30,7 @@ use crate::replication::Replication;
 use crate::restores::Restores;
 use crate::schedule::Schedule;
 use crate::store::Object;
-use crate::{addressing, checks, directory, metrics, permissions, terms, watch, web, website};
+use crate::{addressing, checks, directory, heads, metrics, permissions, terms, watch, web, website};
 
 /// What every handler works on; clones share it.
 #[derive(Clone)]
@@ -121,6 +121,9 @@ impl Service for S3 {
             return Prepared::Refuse(Error::NotImplemented { header: header.to_owned() }.into());
         }
         directory::name_listing(head, host);
+        if let Err(failure) = heads::check(head) {
+            return Prepared::Refuse(failure);
+        }
         let refused = directory::refuses(&head.method, &head.uri, addressing::is_subresource)
             .or_else(|| addressing::unknown_subresource(&head.method, &head.uri))
             .or_else(|| form::no_form(head))
@@ -196,6 +199,7 @@ impl Service for S3 {
         if cx.extensions().get::<control::Controlled>().is_some() {
             return control::refuse(cx, violations);
         }
+        checks::lacking(violations)?;
         fractus_host::invalid(cx, violations)?;
         checks::refuse(cx, violations)
     }
@@ -223,7 +227,7 @@ impl Service for S3 {
         if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
             failure.message = "Access Denied".to_owned();
         }
-        failure
+        if cx.extensions().get::<control::Controlled>().is_some() { failure } else { heads::tell(cx, failure) }
     }
 
     /// The model says 200 of every read; a part of an object is 206. Browsers are told what the bucket's rules allow.
@@ -264,6 +268,8 @@ impl Service for S3 {
     }
 
     fn forget<'a>(&'a self) -> BoxFuture<'a, ()> {
+        // What a reset has taken, another KMS does not open.
+        self.keys.forget_all();
         self.schedule.watches_now();
         self.schedule.wake();
         Box::pin(std::future::ready(()))

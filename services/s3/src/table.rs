@@ -8,7 +8,7 @@ use crate::control;
 use crate::error::Error;
 use crate::object_lambda::answers;
 use crate::operations::{
-    acls, annotations, archive, attributes, buckets, copy, cors, delete, directory as directories, encryption, legacy,
+    acls, annotations, archive, attributes, buckets, complete, copy, cors, delete, directory as directories, encryption, legacy,
     lifecycle, locks, metadata_tables, multipart, notifications, object_lambda as through_points, parts, policy,
     public_access, put, select, series, settings, tagging, uploads, versions, website as website_configuration,
 };
@@ -115,7 +115,7 @@ fn objects(table: Operations<S3>) -> Operations<S3> {
         })
         .on(api::ListParts, parts::list)
         .access(api::ListParts, on_object!("s3:ListMultipartUploadParts"))
-        .on(api::CompleteMultipartUpload, multipart::complete)
+        .on(api::CompleteMultipartUpload, complete::complete)
         .access(api::CompleteMultipartUpload, on_object!("s3:PutObject"))
         .on(api::AbortMultipartUpload, multipart::abort)
         .access(api::AbortMultipartUpload, on_object!("s3:AbortMultipartUpload"))

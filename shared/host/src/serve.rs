@@ -224,6 +224,8 @@ impl Server {
             let decoded = cx.header("x-amz-decoded-content-length").and_then(|text| text.parse().ok());
             let decoder = ChunkedDecoder::new(payload, checks.chunks, decoded);
             let decoder = decoder.ok_or_else(|| Failure::internal("An internal error occurred."))?;
+            // What trails must be what was announced, no more and no less.
+            let decoder = decoder.announced(cx.header("x-amz-trailer").unwrap_or_default());
             strip_coding(&mut cx.head, "aws-chunked");
             return Ok(ByteStream::from_body(ChunkedBody::new(timed, decoder), decoded));
         }

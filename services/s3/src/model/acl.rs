@@ -147,6 +147,11 @@ fn malformed() -> Error {
     Error::Other(Box::new(fractus_wire::Failure::new("MalformedACLError", 400, message)))
 }
 
+/// Whether there is such a canned list, which is asked before anything is asked of the bucket.
+pub fn check_canned(name: Option<&str>, on: On) -> Result<()> {
+    name.map_or(Ok(()), |name| canned(name, on, "", "").map(drop))
+}
+
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>
 fn canned(name: &str, on: On, owner: &str, bucket_owner: &str) -> Result<Vec<Grant>> {
     let own = Grant { grantee: Grantee::User(owner.to_owned()), permission: Permission::FullControl };

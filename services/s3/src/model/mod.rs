@@ -12,6 +12,7 @@ pub mod filter;
 pub mod lifecycle;
 pub mod list;
 pub mod lock;
+pub mod metadata;
 pub mod names;
 pub mod notification;
 pub mod range;

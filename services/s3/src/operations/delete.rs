@@ -11,6 +11,7 @@ use fractus_wire::Failure;
 use crate::access;
 use crate::error::{Error, Result};
 use crate::mfa;
+use crate::model::names;
 use crate::notify::Happening;
 use crate::objects::{self, Target, scope};
 use crate::operations::locks;
@@ -41,8 +42,13 @@ impl Conditions<'_> {
         if self.etag.is_none() && self.last_modified.is_none() && self.size.is_none() {
             return Ok(());
         }
-        let object = versions::object(tx, scope, bucket, key, version_id)?;
         let failed = |condition| Err(Error::PreconditionFailed { condition });
+        let object = match versions::object(tx, scope, bucket, key, version_id) {
+            // A delete marker is no object; what is not there at all meets a size and a time.
+            Err(Error::Deleted { .. }) if self.etag.is_some() => return failed("If-Match"),
+            Err(Error::NoSuchKey { .. } | Error::Deleted { .. }) if self.etag.is_none() => return Ok(()),
+            found => found?,
+        };
         let etag_differs = |wanted: &str| wanted != "*" && wanted.trim_matches('"') != object.etag.trim_matches('"');
         if self.etag.is_some_and(etag_differs) {
             return failed("If-Match");
@@ -136,7 +142,8 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                 };
                 let version_id = identifier.version_id.as_deref();
                 let target = Target { key: &identifier.key, version_id, bypass };
-                let outcome = mfa::check_deletion(cx, &bucket, version_id, input.mfa.as_deref())
+                let outcome = names::check_key(&identifier.key)
+                    .and_then(|()| mfa::check_deletion(cx, &bucket, version_id, input.mfa.as_deref()))
                     .and_then(|()| conditions.check(tx, &scope, &bucket, &identifier.key, version_id))
                     .and_then(|()| objects::delete(tx, s3, &scope, &bucket, target, &happening));
                 match outcome {

@@ -221,7 +221,12 @@ fn expected(fields: &FormFields) -> Expected {
         let name = format!("x-amz-checksum-{}", algorithm.as_str().to_ascii_lowercase());
         Fields(fields).get(&name).map(|value| (algorithm, Some(value.to_owned())))
     });
-    Expected { content_md5: Fields(fields).get("content-md5").map(str::to_owned), checksum, decoded_length: None }
+    Expected {
+        content_md5: Fields(fields).get("content-md5").map(str::to_owned),
+        checksum,
+        decoded_length: None,
+        besides: None,
+    }
 }
 
 fn headers(fields: &FormFields) -> Result<ObjectHeaders> {

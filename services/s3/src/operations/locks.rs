@@ -72,7 +72,7 @@ async fn look(s3: &S3, cx: &Context, target: &Target<'_>) -> Result<Object> {
         if !bucket.settings.has(Kind::ObjectLock) {
             return Err(lock::no_lock_configured());
         }
-        versions::object(snapshot, scope, bucket, target.key, target.version_id)
+        versions::bearer(snapshot, scope, bucket, target.key, target.version_id)
     })
     .await
 }

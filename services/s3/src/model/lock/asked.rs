@@ -5,6 +5,15 @@ use fractus_clock::Timestamp;
 use super::{AskedHold, EventHold, Mode, Retention};
 use crate::error::{Error, Result};
 
+/// What is to be kept unchanged must be known to have come unchanged.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html#API_PutObject_RequestParameters>
+pub fn needs_digest(requests: &str) -> Error {
+    Error::invalid_request(format!(
+        "Content-MD5 OR x-amz-checksum- HTTP header is required for {requests} requests with Object Lock parameters"
+    ))
+}
+
 /// A retention that a request to write an object gives: a mode together with a date in the future, an event hold, or both.
 pub fn given(
     mode: Option<&str>,

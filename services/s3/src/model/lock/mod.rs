@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-pub use asked::{AskedRetention, given};
+pub use asked::{AskedRetention, given, needs_digest};
 pub use default::{by_default, check};
 pub use hold::{AskedHold, EventHold, HoldDuration};
 
