@@ -3,29 +3,37 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
 
+mod operations;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use fractus_aws::World;
 use fractus_clock::Timestamp;
 use fractus_host::{CallerKind, Context};
 use fractus_s3_api as api;
-use fractus_store::{Collection, Order, Range, Scope};
+use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use fractus_wire::ByteStream;
 use http::Response;
 
 use crate::configurations::{self, Kind};
+use crate::control::routing::{SourceThrough, Through};
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
+use crate::metrics;
+use crate::model::encoding::form_encode;
 use crate::objects::scope;
+use crate::operations::copy;
 use crate::permissions::canonical_user;
 use crate::report_access::{self, Writer};
 use crate::schedule::{self, Job, Parcel};
 use crate::service::S3;
-use crate::store::Bucket;
+use crate::store::{BUCKETS, Bucket};
+use crate::versions;
 
 /// Buckets whose requests are logged, by id.
 pub const LOGGED: Collection<(u64,), ()> = Collection::new("logged-buckets");
-/// Lines that have not gone out: (bucket id, microseconds, request id).
+/// Lines that have not gone out: (bucket id, microseconds, something of its own).
 pub const LINES: Collection<(u64, u64, String), String> = Collection::new("log-lines");
 
 /// Lines are gathered so long, by the lane's clock. AWS promises no time; most come within hours.
@@ -33,25 +41,94 @@ const GATHERED_FOR: Duration = Duration::from_secs(300);
 /// The most lines of one object.
 const LINES_AT_ONCE: usize = 10_000;
 
-/// Writes down the line of a request, if its bucket is logged.
-pub async fn record(s3: &S3, cx: &Context, bucket: &Bucket, key: &str, response: &mut Response<ByteStream>) {
-    let scope = scope(cx);
-    let now = cx.now();
-    let line = line(cx, bucket, key, response, now);
+/// What a line says of an answer.
+pub struct Answer<'a> {
+    pub status: http::StatusCode,
+    headers: &'a http::HeaderMap,
+    error: Option<String>,
+}
+
+impl<'a> Answer<'a> {
+    pub fn of(response: &'a Response<ByteStream>) -> Answer<'a> {
+        let status = response.status();
+        let is_good = status.is_success() || status.is_redirection();
+        let error = if is_good { None } else { error_code(response.body()) };
+        Answer { status, headers: response.headers(), error }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// A line of a request, but for what is known when its answer has gone out.
+pub struct Line {
+    bucket: Bucket,
+    /// Up to the error code.
+    head: String,
+    /// Of the bytes that are sent, the size of the object, and the times: what is known.
+    sends: bool,
+    object_size: Option<String>,
+    turn_around: Option<Duration>,
+    /// From the referrer on.
+    tail: String,
+}
+
+impl Line {
+    fn text(&self, request: &metrics::Request) -> String {
+        let sent = (self.sends && request.sent_bytes > 0).then(|| request.sent_bytes.to_string());
+        let turn_around = self.turn_around.map(|span| span.as_millis().to_string());
+        let (sent, size) = (or_dash(sent.as_deref()), or_dash(self.object_size.as_deref()));
+        let (total, turn_around) = (request.total.as_millis(), or_dash(turn_around.as_deref()));
+        format!("{} {sent} {size} {total} {turn_around} {}", self.head, self.tail)
+    }
+}
+
+/// Writes down the lines of a request.
+pub async fn record(s3: &S3, scope: &Scope, lines: Vec<Line>, request: &metrics::Request, now: Timestamp) {
+    if lines.is_empty() {
+        return;
+    }
+    let lines = lines.into_iter().map(|line| {
+        let text = line.text(request);
+        (line.bucket, text)
+    });
+    write(s3, scope, &lines.collect::<Vec<_>>(), now).await;
+}
+
+async fn write(s3: &S3, scope: &Scope, lines: &[(Bucket, String)], now: Timestamp) {
     let at = u64::try_from(now.micros()).unwrap_or(0);
+    // In the order in which they come, while the clock stands too.
+    let ids: Vec<String> = lines.iter().map(|_| s3.schedule.line_id(s3.host.random())).collect();
     let written = s3.store.write(|tx| {
-        if !tx.contains(&LOGGED, &scope, &(bucket.id,))? {
-            return Ok(false);
+        let mut any = false;
+        for ((bucket, line), id) in lines.iter().zip(&ids) {
+            any |= keep(tx, scope, bucket, (at, id), line, now)?;
         }
-        tx.put(&LINES, &scope, &(bucket.id, at, cx.request_id.as_str()), &line)?;
-        schedule::set(tx, &scope, bucket, Job::Logging, "", now.plus(GATHERED_FOR))?;
-        Ok::<_, Error>(true)
+        Ok::<_, Error>(any)
     });
     match written.await {
         Ok(true) => s3.schedule.wake(),
         Ok(false) => {}
         Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a request could not be logged"),
     }
+}
+
+/// Keeps a line until it is delivered; says whether its bucket is still logged.
+fn keep(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    (at, id): (u64, &str),
+    line: &String,
+    now: Timestamp,
+) -> Result<bool> {
+    if !tx.contains(&LOGGED, scope, &(bucket.id,))? {
+        return Ok(false);
+    }
+    tx.put(&LINES, scope, &(bucket.id, at, id), line)?;
+    schedule::set(tx, scope, bucket, Job::Logging, "", now.plus(GATHERED_FOR))?;
+    Ok(true)
 }
 
 /// A text as the format has it: `-` where there is none.
@@ -63,59 +140,154 @@ fn quoted(text: Option<&str>) -> String {
     format!("\"{}\"", or_dash(text).replace('"', "%22"))
 }
 
-fn line(cx: &Context, bucket: &Bucket, key: &str, response: &Response<ByteStream>, now: Timestamp) -> String {
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let status = response.status();
-    let anonymous = cx.caller.kind == CallerKind::Anonymous;
-    let requester = match cx.caller.kind {
+/// What a line says of an object or a bucket: the key as it came in the path, the version that the request names, ...
+#[derive(Clone, Copy)]
+struct About<'a> {
+    operation: &'a str,
+    key: &'a str,
+    version_id: Option<&'a str>,
+    access_point: Option<&'a str>,
+}
+
+/// The line of a request to a bucket. `turn_around`: from the request's last byte to the first one of the answer.
+pub fn line(cx: &Context, bucket: &Bucket, raw_key: &str, answer: &Answer<'_>, turn_around: Duration) -> Line {
+    let through = cx.extensions().get::<Arc<Through>>();
+    let (operation, version_id) = (operations::of_request(cx), parameter(cx, "versionId"));
+    let about = About {
+        operation: &operation,
+        key: raw_key,
+        version_id: version_id.as_deref(),
+        access_point: through.map(|through| through.arn.as_str()),
+    };
+    Line {
+        object_size: if raw_key.is_empty() { None } else { object_size(cx, answer) },
+        // AWS's own examples tell of a bucket's requests no turn-around.
+        turn_around: (!raw_key.is_empty()).then_some(turn_around),
+        ..of(cx, bucket, about, answer)
+    }
+}
+
+/// The second line of a copy, for the bucket that it reads from.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html#AdditionalLoggingforCopyOperations>
+pub async fn copied(s3: &S3, cx: &Context, scope: &Scope, answer: &Answer<'_>) -> Option<Line> {
+    let operation = match cx.operation()?.schema.name {
+        "CopyObject" => "REST.COPY.OBJECT_GET",
+        "UploadPartCopy" => "REST.COPY.PART_GET",
+        _ => return None,
+    };
+    let source = copy::source_of(cx, cx.header("x-amz-copy-source")?).ok()?;
+    let found = s3.store.read(|snapshot| {
+        let Some(bucket) = snapshot.get(&BUCKETS, scope, &(source.bucket.as_str(),))? else { return Ok(None) };
+        if !bucket.settings.has(Kind::Logging) {
+            return Ok::<_, Error>(None);
+        }
+        let object = versions::object(snapshot, scope, &bucket, &source.key, source.version_id.as_deref());
+        Ok(Some((bucket, object.ok().map(|object| object.size.to_string()))))
+    });
+    let (bucket, object_size) = found.await.ok()??;
+    let through = cx.extensions().get::<Arc<SourceThrough>>();
+    let key = form_encode(&source.key);
+    let about = About {
+        operation,
+        key: &key,
+        version_id: source.version_id.as_deref(),
+        access_point: through.map(|through| through.0.arn.as_str()),
+    };
+    Some(Line { sends: false, object_size, ..of(cx, &bucket, about, answer) })
+}
+
+fn of(cx: &Context, bucket: &Bucket, about: About<'_>, answer: &Answer<'_>) -> Line {
+    let uri = cx.original_uri();
+    let request = format!("{} {} HTTP/1.1", cx.method(), uri.path_and_query().map_or("/", |path| path.as_str()));
+    let received = cx.now().minus(cx.timing().total(cx.clock()));
+    let head = [
+        canonical_user(&bucket.account),
+        bucket.name.clone(),
+        format!("[{}]", log_time(received)),
+        cx.source_ip().to_string(),
+        requester(cx),
+        cx.request_id.clone(),
+        about.operation.to_owned(),
+        or_dash(Some(about.key)).to_owned(),
+        quoted(Some(&request)),
+        answer.status.as_u16().to_string(),
+        or_dash(answer.error.as_deref()).to_owned(),
+    ];
+    let tail = [
+        quoted(cx.header("referer")),
+        quoted(cx.user_agent()),
+        or_dash(about.version_id).to_owned(),
+        or_dash(answer.header("x-amz-id-2")).to_owned(),
+        signature_version(cx).to_owned(),
+        // The cipher: whoever takes TLS off says that it was there, and not how it was made.
+        "-".to_owned(),
+        authentication(cx).to_owned(),
+        cx.authority().to_owned(),
+        // TLS's version.
+        "-".to_owned(),
+        or_dash(about.access_point).to_owned(),
+        // Whether it took an ACL to let the request through.
+        "-".to_owned(),
+        // The region that the request came from, which AWS knows of its own addresses alone.
+        "-".to_owned(),
+    ];
+    let (head, tail) = (head.join(" "), tail.join(" "));
+    Line { bucket: bucket.clone(), head, sends: true, object_size: None, turn_around: None, tail }
+}
+
+fn requester(cx: &Context) -> String {
+    match cx.caller.kind {
         CallerKind::Anonymous => "-".to_owned(),
         CallerKind::Known(_) => cx.caller.arn.clone(),
         CallerKind::Root | CallerKind::Service => canonical_user(cx.caller.account.as_str()),
+    }
+}
+
+/// Of reads the size of the whole object, of writes what came.
+fn object_size(cx: &Context, answer: &Answer<'_>) -> Option<String> {
+    if !answer.status.is_success() {
+        return None;
+    }
+    let operation = cx.operation().map_or("", |called| called.schema.name);
+    let size = match operation {
+        "PutObject" | "UploadPart" => cx.header("x-amz-decoded-content-length").or(cx.header("content-length")),
+        "GetObject" | "HeadObject" | "" if cx.method() != http::Method::POST => {
+            let total = answer.header("content-range").and_then(|range| range.rsplit('/').next());
+            total.or(answer.header("content-length"))
+        }
+        _ => None,
     };
-    let sent = header("content-length").filter(|length| *length != "0");
-    let total = header("content-range").and_then(|range| range.rsplit('/').next()).or(sent);
-    let put = cx.header("x-amz-decoded-content-length").or(cx.header("content-length"));
-    let size = if key.is_empty() || !status.is_success() { None } else { total.or(put) };
-    let error = if status.is_success() { None } else { error_code(response.body()) };
-    let uri = cx.original_uri();
-    let request = format!("{} {} HTTP/1.1", cx.method(), uri.path_and_query().map_or("/", |path| path.as_str()));
-    let presigned = uri.query().is_some_and(|query| query.contains("Signature="));
-    let authentication = if anonymous {
-        "-"
-    } else if presigned {
-        "QueryString"
-    } else {
-        "AuthHeader"
-    };
-    let fields = [
-        canonical_user(&bucket.account),
-        bucket.name.clone(),
-        format!("[{}]", log_time(now)),
-        cx.source_ip().to_string(),
-        requester,
-        cx.request_id.clone(),
-        operation(cx),
-        if key.is_empty() { "-".to_owned() } else { key.to_owned() },
-        quoted(Some(&request)),
-        status.as_u16().to_string(),
-        or_dash(error.as_deref()).to_owned(),
-        or_dash(sent).to_owned(),
-        or_dash(size).to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-        quoted(cx.header("referer")),
-        quoted(cx.user_agent()),
-        or_dash(header("x-amz-version-id")).to_owned(),
-        or_dash(header("x-amz-id-2")).to_owned(),
-        if anonymous { "-" } else { "SigV4" }.to_owned(),
-        "-".to_owned(),
-        authentication.to_owned(),
-        cx.authority().to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-    ];
-    fields.join(" ")
+    size.map(str::to_owned)
+}
+
+fn is_old_query(query: &str) -> bool {
+    query.split('&').any(|pair| pair.starts_with("AWSAccessKeyId="))
+}
+
+/// `SigV2`, `SigV4`, or `-` where nobody has signed.
+pub fn signature_version(cx: &Context) -> &'static str {
+    let is_old = cx.header("authorization").is_some_and(|value| value.starts_with("AWS "))
+        || cx.original_uri().query().is_some_and(is_old_query);
+    match cx.caller.kind {
+        CallerKind::Anonymous => "-",
+        _ if is_old => "SigV2",
+        _ => "SigV4",
+    }
+}
+
+fn authentication(cx: &Context) -> &'static str {
+    let presigned = cx.original_uri().query().is_some_and(|query| query.contains("Signature="));
+    match cx.caller.kind {
+        CallerKind::Anonymous => "-",
+        _ if presigned => "QueryString",
+        _ => "AuthHeader",
+    }
+}
+
+fn parameter(cx: &Context, name: &str) -> Option<String> {
+    let pairs = cx.uri().query()?.split('&');
+    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
 fn error_code(body: &ByteStream) -> Option<String> {
@@ -125,34 +297,96 @@ fn error_code(body: &ByteStream) -> Option<String> {
     Some(rest.split_once("</Code>")?.0.to_owned())
 }
 
-/// `REST.GET.OBJECT`: the method, and what it was about.
-fn operation(cx: &Context) -> String {
-    let Some(called) = cx.operation() else { return format!("REST.{}.OTHER", cx.method()) };
-    let by_name = match called.schema.name {
-        "CopyObject" => "COPY.OBJECT",
-        "UploadPart" => "PUT.PART",
-        "UploadPartCopy" => "COPY.PART",
-        "CreateMultipartUpload" => "POST.UPLOADS",
-        "CompleteMultipartUpload" => "POST.UPLOAD",
-        "AbortMultipartUpload" => "DELETE.UPLOAD",
-        "ListParts" => "GET.UPLOAD",
-        "DeleteObjects" => "POST.MULTI_OBJECT_DELETE",
-        "ListObjects" | "ListObjectsV2" => "GET.BUCKET",
-        "ListObjectVersions" => "GET.BUCKETVERSIONS",
-        _ => "",
-    };
-    if !by_name.is_empty() {
-        return format!("REST.{by_name}");
+/// A key of a batch delete, and the code that it was refused with.
+pub struct Deleted {
+    pub key: String,
+    pub version_id: Option<String>,
+    pub error: Option<String>,
+}
+
+/// Writes down a line for each key of a batch delete, beside the one of the request.
+pub async fn deleted(s3: &S3, cx: &Context, bucket: &str, keys: &[Deleted]) {
+    if !s3.schedule.may_watch() {
+        return;
     }
-    let (path, query) = called.schema.http.uri.split_once('?').unwrap_or((called.schema.http.uri, ""));
-    let subresource = query.split(['&', '=']).next().unwrap_or_default();
-    let subject = match (subresource, path.contains("{Key+}")) {
-        ("", true) => "OBJECT".to_owned(),
-        ("", false) => "BUCKET".to_owned(),
-        ("tagging", true) => "OBJECT_TAGGING".to_owned(),
-        (other, _) => other.to_ascii_uppercase(),
+    let scope = scope(cx);
+    let found = s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, &scope, &(bucket,))?));
+    let Ok(Some(bucket)) = found.await else { return };
+    if !bucket.settings.has(Kind::Logging) {
+        return;
+    }
+    let now = cx.now();
+    let lines = keys.iter().map(|deleted| {
+        let own = Own {
+            by: &requester(cx),
+            from: &cx.source_ip().to_string(),
+            request_id: &cx.request_id,
+            operation: "BATCH.DELETE.OBJECT",
+            key: &deleted.key,
+            version_id: deleted.version_id.as_deref(),
+            status: if deleted.error.is_some() { "-" } else { "204" },
+            error: deleted.error.as_deref(),
+            object_size: None,
+        };
+        (bucket.clone(), own.line(&bucket, now))
+    });
+    write(s3, &scope, &lines.collect::<Vec<_>>(), now).await;
+}
+
+/// A line of what S3 does itself, which no request names alone.
+struct Own<'a> {
+    by: &'a str,
+    from: &'a str,
+    request_id: &'a str,
+    operation: &'a str,
+    key: &'a str,
+    version_id: Option<&'a str>,
+    status: &'a str,
+    error: Option<&'a str>,
+    object_size: Option<u64>,
+}
+
+impl Own<'_> {
+    fn line(&self, bucket: &Bucket, now: Timestamp) -> String {
+        let (owner, name, time) = (canonical_user(&bucket.account), &bucket.name, log_time(now));
+        let (by, from, id, operation) = (self.by, self.from, self.request_id, self.operation);
+        let (key, version) = (form_encode(self.key), or_dash(self.version_id));
+        let size = self.object_size.map(|size| size.to_string());
+        let (status, error, size) = (self.status, or_dash(self.error), or_dash(size.as_deref()));
+        format!(
+            "{owner} {name} [{time}] {from} {by} {id} {operation} {key} - {status} {error} - {size} - - - - {version} \
+             - - - - - - - - -"
+        )
+    }
+}
+
+/// Writes down what a lifecycle did to an object: `S3.EXPIRE.OBJECT`, `S3.TRANSITION_SIA.OBJECT` ...
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-and-other-bucket-config.html>
+pub fn of_lifecycle(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    (operation, key, version_id, size): (&str, &str, Option<&str>, Option<u64>),
+    (now, random): (Timestamp, u64),
+) -> Result<()> {
+    if !bucket.settings.has(Kind::Logging) {
+        return Ok(());
+    }
+    let request_id = format!("{random:016X}");
+    let own = Own {
+        by: "AmazonS3",
+        from: "-",
+        request_id: &request_id,
+        operation,
+        key,
+        version_id,
+        status: "-",
+        error: None,
+        object_size: size,
     };
-    format!("REST.{}.{subject}", cx.method())
+    let at = u64::try_from(now.micros()).unwrap_or(0);
+    keep(tx, scope, bucket, (at, &request_id), &own.line(bucket, now), now).map(drop)
 }
 
 /// `06/Feb/2019:00:00:38 +0000`

@@ -75,6 +75,44 @@ async fn requests_are_counted_by_filter() {
 }
 
 #[tokio::test]
+async fn latencies_are_measured_by_the_lanes_clock() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    put_metrics(&client, "all", None).await;
+    put(&client, "key", "12345").await;
+    let all = metrics(&stack, "all").await;
+    let latencies =
+        |all: &[(String, f64)]| (of(all, "FirstByteLatency").unwrap(), of(all, "TotalRequestLatency").unwrap());
+    assert_eq!(latencies(&all), (0.0, 0.0), "nothing takes any time while the clock stands");
+    stack.clock().scale(1_000.0);
+    read(&client, get_input("key")).await.unwrap();
+    stack.clock().freeze();
+    let all = metrics(&stack, "all").await;
+    let (first, total) = latencies(&all);
+    assert!(first > 0.0 && total >= first, "{all:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_flows_counts_what_went_out() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    put_metrics(&client, "long", Some("long")).await;
+    let long = "x".repeat(3 << 20);
+    put(&client, "long", &long).await;
+    let input = api::GetObjectInput { range: Some("bytes=0-1999999".into()), ..get_input("long") };
+    let answer = client.call(api::GetObject, input).await.unwrap();
+    assert_eq!(answer.body.collect(1 << 22).await.unwrap().len(), 2_000_000);
+    // Told before the last byte went out: there is nothing to wait for.
+    let all = metrics(&stack, "long").await;
+    let counted = ["BytesDownloaded", "GetRequests", "BytesUploaded"].map(|name| of(&all, name));
+    assert_eq!(counted, [Some(2_000_000.0), Some(1.0), Some(long.len() as f64)], "{all:?}");
+    let head = api::HeadObjectInput { bucket: "bucket".into(), key: "long".into(), ..Default::default() };
+    client.call(api::HeadObject, head).await.unwrap();
+    let all = metrics(&stack, "long").await;
+    assert_eq!((of(&all, "HeadRequests"), of(&all, "BytesDownloaded")), (Some(1.0), Some(2_000_000.0)), "{all:?}");
+}
+
+#[tokio::test]
 async fn queries_count_what_they_read() {
     let (stack, client) = frozen().await;
     bucket(&client, "bucket").await;
