@@ -36,12 +36,7 @@ const AUTHENTICATION: usize = 21;
 const FIELDS: usize = 27;
 
 async fn logged_stack() -> (Stack, Client) {
-    let stack = Stack::new()
-        .frozen_at("2026-03-01T12:00:00Z")
-        .with("s3", |host| fractus_s3::start(config(), host))
-        .start()
-        .await;
-    let client = client_of(&stack);
+    let (stack, client) = frozen().await;
     bucket(&client, "bucket").await;
     bucket(&client, "logs").await;
     log(&client, "bucket").await;
@@ -172,4 +167,49 @@ async fn each_key_of_a_batch_delete_has_its_line() {
     let id = &batch[5];
     assert_eq!(keys, [(id, &"a".to_owned(), &"204".to_owned()), (id, &"b".to_owned(), &"204".to_owned())]);
     assert!(lines.iter().all(|line| line.len() == FIELDS), "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_a_lifecycle_does_is_logged() {
+    let (stack, client) = logged_stack().await;
+    put(&client, "tmp/old one", "12345").await;
+    put(&client, "cold/a", &"x".repeat(256 * 1024)).await;
+    let rule = |prefix: &str| api::LifecycleRule {
+        id: Some(prefix.into()),
+        status: api::ExpirationStatus::Enabled,
+        filter: Some(api::LifecycleRuleFilter { prefix: Some(prefix.into()), ..Default::default() }),
+        ..Default::default()
+    };
+    let expire = api::LifecycleRule {
+        expiration: Some(api::LifecycleExpiration { days: Some(1), ..Default::default() }),
+        ..rule("tmp/")
+    };
+    let transition = api::Transition {
+        days: Some(30),
+        storage_class: Some(api::TransitionStorageClass::StandardIa),
+        ..Default::default()
+    };
+    let cool = api::LifecycleRule { transitions: Some(vec![transition]), ..rule("cold/") };
+    let input = api::PutBucketLifecycleConfigurationInput {
+        bucket: "bucket".into(),
+        lifecycle_configuration: Some(api::BucketLifecycleConfiguration { rules: vec![expire, cool] }),
+        ..Default::default()
+    };
+    client.call(api::PutBucketLifecycleConfiguration, input).await.unwrap();
+    stack.clock().advance(Duration::from_secs(40 * 86_400));
+    wait_for("the lifecycle has done its work", async || {
+        read(&client, get_input("tmp/old one")).await.is_err().then_some(())
+    })
+    .await;
+    let head = api::HeadObjectInput { bucket: "bucket".into(), key: "cold/a".into(), ..Default::default() };
+    wait_for("the object is moved", async || {
+        client.call(api::HeadObject, head.clone()).await.unwrap().storage_class.map(|_| ())
+    })
+    .await;
+    let lines = lines(&stack, &client, "bucket/", 6).await;
+    let own = |operation| of(&lines, operation)[0];
+    let expired = own("S3.EXPIRE.OBJECT");
+    assert_eq!((expired[4].as_str(), expired[KEY].as_str(), expired[SIZE].as_str()), ("AmazonS3", "tmp/old+one", "5"));
+    let moved = own("S3.TRANSITION_SIA.OBJECT");
+    assert_eq!((moved[KEY].as_str(), moved[SIZE].as_str(), moved.len()), ("cold/a", "262144", FIELDS));
 }

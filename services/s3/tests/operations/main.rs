@@ -25,6 +25,17 @@ pub async fn stack() -> Stack {
     Stack::new().with("s3", |host| fractus_s3::start(config(), host)).start().await
 }
 
+/// A stack whose clock stands at a day's noon.
+pub async fn frozen() -> (Stack, Client) {
+    let stack = Stack::new()
+        .frozen_at("2026-03-01T12:00:00Z")
+        .with("s3", |host| fractus_s3::start(config(), host))
+        .start()
+        .await;
+    let client = client_of(&stack);
+    (stack, client)
+}
+
 /// Small bounds, so that small bodies reach the large paths.
 pub fn config() -> fractus_s3::Config {
     fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64, ..Default::default() }

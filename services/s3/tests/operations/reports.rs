@@ -9,16 +9,6 @@ use crate::*;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn frozen() -> (Stack, Client) {
-    let stack = Stack::new()
-        .frozen_at("2026-03-01T12:00:00Z")
-        .with("s3", |host| fractus_s3::start(config(), host))
-        .start()
-        .await;
-    let client = client_of(&stack);
-    (stack, client)
-}
-
 async fn put_metrics(client: &Client, id: &str, prefix: Option<&str>) {
     let filter = prefix.map(|prefix| api::MetricsFilter { prefix: Some(prefix.into()), ..Default::default() });
     let input = api::PutBucketMetricsConfigurationInput {
