@@ -15,11 +15,12 @@ use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
 use fractus_host::{Context, Waker};
 use fractus_s3_api as api;
-use fractus_store::{Order, Range, Scope};
+use fractus_store::{Order, Range, Scope, Transaction};
 use parking_lot::Mutex;
 
 use crate::configurations::{self, Configured, Kind};
 use crate::error::{Error, Result};
+use crate::logging;
 use crate::model::lifecycle::{self, Least, Rule, Subject, When, midnight_after};
 use crate::model::lock;
 use crate::notify::{Happening, announce};
@@ -131,6 +132,9 @@ async fn round(s3: &S3, lane: &Lane, now: Timestamp) -> Result<()> {
                 work.objects().await?;
                 work.versions().await?;
                 work.uploads().await?;
+                if work.bucket.settings.has(Kind::Logging) {
+                    s3.schedule.wake();
+                }
             }
             match last {
                 Some(last) => after = last,
@@ -184,6 +188,18 @@ fn least_of(snapshot: &fractus_store::Snapshot<'_>, scope: &Scope, bucket: &Buck
     let said = configurations::text(snapshot, scope, bucket, Kind::Lifecycle, MINIMUM)?;
     let varies = api::TransitionDefaultMinimumObjectSize::VariesByStorageClass;
     Ok(if said.as_deref() == Some(varies.as_str()) { Least::ByClass } else { Least::AllClasses })
+}
+
+/// What an access log calls a move to a storage class.
+fn transition(class: &str) -> &'static str {
+    match class {
+        "STANDARD_IA" => "S3.TRANSITION_SIA.OBJECT",
+        "ONEZONE_IA" => "S3.TRANSITION_ZIA.OBJECT",
+        "INTELLIGENT_TIERING" => "S3.TRANSITION_INT.OBJECT",
+        "GLACIER_IR" => "S3.TRANSITION_GIR.OBJECT",
+        "DEEP_ARCHIVE" => "S3.TRANSITION_GDA.OBJECT",
+        _ => "S3.TRANSITION.OBJECT",
+    }
 }
 
 fn subject<'a>(key: &'a str, object: &'a Object) -> Subject<'a> {
@@ -246,12 +262,14 @@ impl Work<'_> {
                 let happening =
                     Happening { version_id, ..self.happening("s3:LifecycleExpiration:DeleteMarkerCreated") };
                 let sent = announce(tx, self.s3, &self.bucket, key, None, place.sequencer, &happening)?;
+                self.log(tx, "S3.CREATE.DELETEMARKER", key, place.version_id.as_deref(), None)?;
                 return Ok(Some((place.freed, sent)));
             }
             tx.delete(&OBJECTS, &self.scope, &(self.bucket.id, key))?;
             let freed = objects::release(tx, &self.scope, &object.content)?;
             let happening = self.happening("s3:LifecycleExpiration:Delete");
             let sent = announce(tx, self.s3, &self.bucket, key, None, object.sequencer + 1, &happening)?;
+            self.log(tx, "S3.EXPIRE.OBJECT", key, None, Some(object.size))?;
             Ok::<_, Error>(Some((freed, sent)))
         });
         if let Some((freed, _sent)) = removed.await? {
@@ -268,10 +286,24 @@ impl Work<'_> {
             tx.put(&OBJECTS, &self.scope, &(self.bucket.id, key), &object)?;
             let happening = self.happening("s3:LifecycleTransition");
             let sequencer = object.sequencer + 1;
+            self.log(tx, transition(object.storage_class()), key, object.version_id.as_deref(), Some(object.size))?;
             announce(tx, self.s3, &self.bucket, key, Some(&object), sequencer, &happening).map(Some)
         });
         let _sent = moved.await?;
         Ok(())
+    }
+
+    /// Writes a line where the bucket's requests are logged.
+    fn log(
+        &self,
+        tx: &mut Transaction<'_>,
+        operation: &str,
+        key: &str,
+        version_id: Option<&str>,
+        size: Option<u64>,
+    ) -> Result<()> {
+        let what = (operation, key, version_id, size);
+        logging::of_lifecycle(tx, self.s3, &self.scope, &self.bucket, what, self.now)
     }
 
     fn may_be_archived(&self, object: &Object) -> bool {
@@ -347,6 +379,7 @@ impl Work<'_> {
                 Happening { version_id: Some(id), ..Happening::new(&self.cx, "s3:LifecycleTransition", self.now) };
             let sequencer = object.sequencer + 1;
             let sent = announce(tx, self.s3, &self.bucket, key, Some(&object), sequencer, &happening)?;
+            self.log(tx, transition(object.storage_class()), key, Some(id), Some(object.size))?;
             version.object = Some(object);
             tx.put(&VERSIONS, &self.scope, &(self.bucket.id, key, rank), &version)?;
             Ok::<_, Error>(Some(sent))
@@ -382,6 +415,7 @@ impl Work<'_> {
             let Some(removed) = removed else { return Ok(None) };
             let happening = Happening { version_id: Some(id), ..self.happening("s3:LifecycleExpiration:Delete") };
             let sent = announce(tx, self.s3, &self.bucket, key, None, removed.sequencer + 1, &happening)?;
+            self.log(tx, "S3.EXPIRE.OBJECT", key, Some(id), None)?;
             Ok::<_, Error>(Some((removed.freed, sent)))
         });
         match removed.await {
@@ -416,7 +450,10 @@ impl Work<'_> {
                     let freed = self
                         .s3
                         .store
-                        .write(|tx| multipart::remove_upload(tx, &self.scope, &self.bucket, key, id))
+                        .write(|tx| {
+                            self.log(tx, "S3.DELETE.UPLOAD", key, None, None)?;
+                            multipart::remove_upload(tx, &self.scope, &self.bucket, key, id)
+                        })
                         .await?;
                     self.s3.free(freed);
                 }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fractus_aws::{AccountId, Lane, Region, World};
 use fractus_bus::contracts::Cause;
-use fractus_clock::Timestamp;
+use fractus_clock::{Random, Timestamp};
 use fractus_host::{Context, Waker};
 use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use fractus_wire::ByteStream;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::control::lens_export::requests;
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::model::lifecycle::midnight_after;
@@ -52,6 +53,8 @@ pub struct Schedule {
     waker: Arc<Mutex<Option<Waker>>>,
     /// Not zero where some bucket's requests may be logged or measured; changes with every change of that.
     watches: Arc<AtomicU64>,
+    /// How many lines of access logs this process has written.
+    lines: Arc<AtomicU64>,
 }
 
 impl Schedule {
@@ -64,6 +67,11 @@ impl Schedule {
     /// Whether a request has to be looked at at all.
     pub fn may_watch(&self) -> bool {
         self.watches.load(Ordering::Relaxed) != 0
+    }
+
+    /// The id of a line of an access log: later than those before, and no other process's.
+    pub fn line_id(&self, random: &Random) -> String {
+        format!("{:016x}{:016x}", self.lines.fetch_add(1, Ordering::Relaxed), random.u64())
     }
 
     pub fn watches_now(&self) {
@@ -107,7 +115,7 @@ pub fn start(s3: &S3) {
 async fn round(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
     let known = s3.schedule.watches.load(Ordering::Acquire);
     let spaces = s3.store.collections(0).await?;
-    let marks = [logging::LOGGED.name(), watch::WATCHED.name()];
+    let marks = [logging::LOGGED.name(), watch::WATCHED.name(), requests::WATCHES.name()];
     if known != 0 && !spaces.iter().any(|space| marks.contains(&space.collection.as_str())) {
         // Where that has changed meanwhile, it stays.
         let _ = s3.schedule.watches.compare_exchange(known, 0, Ordering::AcqRel, Ordering::Acquire);

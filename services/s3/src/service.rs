@@ -192,6 +192,9 @@ impl Service for S3 {
     }
 
     fn check_body(&self, cx: &Context, body: &[u8]) -> Result<(), Failure> {
+        if !body.is_empty() {
+            self.body_has_come(cx);
+        }
         Ok(checks::body(cx, body)?)
     }
 

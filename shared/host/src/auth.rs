@@ -162,6 +162,7 @@ impl Context {
             operation: self.operation,
             cause: self.cause.clone(),
             status: AtomicU16::new(0),
+            timing: crate::timing::Timing::start(),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::identity::{Identity, LatestIdentity};
 use crate::operations::{Entry, Fidelity, Table};
 use crate::requests::{RequestRecord, Requests};
 use crate::service::{Prepared, Service};
+use crate::timing::Timing;
 
 /// Says how faithfully an operation is answered.
 pub const FIDELITY_HEADER: &str = "x-fractus-fidelity";
@@ -64,7 +65,7 @@ type Refusal = (Protocol, Failure);
 impl Server {
     /// Answers a request to the service's own API.
     pub async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response<ByteStream> {
-        let watch = Stopwatch::start();
+        let timing = Timing::start();
         let (head, incoming) = request.into_parts();
         let id = self.host.next_request_id();
         let (identity, refused) = match connection.latest.resolve(&self.host, &head).await {
@@ -84,6 +85,7 @@ impl Server {
             operation: None,
             cause: None,
             status: AtomicU16::new(0),
+            timing,
         };
         let answering = async {
             match refused {
@@ -109,7 +111,7 @@ impl Server {
             Err((protocol, failure)) => self.refuse(&cx, protocol, failure),
         };
         self.complete(&cx, &mut answered.response).await;
-        self.record(&cx, id, &answered, watch.elapsed());
+        self.record(&cx, id, &answered, cx.timing.elapsed());
         answered.response
     }
 

@@ -10,6 +10,7 @@ use fractus_wire::Failure;
 
 use crate::access;
 use crate::error::{Error, Result};
+use crate::logging::{self, Deleted};
 use crate::mfa;
 use crate::model::names;
 use crate::notify::Happening;
@@ -160,6 +161,7 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
     let quiet = input.delete.quiet.unwrap_or(false);
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     let mut outcomes = outcomes.into_iter();
+    let mut logged = Vec::new();
     for (identifier, refusal) in identifiers.into_iter().zip(refused) {
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
@@ -169,6 +171,14 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                 (failure.code, failure.message)
             }),
         };
+        if s3.schedule.may_watch() {
+            let code = outcome.as_ref().err().map(|(code, _)| code.clone().into_owned());
+            logged.push(Deleted {
+                key: identifier.key.clone(),
+                version_id: identifier.version_id.clone(),
+                error: code,
+            });
+        }
         match outcome {
             Ok(done) => {
                 s3.free(done.changed.freed);
@@ -188,6 +198,9 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                 message: Some(message),
             }),
         }
+    }
+    if !logged.is_empty() {
+        Box::pin(logging::deleted(s3, cx, &input.bucket, &logged)).await;
     }
     Ok(api::DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() })
 }

@@ -160,6 +160,7 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
     };
     let keeping = Keeping::new(&s3.store, s3.config.small_object_bytes).sealed(secret.as_ref(), cx.random())?;
     let ingested = ingest(keeping, input.body, &expected).await?;
+    s3.body_has_come(cx);
     let part = Part {
         size: ingested.size,
         etag: etag(cx, place.bucket, &upload, &ingested.md5),

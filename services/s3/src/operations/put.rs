@@ -268,6 +268,7 @@ pub async fn store_object(
             return Err(error);
         }
     };
+    s3.body_has_come(cx);
     let now = cx.now().to_millis_precision();
     let object = Object {
         size: ingested.size,

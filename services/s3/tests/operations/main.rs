@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
 mod access;
+mod access_logs;
 mod archive;
 mod keys;
 mod lifecycle;
@@ -22,6 +23,17 @@ use http::{Request, Response};
 
 pub async fn stack() -> Stack {
     Stack::new().with("s3", |host| fractus_s3::start(config(), host)).start().await
+}
+
+/// A stack whose clock stands at a day's noon.
+pub async fn frozen() -> (Stack, Client) {
+    let stack = Stack::new()
+        .frozen_at("2026-03-01T12:00:00Z")
+        .with("s3", |host| fractus_s3::start(config(), host))
+        .start()
+        .await;
+    let client = client_of(&stack);
+    (stack, client)
 }
 
 /// Small bounds, so that small bodies reach the large paths.
