@@ -226,7 +226,9 @@ impl Work<'_> {
             if self.bucket.settings.versioning.is_some() {
                 let random = self.cx.random();
                 let place = versions::put_marker(tx, &self.scope, &self.bucket, key, self.now, random)?;
-                let happening = self.happening("s3:LifecycleExpiration:DeleteMarkerCreated");
+                let event = "s3:LifecycleExpiration:DeleteMarkerCreated";
+                let version_id = place.version_id.as_deref();
+                let happening = Happening { version_id, ..self.happening(event) };
                 let sent = announce(tx, self.s3, &self.bucket, key, None, place.sequencer, &happening)?;
                 return Ok(Some((place.freed, sent)));
             }
@@ -362,7 +364,7 @@ impl Work<'_> {
                 lock::check_removal(retention, held, false, self.now)
             })?;
             let Some(removed) = removed else { return Ok(None) };
-            let happening = self.happening("s3:LifecycleExpiration:Delete");
+            let happening = Happening { version_id: Some(id), ..self.happening("s3:LifecycleExpiration:Delete") };
             let sent = announce(tx, self.s3, &self.bucket, key, None, removed.sequencer + 1, &happening)?;
             Ok::<_, Error>(Some((removed.freed, sent)))
         });

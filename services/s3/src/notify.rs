@@ -9,6 +9,7 @@ use fractus_store::Transaction;
 
 use crate::error::{Error, Result};
 use crate::event_bridge;
+use crate::metadata::changes;
 use crate::model::notification::{self, Detail, ObjectEvent};
 use crate::service::S3;
 use crate::store::{Bucket, Object};
@@ -40,6 +41,8 @@ pub fn announce(
     sequencer: u64,
     happening: &Happening<'_>,
 ) -> Result<Vec<Handoff>> {
+    // Metadata tables tell of all that is announced.
+    changes::of_event(tx, bucket, key, object, sequencer, happening)?;
     if bucket.notifications.targets.is_empty() && !bucket.notifications.event_bridge {
         return Ok(Vec::new());
     }

@@ -23,6 +23,7 @@ use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::lifecycle::Lifecycle;
+use crate::metadata::catalog;
 use crate::object_lambda::answers;
 use crate::object_lambda::lambda::Functions;
 use crate::object_lambda::waiting::Waiting;
@@ -263,32 +264,32 @@ fn newer(table: Operations<S3>) -> Operations<S3> {
         )
 }
 
-/// Tables of S3 Metadata. Nobody shows what is in them.
+/// Tables of S3 Metadata.
 fn tables(table: Operations<S3>) -> Operations<S3> {
     table
-        .modelled(api::CreateBucketMetadataConfiguration, metadata_tables::create_managed)
+        .on(api::CreateBucketMetadataConfiguration, metadata_tables::create_managed)
         .access(api::CreateBucketMetadataConfiguration, on_bucket!("s3:CreateBucketMetadataTableConfiguration"))
-        .modelled(api::GetBucketMetadataConfiguration, metadata_tables::get_managed)
+        .on(api::GetBucketMetadataConfiguration, metadata_tables::get_managed)
         .access(api::GetBucketMetadataConfiguration, on_bucket!("s3:GetBucketMetadataTableConfiguration"))
-        .modelled(api::DeleteBucketMetadataConfiguration, metadata_tables::delete_managed)
+        .on(api::DeleteBucketMetadataConfiguration, metadata_tables::delete_managed)
         .access(api::DeleteBucketMetadataConfiguration, on_bucket!("s3:DeleteBucketMetadataTableConfiguration"))
-        .modelled(api::CreateBucketMetadataTableConfiguration, metadata_tables::create_own)
+        .on(api::CreateBucketMetadataTableConfiguration, metadata_tables::create_own)
         .access(api::CreateBucketMetadataTableConfiguration, on_bucket!("s3:CreateBucketMetadataTableConfiguration"))
-        .modelled(api::GetBucketMetadataTableConfiguration, metadata_tables::get_own)
+        .on(api::GetBucketMetadataTableConfiguration, metadata_tables::get_own)
         .access(api::GetBucketMetadataTableConfiguration, on_bucket!("s3:GetBucketMetadataTableConfiguration"))
-        .modelled(api::DeleteBucketMetadataTableConfiguration, metadata_tables::delete_own)
+        .on(api::DeleteBucketMetadataTableConfiguration, metadata_tables::delete_own)
         .access(api::DeleteBucketMetadataTableConfiguration, on_bucket!("s3:DeleteBucketMetadataTableConfiguration"))
-        .modelled(api::UpdateBucketMetadataJournalTableConfiguration, metadata_tables::update_journal)
+        .on(api::UpdateBucketMetadataJournalTableConfiguration, metadata_tables::update_journal)
         .access(
             api::UpdateBucketMetadataJournalTableConfiguration,
             on_bucket!("s3:UpdateBucketMetadataJournalTableConfiguration"),
         )
-        .modelled(api::UpdateBucketMetadataInventoryTableConfiguration, metadata_tables::update_inventory)
+        .on(api::UpdateBucketMetadataInventoryTableConfiguration, metadata_tables::update_inventory)
         .access(
             api::UpdateBucketMetadataInventoryTableConfiguration,
             on_bucket!("s3:UpdateBucketMetadataInventoryTableConfiguration"),
         )
-        .modelled(api::UpdateBucketMetadataAnnotationTableConfiguration, metadata_tables::update_annotation)
+        .on(api::UpdateBucketMetadataAnnotationTableConfiguration, metadata_tables::update_annotation)
         .access(
             api::UpdateBucketMetadataAnnotationTableConfiguration,
             on_bucket!("s3:UpdateBucketMetadataAnnotationTableConfiguration"),
@@ -404,6 +405,10 @@ fn has_no_content(operation: &str) -> bool {
 impl Service for S3 {
     /// A bucket in the host name goes into the path; a browser's form upload is no operation of the model.
     fn prepare(&self, head: &mut http::request::Parts, host: &str) -> Prepared {
+        if catalog::is_for_tables(head) {
+            head.extensions.insert(catalog::OfTables);
+            return Prepared::Raw;
+        }
         if control::is_control(head, host) {
             head.extensions.insert(control::Controlled);
             return control::check_account_header(head).map_or_else(Prepared::Refuse, |()| Prepared::Identify);
@@ -475,7 +480,9 @@ impl Service for S3 {
 
     fn raw<'a>(&'a self, cx: &'a Context, request: Request<ByteStream>) -> BoxFuture<'a, Response<ByteStream>> {
         Box::pin(async move {
-            if request.extensions().get::<website::WebsiteRequest>().is_some() {
+            if request.extensions().get::<catalog::OfTables>().is_some() {
+                catalog::answer(self, cx).await
+            } else if request.extensions().get::<website::WebsiteRequest>().is_some() {
                 website::answer(self, cx).await
             } else if request.uri().path() == metrics::PAGE {
                 metrics::page(self, cx).await
@@ -519,7 +526,7 @@ impl Service for S3 {
 
     /// Sessions of directory buckets sign by their own name, and so does what goes through Object Lambda.
     fn other_signing_names(&self) -> &'static [&'static str] {
-        &["s3express", "s3-object-lambda", "s3-outposts"]
+        &["s3express", "s3-object-lambda", "s3-outposts", catalog::SIGNING_NAME]
     }
 
     fn look_up_credential<'a>(
