@@ -13,9 +13,9 @@ use http::{HeaderValue, Response};
 use crate::configurations::{self, Kind};
 use crate::error::{Error, Result};
 use crate::objects::scope;
-use crate::{metadata, regions};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket};
+use crate::{metadata, regions};
 
 const PAYER: &str = "x-amz-request-payer";
 

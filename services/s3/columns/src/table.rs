@@ -226,3 +226,52 @@ fn elements(field: &Field) -> Vec<Writer> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    const fn field(id: i32, name: &'static str, kind: Kind, required: bool) -> Field {
+        Field { id, name, kind, required, doc: "" }
+    }
+
+    const FIELDS: [Field; 5] = [
+        field(1, "key", Kind::Text, true),
+        field(2, "at", Kind::Timestamp, false),
+        field(3, "ok", Kind::Boolean, false),
+        field(4, "tags", Kind::Map(5, 6), false),
+        field(7, "size", Kind::Long, false),
+    ];
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let maps = [Value::Null, Value::Map(Vec::new()), Value::Map(vec![tag("a", "1"), tag("b", "")])];
+        let mut file = DataFile::new(&FIELDS);
+        for number in 0..30_i64 {
+            let size = if number % 4 == 0 { Value::Null } else { Value::Long(number) };
+            let map = maps[number as usize % 3].clone();
+            let key = Value::Text(format!("k{number}"));
+            file.row([key, Value::Long(number * 1_000_000), Value::Boolean(number % 2 == 0), map, size]);
+        }
+        let records = read::all(&file.finish("table")).unwrap();
+        assert_eq!(records.len(), 30);
+        let json: Vec<_> = records.iter().map(|record| record.json()).collect();
+        assert!(json[0].starts_with("{\"key\":\"k0\",\"at\":"), "{}", json[0]);
+        assert!(json[0].ends_with("\"ok\":true,\"tags\":null,\"size\":null}"), "{}", json[0]);
+        assert!(json[1].contains("\"ok\":false,\"tags\":") && !json[1].contains("\"tags\":null"), "{}", json[1]);
+        assert!(
+            json[2].contains("\"a\"") && json[2].contains("\"b\"") && json[2].ends_with("\"size\":2}"),
+            "{}",
+            json[2]
+        );
+        assert!(!json[1].contains("\"a\""), "{}", json[1]);
+    }
+
+    #[test]
+    fn runs_of_levels_are_written_once() {
+        assert_eq!(runs([1, 1, 1, 0, 2]), [6, 1, 2, 0, 2, 2]);
+        assert_eq!(runs([]), Vec::<u8>::new());
+    }
+}

@@ -205,12 +205,8 @@ pub(crate) fn snappy_page(count: usize, body: &[u8]) -> (Vec<u8>, Vec<u8>, i64) 
     let length = snap::raw::Encoder::new().compress(body, &mut packed).unwrap_or(0);
     packed.truncate(length);
     let data = Writer::default().int(1, count as i32).int(2, 0).int(3, 3).int(4, 3);
-    let head = Writer::default()
-        .int(1, 0)
-        .int(2, body.len() as i32)
-        .int(3, packed.len() as i32)
-        .structure(5, data)
-        .finish();
+    let head =
+        Writer::default().int(1, 0).int(2, body.len() as i32).int(3, packed.len() as i32).structure(5, data).finish();
     let unpacked = (head.len() + body.len()) as i64;
     (head, packed, unpacked)
 }

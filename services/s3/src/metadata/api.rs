@@ -130,8 +130,7 @@ impl Tables<'_> {
         let namespace = parameter(self.cx, "namespace");
         let after = after.split_once('/').unwrap_or((namespace.as_deref().unwrap_or_default(), ""));
         let found = self.tables(bucket, namespace.as_deref(), after, size).await?;
-        let token =
-            found.last().filter(|_| found.len() == size).map(|(place, _)| format!("{}/{}", place.3, place.4));
+        let token = found.last().filter(|_| found.len() == size).map(|(place, _)| format!("{}/{}", place.3, place.4));
         let fitting = found.iter().filter(|(place, _)| place.4.starts_with(&prefix));
         let shown = fitting.map(|(place, kept)| {
             json!({
@@ -195,7 +194,6 @@ impl Tables<'_> {
         Ok(Answer::of(shown))
     }
 }
-
 
 fn page(name: &str, shown: Vec<Json>, token: Option<String>) -> Json {
     let mut page = json!({ name: shown });

@@ -31,7 +31,8 @@ const MAX_PAGE: usize = 1_000;
 pub fn is_for_tables(head: &Parts) -> bool {
     let signature = head.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scope = signature.and_then(|signature| signature.split_once("Credential=")).map(|(_, rest)| rest);
-    scope.and_then(|scope| scope.split([',', ' ']).next()).and_then(|scope| scope.split('/').nth(3)) == Some(SIGNING_NAME)
+    scope.and_then(|scope| scope.split([',', ' ']).next()).and_then(|scope| scope.split('/').nth(3))
+        == Some(SIGNING_NAME)
 }
 
 /// What is answered: a status, and a document where there is one.
@@ -131,13 +132,11 @@ async fn catalog(tables: &Tables<'_>, parts: &[&str]) -> Result<Answer> {
             Ok(Answer::of(json!({"defaults": {}, "overrides": {"prefix": prefix}})))
         }
         ("GET", [_, "namespaces"]) => namespaces(tables, &bucket).await,
-        ("GET" | "HEAD", [_, "namespaces", namespace]) => {
-            Ok(match tables.namespace(&bucket, namespace).await? {
-                None => no_namespace(namespace),
-                Some(_) if cx.method() == Method::HEAD => Answer::empty(),
-                Some(_) => Answer::of(json!({"namespace": [namespace], "properties": {}})),
-            })
-        }
+        ("GET" | "HEAD", [_, "namespaces", namespace]) => Ok(match tables.namespace(&bucket, namespace).await? {
+            None => no_namespace(namespace),
+            Some(_) if cx.method() == Method::HEAD => Answer::empty(),
+            Some(_) => Answer::of(json!({"namespace": [namespace], "properties": {}})),
+        }),
         ("GET", [_, "namespaces", namespace, "tables"]) => listed(tables, &bucket, namespace).await,
         ("GET" | "HEAD", [_, "namespaces", namespace, "tables", name]) => {
             Ok(match tables.table(&bucket, namespace, name).await? {
@@ -234,7 +233,9 @@ mod tests {
             request.body(()).unwrap().into_parts().0
         };
         let signed = |name: &str| {
-            format!("AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/{name}/aws4_request, SignedHeaders=host, Signature=0")
+            format!(
+                "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/{name}/aws4_request, SignedHeaders=host, Signature=0"
+            )
         };
         assert!(is_for_tables(&head(Some(&signed("s3tables")))));
         assert!(!is_for_tables(&head(Some(&signed("s3")))));

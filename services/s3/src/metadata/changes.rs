@@ -178,13 +178,7 @@ pub fn after(
 }
 
 /// Lets go of changes up to a number, `limit` of them; says whether there may be more.
-pub fn forget(
-    tx: &mut Transaction<'_>,
-    scope: &Scope,
-    bucket_id: u64,
-    number: u64,
-    limit: usize,
-) -> Result<bool> {
+pub fn forget(tx: &mut Transaction<'_>, scope: &Scope, bucket_id: u64, number: u64, limit: usize) -> Result<bool> {
     let range = Range::prefix(&(bucket_id,)).through(&(bucket_id, number));
     let keys = tx.keys(&CHANGES, scope, range, Order::Ascending)?.take(limit);
     let keys = keys.collect::<std::result::Result<Vec<_>, _>>()?;

@@ -213,8 +213,15 @@ pub fn read(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<O
 }
 
 /// Writes what a bucket has from now on; its changes are written down where a journal takes them.
-pub fn write(tx: &mut Transaction<'_>, scope: &Scope, bucket: &mut Bucket, metadata: &mut Metadata, now: Timestamp) -> Result<()> {
-    let journal = metadata.wanted(bucket).into_iter().any(|wanted| wanted.table.failed.is_none() && wanted.kind == Kind::Journal);
+pub fn write(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &mut Bucket,
+    metadata: &mut Metadata,
+    now: Timestamp,
+) -> Result<()> {
+    let journal =
+        metadata.wanted(bucket).into_iter().any(|wanted| wanted.table.failed.is_none() && wanted.kind == Kind::Journal);
     let known = tx.contains(&LAST_CHANGES, scope, &(bucket.id,))?;
     if journal && !known {
         let number = u64::try_from(now.micros()).unwrap_or(0);

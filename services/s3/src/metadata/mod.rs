@@ -108,8 +108,13 @@ pub fn guard(cx: &Context, bucket: &Bucket) -> Result<()> {
     }
     match cx.operation().map_or("", |called| called.schema.name) {
         "GetObject" | "HeadObject" => Ok(()),
-        "PutObject" | "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy" | "CompleteMultipartUpload"
-        | "AbortMultipartUpload" | "ListParts" => Err(Error::AccessDenied),
+        "PutObject"
+        | "CreateMultipartUpload"
+        | "UploadPart"
+        | "UploadPartCopy"
+        | "CompleteMultipartUpload"
+        | "AbortMultipartUpload"
+        | "ListParts" => Err(Error::AccessDenied),
         _ => Err(Error::MethodNotAllowed { method: cx.method().to_string(), resource: "BUCKET" }),
     }
 }

@@ -64,7 +64,10 @@ impl At<'_> {
             notifications: Default::default(),
             settings: Default::default(),
         };
-        let put = self.s3.store.write(|tx| Ok::<_, Error>(tx.put(&BUCKETS, self.scope, &(bucket.name.as_str(),), &bucket)?));
+        let put = self
+            .s3
+            .store
+            .write(|tx| Ok::<_, Error>(tx.put(&BUCKETS, self.scope, &(bucket.name.as_str(),), &bucket)?));
         put.await?;
         self.put(kept, files).await?;
         self.s3.store.write(|tx| write(tx, self.scope, self.place, kept)).await
@@ -142,7 +145,13 @@ impl At<'_> {
         if kept.writing.is_empty() {
             return Ok(());
         }
-        self.remove(&kept.storage(), &std::mem::take(&mut kept.writing)).await?;
+        let storage = kept.storage();
+        let found =
+            self.s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, self.scope, &(storage.as_str(),))?));
+        if let Some(bucket) = found.await? {
+            self.remove(&bucket, &kept.writing).await?;
+        }
+        kept.writing.clear();
         self.intend(kept, Vec::new()).await
     }
 
@@ -154,18 +163,15 @@ impl At<'_> {
     }
 
     /// Removes objects of a table's bucket.
-    pub async fn remove(&self, storage: &str, paths: &[String]) -> Result<()> {
+    pub async fn remove(&self, bucket: &Bucket, paths: &[String]) -> Result<()> {
         let cx = self.context();
         for path in paths {
             let removed = self.s3.store.write(|tx| {
-                let Some(bucket) = tx.get(&BUCKETS, self.scope, &(storage,))? else { return Ok(None) };
                 let happening = Happening::new(&cx, "s3:ObjectRemoved:Delete", self.now);
                 let target = Target { key: path, version_id: None, bypass: false };
-                objects::delete(tx, self.s3, self.scope, &bucket, target, &happening).map(Some)
+                objects::delete(tx, self.s3, self.scope, bucket, target, &happening)
             });
-            if let Some(removed) = removed.await? {
-                self.s3.free(removed.changed.freed);
-            }
+            self.s3.free(removed.await?.changed.freed);
         }
         Ok(())
     }

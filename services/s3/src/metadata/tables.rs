@@ -14,7 +14,7 @@ use crate::metadata::publish::{self, At, number_of};
 use crate::metadata::{Kept, Kind, LAST_CHANGES, Place, TABLES, TABLES_OF};
 use crate::objects::scope;
 use crate::service::S3;
-use crate::store::{BUCKETS, OBJECTS};
+use crate::store::{BUCKETS, Bucket, OBJECTS};
 
 /// Files of a deleted table that one transaction looks for.
 const FILES_AT_ONCE: usize = 500;
@@ -216,10 +216,14 @@ impl Tables<'_> {
         let key = (place.0.as_str(), place.1.as_str(), place.2.as_str(), place.3.as_str(), place.4.as_str());
         let gone = self.s3.store.write(|tx| {
             let Some(kept) = tx.get(&TABLES, &scope, &key)? else { return Ok::<_, Error>((Deleted::Missing, None)) };
+            let storage = kept.storage();
             if version.is_some_and(|version| version != version_token(&kept)) {
                 return Ok((Deleted::Changed, None));
             }
             tx.delete(&TABLES, &scope, &key)?;
+            // Without its bucket no file comes to be any more.
+            let bucket = tx.get(&BUCKETS, &scope, &(storage.as_str(),))?;
+            tx.delete(&BUCKETS, &scope, &(storage.as_str(),))?;
             let linked = (kept.source_id, kept.kind as u64);
             if tx.get(&TABLES_OF, &scope, &linked)?.as_ref() == Some(&place) {
                 tx.delete(&TABLES_OF, &scope, &linked)?;
@@ -241,33 +245,31 @@ impl Tables<'_> {
                 }
                 configured::write(tx, &scope, &mut source, &mut metadata, self.cx.now())?;
             }
-            Ok((Deleted::Done, Some(kept)))
+            Ok((Deleted::Done, bucket))
         });
-        let (deleted, kept) = gone.await?;
-        if let Some(kept) = kept {
-            self.clear(&place, &kept).await?;
+        let (deleted, bucket) = gone.await?;
+        if let Some(bucket) = bucket {
+            self.clear(&place, &bucket).await?;
         }
         Ok(deleted)
     }
 
-    /// Removes the files of a table that is no longer there, and their bucket.
-    async fn clear(&self, place: &Place, kept: &Kept) -> Result<()> {
-        let (scope, storage) = (scope(self.cx), kept.storage());
+    /// Removes the files of a table that is no longer there.
+    async fn clear(&self, place: &Place, bucket: &Bucket) -> Result<()> {
+        let scope = scope(self.cx);
         let at = At { s3: self.s3, world: &self.cx.world, scope: &scope, place, now: self.cx.now() };
         loop {
             let found = self.s3.store.read(|snapshot| {
-                let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(storage.as_str(),))? else { return Ok(Vec::new()) };
                 let keys = snapshot.keys(&OBJECTS, &scope, Range::prefix(&(bucket.id,)), Order::Ascending)?;
                 let keys = keys.take(FILES_AT_ONCE).map(|key| key.map(|(_, key)| key));
                 Ok::<_, Error>(keys.collect::<std::result::Result<Vec<_>, _>>()?)
             });
             let found = found.await?;
             if found.is_empty() {
-                break;
+                return Ok(());
             }
-            at.remove(&storage, &found).await?;
+            at.remove(bucket, &found).await?;
         }
-        self.s3.store.write(|tx| Ok(tx.delete(&BUCKETS, &scope, &(storage.as_str(),))?)).await
     }
 }
 

@@ -94,7 +94,8 @@ impl Work<'_> {
         while self.forget(floor).await? {}
         if wanted.is_empty() {
             while self.forget(u64::MAX).await? {}
-            let over = self.s3.store.write(|tx| Ok::<_, Error>(tx.delete(&LAST_CHANGES, self.scope, &(self.bucket_id,))?));
+            let over =
+                self.s3.store.write(|tx| Ok::<_, Error>(tx.delete(&LAST_CHANGES, self.scope, &(self.bucket_id,))?));
             over.await?;
             return Ok(None);
         }

@@ -169,7 +169,14 @@ pub async fn create_managed(
             Some(switched(cx, on, None, wanted.encryption_configuration.as_ref(), role))
         }
     };
-    let metadata = Metadata::Managed { journal: Journal { table: new_table(cx, wanted.journal_table_configuration.encryption_configuration.as_ref()), days }, inventory, annotation };
+    let metadata = Metadata::Managed {
+        journal: Journal {
+            table: new_table(cx, wanted.journal_table_configuration.encryption_configuration.as_ref()),
+            days,
+        },
+        inventory,
+        annotation,
+    };
     create(s3, cx, of!(input), &metadata).await?;
     Ok(Default::default())
 }
@@ -191,8 +198,11 @@ pub async fn create_own(
     if name.is_empty() || name.len() > 255 || !name.bytes().all(allowed) || name.starts_with('_') {
         return Err(Error::invalid_request("The table name is not valid"));
     }
-    let metadata =
-        Metadata::Own { table_bucket: destination.table_bucket_arn.clone(), name: name.clone(), table: new_table(cx, None) };
+    let metadata = Metadata::Own {
+        table_bucket: destination.table_bucket_arn.clone(),
+        name: name.clone(),
+        table: new_table(cx, None),
+    };
     create(s3, cx, of!(input), &metadata).await?;
     Ok(Default::default())
 }

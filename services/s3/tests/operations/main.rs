@@ -5,6 +5,7 @@ mod access;
 mod archive;
 mod keys;
 mod lifecycle;
+mod metadata;
 mod newer;
 mod object_lambda;
 mod protection;
