@@ -1,10 +1,14 @@
 """Metadata tables of S3, read by PyIceberg through the REST catalog as AWS's page says it is done, and by boto3's s3tables."""
 
 import datetime
+import os
+import signal
+import threading
 
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.catalog import load_catalog
 
 from stack import KEYS, REGION, admin, wait_for
@@ -317,3 +321,53 @@ def test_a_table_in_a_bucket_of_ones_own(own_stack):
     wait_for(lambda: catalog.table_exists(table), seconds=60, pause=0.2)
     found = wait_for(lambda: catalog.load_table(table).scan().to_arrow().to_pylist(), seconds=60, pause=0.2)
     assert [(row["record_type"], row["key"]) for row in found] == [("CREATE", "k")]
+
+
+def test_nothing_is_lost_when_s3_is_killed(own_stack, tmp_path):
+    """What was acknowledged stands in the journal once, and the inventory is the bucket, whenever the process died."""
+    running = own_stack("--data-dir", str(tmp_path / "data"), services=("s3",))
+    s3 = client_at(running, "s3")
+    s3.create_bucket(Bucket="source")
+    configured(s3, "source", InventoryTableConfiguration=True)
+    made(running, "source", "journal", "inventory")
+    clock(running, action="advance", seconds=900)
+    is_over = threading.Event()
+
+    def go_on():
+        # Tables are written all the time, so that a process that is killed is likely to be at it.
+        while not is_over.wait(0.02):
+            try:
+                admin("/_fractus/clock", {"action": "advance", "seconds": 60}, at=running.url)
+            except OSError:
+                pass
+
+    clocks = threading.Thread(target=go_on)
+    clocks.start()
+    acknowledged = set()
+    try:
+        for number in range(400):
+            if number % 80 == 40:
+                pid = wait_for(lambda: running.pid_of("fractus-s3"))
+                os.kill(pid, signal.SIGKILL)
+                wait_for(lambda: running.pid_of("fractus-s3") not in (None, pid))
+            try:
+                s3.put_object(Bucket="source", Key=f"k{number:03}", Body=b"x")
+                acknowledged.add(f"k{number:03}")
+            except (ClientError, BotoCoreError):
+                pass
+    finally:
+        is_over.set()
+        clocks.join()
+    assert len(acknowledged) > 300
+    listed = {one["Key"] for page in s3.get_paginator("list_objects_v2").paginate(Bucket="source") for one in page["Contents"]}
+    assert acknowledged <= listed
+    clock(running, action="advance", seconds=3_600)
+
+    def keys_of(name):
+        shown = rows(running, "b_source", name)
+        return {row["key"] for row in shown} == listed and shown
+
+    journal = wait_for(lambda: keys_of("journal"), seconds=60, pause=0.5)
+    assert len({row["sequence_number"] for row in journal}) == len(journal)
+    inventory = wait_for(lambda: keys_of("inventory"), seconds=60, pause=0.5)
+    assert len(inventory) == len(listed)
