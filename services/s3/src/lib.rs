@@ -13,6 +13,8 @@
 //! [`object_lambda`] stands between objects and who reads them, [`watch`] with [`metrics`] and [`analytics`] looks at requests
 //! after they are answered, [`keys`] asks KMS about what is kept under its keys, [`parquet`] is a format for queries and inventories, [`orc`] one for inventories.
 //!
+//! [`metadata`] keeps tables of what is in buckets and of what happens to it.
+//!
 //! [`control`] is S3 Control, the API beside S3's own: access points, jobs over many objects, access grants.
 
 pub mod access;
@@ -35,6 +37,7 @@ pub mod inventory;
 pub mod keys;
 pub mod lifecycle;
 pub mod logging;
+pub mod metadata;
 pub mod metrics;
 pub mod mfa;
 pub mod model;

@@ -10,6 +10,7 @@ use fractus_store::Transaction;
 use crate::control::outposts::place::Place;
 use crate::error::{Error, Result};
 use crate::event_bridge;
+use crate::metadata::changes;
 use crate::model::notification::{self, Detail, ObjectEvent};
 use crate::service::S3;
 use crate::store::{Bucket, Object};
@@ -56,6 +57,8 @@ pub fn announce(
     sequencer: u64,
     happening: &Happening<'_>,
 ) -> Result<Vec<Handoff>> {
+    // Metadata tables tell of all that is announced.
+    changes::of_event(tx, bucket, key, object, sequencer, happening)?;
     if bucket.notifications.targets.is_empty() && !bucket.notifications.event_bridge {
         return Ok(Vec::new());
     }

@@ -21,7 +21,7 @@ use crate::replication;
 use crate::sealing;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object, REPLACED, Replaced};
-use crate::{directory, terms, versions};
+use crate::{directory, metadata, terms, versions};
 
 pub use crate::readable::{Readable, readable, segments};
 
@@ -68,6 +68,7 @@ pub fn own(
     }
     let bucket = bucket(snapshot, scope, name, expected_owner)?;
     regions::check(cx, &bucket)?;
+    metadata::guard(cx, &bucket)?;
     Ok(bucket)
 }
 

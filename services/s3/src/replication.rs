@@ -21,6 +21,7 @@ use crate::configurations::{self, Kind, Versioning};
 use crate::control::outposts::points;
 use crate::error::{Error, Result};
 use crate::extras::Extras;
+use crate::metadata::changes::{self, About, What};
 use crate::model::acl::Acl;
 use crate::model::encryption::Encryption;
 use crate::model::notification::{Detail, FailedReplication};
@@ -422,7 +423,11 @@ impl Item<'_> {
     fn mark(&self, tx: &mut Transaction<'_>, target: &Bucket, now: Timestamp) -> Result<Vec<Handoff>> {
         let id = Some(self.pending.version_id.clone());
         let marker = Version { id, last_modified: now, replaced_at: None, object: None };
-        versions::insert(tx, self.scope, target, &self.key, marker, self.sequencer, now)?;
+        if versions::insert(tx, self.scope, target, &self.key, marker, self.sequencer, now)? {
+            let (cx, what, key) = (&self.context(target), What::DeleteMarker, self.key.as_str());
+            let (version_id, sequencer) = (Some(self.pending.version_id.as_str()), self.sequencer);
+            changes::record(tx, target, &About { cx, what, key, version_id, object: None, sequencer, now })?;
+        }
         Ok(Vec::new())
     }
 }

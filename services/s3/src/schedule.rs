@@ -20,7 +20,7 @@ use crate::model::lifecycle::midnight_after;
 use crate::operations::put::{self, Request};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, ObjectHeaders};
-use crate::{analytics, inventory, logging, watch, worlds};
+use crate::{analytics, inventory, logging, metadata, watch, worlds};
 
 /// When something is due: (bucket id, job, configuration id).
 pub const SCHEDULES: Collection<(u64, String, String), Due> = Collection::new("schedules");
@@ -36,6 +36,7 @@ pub enum Job {
     Analytics,
     Inventory,
     Logging,
+    Metadata,
 }
 
 impl Job {
@@ -44,6 +45,7 @@ impl Job {
             Job::Analytics => "analytics",
             Job::Inventory => "inventory",
             Job::Logging => "logging",
+            Job::Metadata => "metadata",
         }
     }
 }
@@ -155,6 +157,13 @@ struct Work<'a> {
 impl Work<'_> {
     async fn run(&self) -> Result<Option<Timestamp>> {
         let name = self.due.bucket.as_str();
+        if self.job == Job::Metadata.name() {
+            let (s3, world, scope, now) = (self.s3, self.world, self.scope, self.now);
+            let work = metadata::work::Work { s3, world, scope, bucket: name, bucket_id: self.bucket_id, now };
+            // In a box: seldom waited for.
+            let next = Box::pin(work.run()).await?;
+            return self.again(next).await;
+        }
         let bucket = self.s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, self.scope, &(name,))?));
         let bucket = bucket.await?.filter(|bucket| bucket.id == self.bucket_id);
         let next = match (bucket, self.job) {
@@ -191,6 +200,11 @@ impl Work<'_> {
             }
             _ => None,
         };
+        self.again(next).await
+    }
+
+    /// Sets when the job is due next; never is the end of it.
+    async fn again(&self, next: Option<Timestamp>) -> Result<Option<Timestamp>> {
         let Some(at) = next else { return self.forget().await.map(|()| None) };
         let due = Due { bucket: self.due.bucket.clone(), at };
         let place = (self.bucket_id, self.job, self.id);

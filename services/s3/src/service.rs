@@ -22,6 +22,7 @@ use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::lifecycle::Lifecycle;
+use crate::metadata::catalog;
 use crate::object_lambda::lambda::Functions;
 use crate::object_lambda::waiting::Waiting;
 use crate::operations::{archive, form};
@@ -81,6 +82,10 @@ fn has_no_content(operation: &str) -> bool {
 impl Service for S3 {
     /// A bucket in the host name goes into the path; a browser's form upload is no operation of the model.
     fn prepare(&self, head: &mut http::request::Parts, host: &str) -> Prepared {
+        if catalog::is_for_tables(head) {
+            head.extensions.insert(catalog::OfTables);
+            return Prepared::Raw;
+        }
         if control::is_control(head, host) {
             head.extensions.insert(control::Controlled);
             return control::check_account_header(head).map_or_else(Prepared::Refuse, |()| Prepared::Identify);
@@ -157,7 +162,9 @@ impl Service for S3 {
 
     fn raw<'a>(&'a self, cx: &'a Context, request: Request<ByteStream>) -> BoxFuture<'a, Response<ByteStream>> {
         Box::pin(async move {
-            if request.extensions().get::<website::WebsiteRequest>().is_some() {
+            if request.extensions().get::<catalog::OfTables>().is_some() {
+                catalog::answer(self, cx).await
+            } else if request.extensions().get::<website::WebsiteRequest>().is_some() {
                 website::answer(self, cx).await
             } else if request.uri().path() == metrics::PAGE {
                 metrics::page(self, cx).await
@@ -209,7 +216,7 @@ impl Service for S3 {
 
     /// Sessions of directory buckets sign by their own name, and so does what goes through Object Lambda.
     fn other_signing_names(&self) -> &'static [&'static str] {
-        &["s3express", "s3-object-lambda", "s3-outposts"]
+        &["s3express", "s3-object-lambda", "s3-outposts", catalog::SIGNING_NAME]
     }
 
     fn look_up_credential<'a>(

@@ -204,32 +204,32 @@ fn newer(table: Operations<S3>) -> Operations<S3> {
         )
 }
 
-/// Tables of S3 Metadata. Nobody shows what is in them.
+/// Tables of S3 Metadata.
 fn tables(table: Operations<S3>) -> Operations<S3> {
     table
-        .modelled(api::CreateBucketMetadataConfiguration, metadata_tables::create_managed)
+        .on(api::CreateBucketMetadataConfiguration, metadata_tables::create_managed)
         .access(api::CreateBucketMetadataConfiguration, on_bucket!("s3:CreateBucketMetadataTableConfiguration"))
-        .modelled(api::GetBucketMetadataConfiguration, metadata_tables::get_managed)
+        .on(api::GetBucketMetadataConfiguration, metadata_tables::get_managed)
         .access(api::GetBucketMetadataConfiguration, on_bucket!("s3:GetBucketMetadataTableConfiguration"))
-        .modelled(api::DeleteBucketMetadataConfiguration, metadata_tables::delete_managed)
+        .on(api::DeleteBucketMetadataConfiguration, metadata_tables::delete_managed)
         .access(api::DeleteBucketMetadataConfiguration, on_bucket!("s3:DeleteBucketMetadataTableConfiguration"))
-        .modelled(api::CreateBucketMetadataTableConfiguration, metadata_tables::create_own)
+        .on(api::CreateBucketMetadataTableConfiguration, metadata_tables::create_own)
         .access(api::CreateBucketMetadataTableConfiguration, on_bucket!("s3:CreateBucketMetadataTableConfiguration"))
-        .modelled(api::GetBucketMetadataTableConfiguration, metadata_tables::get_own)
+        .on(api::GetBucketMetadataTableConfiguration, metadata_tables::get_own)
         .access(api::GetBucketMetadataTableConfiguration, on_bucket!("s3:GetBucketMetadataTableConfiguration"))
-        .modelled(api::DeleteBucketMetadataTableConfiguration, metadata_tables::delete_own)
+        .on(api::DeleteBucketMetadataTableConfiguration, metadata_tables::delete_own)
         .access(api::DeleteBucketMetadataTableConfiguration, on_bucket!("s3:DeleteBucketMetadataTableConfiguration"))
-        .modelled(api::UpdateBucketMetadataJournalTableConfiguration, metadata_tables::update_journal)
+        .on(api::UpdateBucketMetadataJournalTableConfiguration, metadata_tables::update_journal)
         .access(
             api::UpdateBucketMetadataJournalTableConfiguration,
             on_bucket!("s3:UpdateBucketMetadataJournalTableConfiguration"),
         )
-        .modelled(api::UpdateBucketMetadataInventoryTableConfiguration, metadata_tables::update_inventory)
+        .on(api::UpdateBucketMetadataInventoryTableConfiguration, metadata_tables::update_inventory)
         .access(
             api::UpdateBucketMetadataInventoryTableConfiguration,
             on_bucket!("s3:UpdateBucketMetadataInventoryTableConfiguration"),
         )
-        .modelled(api::UpdateBucketMetadataAnnotationTableConfiguration, metadata_tables::update_annotation)
+        .on(api::UpdateBucketMetadataAnnotationTableConfiguration, metadata_tables::update_annotation)
         .access(
             api::UpdateBucketMetadataAnnotationTableConfiguration,
             on_bucket!("s3:UpdateBucketMetadataAnnotationTableConfiguration"),

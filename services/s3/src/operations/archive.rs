@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::extras::Extras;
 use crate::ingest::{Expected, Keeping, ingest};
 use crate::keys::{self, Need};
+use crate::metadata::changes::{self, About, What};
 use crate::model::archive::{self, Requested};
 use crate::model::encryption::{Encryption, is_twice};
 use crate::notify::{Happening, announce};
@@ -94,7 +95,7 @@ pub async fn update_encryption(
     let granted = s3.keys.grant(cx, &need, &input.bucket, &input.key).await?;
     let data_key = granted.of(need.clone())?;
     let resealed = reseal(s3, cx, target, granted.secret()).await?;
-    let new_id = cx.random().u64();
+    let (new_id, now) = (cx.random().u64(), cx.now());
     let changed = configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
         let kept = match &resealed {
             None => None,
@@ -111,7 +112,7 @@ pub async fn update_encryption(
             }
         };
         let (content, freed) = kept.unzip();
-        versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
+        let changed = versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
             let asked = match object.encryption() {
                 Some(Encryption::Customer { .. }) => None,
                 Some(Encryption::Kms { algorithm, .. }) if is_twice(algorithm) => None,
@@ -137,6 +138,16 @@ pub async fn update_encryption(
             }
             Ok(())
         })?;
+        let about = About {
+            cx,
+            what: What::UpdateMetadata,
+            key: &input.key,
+            version_id: changed.version_id.as_deref(),
+            sequencer: sequencer_of_change(&changed, now),
+            object: Some(&changed),
+            now,
+        };
+        changes::record(tx, bucket, &about)?;
         Ok(freed.flatten())
     })
     .await;

@@ -6,6 +6,7 @@ mod access_logs;
 mod archive;
 mod keys;
 mod lifecycle;
+mod metadata;
 mod newer;
 mod object_lambda;
 mod protection;
