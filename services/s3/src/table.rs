@@ -8,9 +8,10 @@ use crate::control;
 use crate::error::Error;
 use crate::object_lambda::answers;
 use crate::operations::{
-    acls, annotations, archive, attributes, buckets, complete, copy, cors, delete, directory as directories, encryption, legacy,
-    lifecycle, locks, metadata_tables, multipart, notifications, object_lambda as through_points, parts, policy,
-    public_access, put, select, series, settings, tagging, uploads, versions, website as website_configuration,
+    acls, annotations, archive, attributes, buckets, complete, copy, cors, delete, directory as directories,
+    encryption, legacy, lifecycle, locks, metadata_tables, multipart, notifications, object_lambda as through_points,
+    parts, policy, public_access, put, select, series, settings, tagging, uploads, versions,
+    website as website_configuration,
 };
 use crate::service::S3;
 
