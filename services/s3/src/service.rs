@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::control;
 use crate::control::jobs::work::Jobs;
 use crate::control::lens_export::Lens;
-use crate::control::outposts::place::Place;
+use crate::control::outposts::place;
 use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::keys::Keys;
@@ -534,9 +534,7 @@ impl Service for S3 {
     /// Who has not signed is told no reasons, and nobody by which name a bucket on an Outpost is kept.
     fn failure(&self, cx: &Context, mut failure: Failure) -> Failure {
         for (_, value) in &mut failure.details {
-            if let Some(place) = Place::of_kept(value) {
-                *value = place.bucket;
-            }
+            *value = place::shown(std::mem::take(value));
         }
         if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
             failure.message = "Access Denied".to_owned();

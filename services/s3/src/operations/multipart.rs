@@ -7,6 +7,7 @@ use fractus_s3_api as api;
 use fractus_store::{BlobRef, Order, Range, Scope, Snapshot, Transaction};
 use md5::{Digest, Md5};
 
+use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::extras::{Extras, default_retention, wanted};
 use crate::lifecycle::rules_of;
@@ -84,7 +85,7 @@ pub async fn create(
     };
     let abortion = begun?;
     let mut output = api::CreateMultipartUploadOutput {
-        bucket: Some(input.bucket),
+        bucket: Some(place::shown(input.bucket)),
         key: Some(input.key),
         upload_id: Some(upload_id),
         checksum_algorithm: algorithm.map(|algorithm| algorithm.as_str().into()),
@@ -247,10 +248,10 @@ pub async fn complete(
         .await?;
     s3.changed(&object);
     s3.free(freed);
-    let location = format!("{}/{}/{}", cx.endpoint(), input.bucket, input.key);
+    let location = format!("{}/{}/{}", cx.endpoint(), place::shown(input.bucket.clone()), input.key);
     let mut output = api::CompleteMultipartUploadOutput {
         location: Some(location),
-        bucket: Some(input.bucket),
+        bucket: Some(place::shown(input.bucket)),
         key: Some(input.key),
         e_tag: Some(object.etag.clone()),
         version_id: stored.version_id,

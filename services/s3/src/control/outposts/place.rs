@@ -98,6 +98,11 @@ pub fn is_kept(name: &str) -> bool {
     name.starts_with(MARK)
 }
 
+/// A bucket's name as callers know it.
+pub fn shown(name: String) -> String {
+    Place::of_kept(&name).map_or(name, |place| place.bucket)
+}
+
 /// Whether a name is one that a bucket on an Outpost is kept by, and this request did not come to it by its own ways: through
 /// an access point, or by S3 Control.
 pub fn is_hidden(cx: &Context, name: &str) -> bool {
