@@ -1,5 +1,6 @@
 //! S3's state in memory, its operation table, and how it differs from other services at the edge.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fractus_aws::{Arn, Lane, Region, World};
@@ -587,6 +588,11 @@ impl Service for S3 {
 
     fn host_id<'a>(&'a self, _cx: &'a Context) -> Option<&'a str> {
         Some(&self.host_id)
+    }
+
+    /// A bucket on an Outpost stands there as its callers name it.
+    fn resource<'a>(&self, cx: &'a Context) -> Cow<'a, str> {
+        place::shown_path(cx.uri().path())
     }
 
     fn request_id(&self, uuid: RequestUuid) -> String {

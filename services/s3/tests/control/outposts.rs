@@ -277,6 +277,9 @@ async fn objects_are_reached_by_arn_alias_and_host_as_sdks_send_them() {
     let head = client.call(s3::HeadObject, head_input(&alias, "large")).await.unwrap();
     assert_eq!((head.content_length, head.storage_class), (Some(200), Some(s3::StorageClass::Outposts)));
 
+    let request = http::Request::get(format!("/{alias}/none")).body(Bytes::new()).unwrap();
+    let none = text(&client.send(request).await);
+    assert!(none.contains("<Resource>/data/none</Resource>"), "{none}");
     let full = told(&client, "DELETE", &bucket).await;
     assert!(full.contains("<Code>BucketNotEmpty</Code>") && full.contains("<BucketName>data</BucketName>"), "{full}");
 }
