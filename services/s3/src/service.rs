@@ -1,5 +1,6 @@
 //! S3's state in memory, and how it differs from other services at the edge.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use fractus_aws::{Arn, Lane, Region, World};
@@ -17,7 +18,7 @@ use crate::config::Config;
 use crate::control;
 use crate::control::jobs::work::Jobs;
 use crate::control::lens_export::Lens;
-use crate::control::outposts::place::Place;
+use crate::control::outposts::place;
 use crate::destinations::Destinations;
 use crate::error::Error;
 use crate::keys::Keys;
@@ -230,9 +231,7 @@ impl Service for S3 {
     /// Who has not signed is told no reasons, and nobody by which name a bucket on an Outpost is kept.
     fn failure(&self, cx: &Context, mut failure: Failure) -> Failure {
         for (_, value) in &mut failure.details {
-            if let Some(place) = Place::of_kept(value) {
-                *value = place.bucket;
-            }
+            *value = place::shown(std::mem::take(value));
         }
         if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
             failure.message = "Access Denied".to_owned();
@@ -287,6 +286,11 @@ impl Service for S3 {
 
     fn host_id<'a>(&'a self, _cx: &'a Context) -> Option<&'a str> {
         Some(&self.host_id)
+    }
+
+    /// A bucket on an Outpost stands there as its callers name it.
+    fn resource<'a>(&self, cx: &'a Context) -> Cow<'a, str> {
+        place::shown_path(cx.uri().path())
     }
 
     fn request_id(&self, uuid: RequestUuid) -> String {

@@ -266,10 +266,11 @@ impl Server {
         if failure.status >= 500 && failure.status != 501 && failure.status != 503 {
             tracing::warn!(request_id = %cx.request_id, operation = operation_name(cx), code = %failure.code, message = %failure.message, "answered with an internal error");
         }
+        let resource = self.service.resource(cx);
         let answer = Answer {
             request_id: &cx.request_id,
             host_id: self.service.host_id(cx),
-            resource: Some(cx.head.uri.path()),
+            resource: Some(&resource),
             error_namespace: self.service.error_namespace(),
             ..Answer::default()
         };

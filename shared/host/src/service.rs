@@ -1,5 +1,6 @@
 //! What a service may do to a request and an answer around the table: the differences between AWS's services.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -97,6 +98,11 @@ pub trait Service: Send + Sync + 'static {
     fn host_id<'a>(&'a self, cx: &'a Context) -> Option<&'a str> {
         let _ = cx;
         None
+    }
+
+    /// What an error's document says that the request was about: the path as it was identified.
+    fn resource<'a>(&self, cx: &'a Context) -> Cow<'a, str> {
+        Cow::Borrowed(cx.uri().path())
     }
 
     /// The namespace before a modelled error's name in JSON answers, for services that write one:

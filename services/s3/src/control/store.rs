@@ -6,7 +6,7 @@ use fractus_store::Collection;
 use serde::{Deserialize, Serialize};
 
 use crate::configurations::PublicAccessBlock;
-use crate::control::outposts::place::{self, Place};
+use crate::control::outposts::place;
 
 /// Block public access of whole accounts: (account).
 pub const ACCOUNT_BLOCKS: Collection<(String,), PublicAccessBlock> = Collection::new("control.account-blocks");
@@ -85,7 +85,7 @@ impl AccessPoint {
 
     /// The bucket as callers name it.
     pub fn shown_bucket(&self) -> String {
-        Place::of_kept(&self.bucket).map_or_else(|| self.bucket.clone(), |place| place.bucket)
+        place::shown(self.bucket.clone())
     }
 
     pub fn is_of_directory(&self) -> bool {

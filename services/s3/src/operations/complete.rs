@@ -10,6 +10,7 @@ use fractus_store::{BlobRef, Collection, Scope, Transaction};
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
+use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::extras::{Extras, default_retention};
 use crate::model::checksum::{self, Algorithm, PartChecksum};
@@ -107,10 +108,11 @@ pub async fn complete(
         .await?;
     s3.changed(&object);
     s3.free(freed);
-    let location = format!("{}/{}/{}", cx.endpoint(), input.bucket, input.key);
+    let bucket = place::shown(input.bucket);
+    let location = format!("{}/{bucket}/{}", cx.endpoint(), input.key);
     let mut output = api::CompleteMultipartUploadOutput {
         location: Some(location),
-        bucket: Some(input.bucket),
+        bucket: Some(bucket),
         key: Some(input.key),
         e_tag: Some(object.etag.clone()),
         version_id: stored.version_id,

@@ -9,6 +9,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scan, Scope, Snapshot};
 
+use crate::control::outposts::place;
 use crate::directory::check_listing;
 use crate::error::{Error, Result};
 use crate::model::encoding::form_encode;
@@ -170,7 +171,7 @@ pub async fn v2(s3: &S3, cx: &Context, input: api::ListObjectsV2Input) -> Result
     Ok(api::ListObjectsV2Output {
         is_truncated: Some(is_truncated),
         contents: Some(contents),
-        name: Some(bucket.name.clone()),
+        name: Some(place::shown(bucket.name.clone())),
         prefix: Some(encoding.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.filter(|delimiter| !delimiter.is_empty()).map(|text| encoding.write(text)),
         max_keys: Some(listing_max(input.max_keys)),
@@ -208,7 +209,7 @@ pub async fn v1(s3: &S3, cx: &Context, input: api::ListObjectsInput) -> Result<a
         marker: Some(encoding.write(input.marker.unwrap_or_default())),
         next_marker: next_marker.map(|text| encoding.write(text)),
         contents: Some(contents),
-        name: Some(bucket.name.clone()),
+        name: Some(place::shown(bucket.name.clone())),
         prefix: Some(encoding.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.filter(|delimiter| !delimiter.is_empty()).map(|text| encoding.write(text)),
         max_keys: Some(listing_max(input.max_keys)),

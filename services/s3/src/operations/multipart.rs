@@ -6,6 +6,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{BlobRef, Order, Range, Scope, Snapshot, Transaction};
 
+use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::extras::wanted;
 use crate::lifecycle::rules_of;
@@ -67,7 +68,7 @@ pub async fn create(
     };
     let abortion = begun?;
     let mut output = api::CreateMultipartUploadOutput {
-        bucket: Some(input.bucket),
+        bucket: Some(place::shown(input.bucket)),
         key: Some(input.key),
         upload_id: Some(upload_id),
         checksum_algorithm: algorithm.map(|algorithm| algorithm.as_str().into()),

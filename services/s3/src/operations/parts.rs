@@ -4,6 +4,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{BlobRef, Order, Range};
 
+use crate::control::outposts::place;
 use crate::directory;
 use crate::error::{Error, Result};
 use crate::ingest::{Expected, Keeping, digest_stored, ingest};
@@ -300,7 +301,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListPartsInput) -> Result<a
     });
     let shown: Vec<api::Part> = shown.collect();
     Ok(api::ListPartsOutput {
-        bucket: Some(input.bucket),
+        bucket: Some(place::shown(input.bucket)),
         key: Some(input.key),
         upload_id: Some(input.upload_id),
         part_number_marker: Some(after as i32),

@@ -6,6 +6,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scan, Scope, Snapshot};
 
+use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::model::list::{self, Entry, From, Keys, Listing};
 use crate::objects::{self, scope};
@@ -108,7 +109,7 @@ pub async fn list(
         }
     }
     Ok(api::ListMultipartUploadsOutput {
-        bucket: Some(input.bucket),
+        bucket: Some(place::shown(input.bucket)),
         key_marker: Some(encoding.write(input.key_marker.unwrap_or_default())),
         upload_id_marker: Some(input.upload_id_marker.unwrap_or_default()),
         next_key_marker: Some(encoding.write(next_key)),

@@ -11,6 +11,7 @@ use fractus_store::{Order, Range, Scan, Scope, Snapshot};
 use fractus_wire::Failure;
 
 use crate::configurations::{self, Kind, Versioning, of};
+use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::mfa;
 use crate::model::list::{self, Entry, From, Keys, Listing, Page};
@@ -274,7 +275,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) ->
         is_truncated: Some(page.is_truncated),
         key_marker: Some(encoding.write(key_marker)),
         version_id_marker: Some(input.version_id_marker.clone().unwrap_or_default()),
-        name: Some(input.bucket.clone()),
+        name: Some(place::shown(input.bucket.clone())),
         prefix: Some(encoding.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.filter(|delimiter| !delimiter.is_empty()).map(|text| encoding.write(text)),
         max_keys: Some(listing_max(input.max_keys)),

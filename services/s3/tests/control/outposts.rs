@@ -118,6 +118,18 @@ async fn a_bucket_is_its_outpost_s_and_no_plain_one() {
 }
 
 #[tokio::test]
+async fn an_account_has_a_hundred_buckets_on_outposts() {
+    let stack = builder().start().await;
+    let client = client_of(&stack);
+    for number in 0..100 {
+        make(&client, if number % 2 == 0 { OUTPOST } else { FAR }, &format!("b{number:03}")).await.unwrap();
+    }
+    let refused = make(&client, OUTPOST, "one-more").await.unwrap_err();
+    assert_eq!((refused.status, refused.code.as_ref()), (400, "TooManyBuckets"));
+    make(&client.clone().as_account(OTHER), OUTPOST, "one-more").await.unwrap();
+}
+
+#[tokio::test]
 async fn regional_buckets_are_listed_by_outpost_and_page() {
     let stack = builder().start().await;
     let client = client_of(&stack);
@@ -232,7 +244,9 @@ async fn objects_are_reached_by_arn_alias_and_host_as_sdks_send_them() {
     client.call(s3::CopyObject, copy).await.unwrap();
     assert_eq!(get(&client, &arn, "copy").await.unwrap(), "through");
     let upload = s3::CreateMultipartUploadInput { bucket: arn.clone(), key: "large".into(), ..Default::default() };
-    let upload_id = client.call(s3::CreateMultipartUpload, upload).await.unwrap().upload_id.unwrap();
+    let begun = client.call(s3::CreateMultipartUpload, upload).await.unwrap();
+    assert_eq!(begun.bucket.as_deref(), Some("data"));
+    let upload_id = begun.upload_id.unwrap();
     let part = s3::UploadPartInput {
         bucket: arn.clone(),
         key: "large".into(),
@@ -250,10 +264,22 @@ async fn objects_are_reached_by_arn_alias_and_host_as_sdks_send_them() {
         multipart_upload: Some(s3::CompletedMultipartUpload { parts: Some(vec![part]) }),
         ..Default::default()
     };
-    client.call(s3::CompleteMultipartUpload, complete).await.unwrap();
+    let completed = client.call(s3::CompleteMultipartUpload, complete).await.unwrap();
+    // By which name the bucket is kept nobody is told.
+    assert_eq!(completed.bucket.as_deref(), Some("data"));
+    assert!(completed.location.unwrap().ends_with("/data/large"));
+    let list = s3::ListObjectsV2Input { bucket: arn.clone(), ..Default::default() };
+    assert_eq!(client.call(s3::ListObjectsV2, list).await.unwrap().name.as_deref(), Some("data"));
+    let list = s3::ListObjectVersionsInput { bucket: arn.clone(), ..Default::default() };
+    assert_eq!(client.call(s3::ListObjectVersions, list).await.unwrap().name.as_deref(), Some("data"));
+    let list = s3::ListMultipartUploadsInput { bucket: arn.clone(), ..Default::default() };
+    assert_eq!(client.call(s3::ListMultipartUploads, list).await.unwrap().bucket.as_deref(), Some("data"));
     let head = client.call(s3::HeadObject, head_input(&alias, "large")).await.unwrap();
     assert_eq!((head.content_length, head.storage_class), (Some(200), Some(s3::StorageClass::Outposts)));
 
+    let request = http::Request::get(format!("/{alias}/none")).body(Bytes::new()).unwrap();
+    let none = text(&client.send(request).await);
+    assert!(none.contains("<Resource>/data/none</Resource>"), "{none}");
     let full = told(&client, "DELETE", &bucket).await;
     assert!(full.contains("<Code>BucketNotEmpty</Code>") && full.contains("<BucketName>data</BucketName>"), "{full}");
 }
@@ -373,6 +399,16 @@ async fn versions_are_replicated_to_another_outpost() {
     let delete = s3::DeleteObjectInput { bucket: arn.clone(), key: "in/k".into(), ..Default::default() };
     client.call(s3::DeleteObject, delete).await.unwrap();
     wait_for("it is marked there", || async { get(&client, &far, "in/k").await.is_err().then_some(()) }).await;
+
+    // An access point that is gone leads nowhere.
+    let gone = api::DeleteAccessPointInput { account_id: ACCOUNT.into(), name: far.clone() };
+    client.call(api::DeleteAccessPoint, gone).await.unwrap();
+    put(&client, &arn, "in/late", "x").await.unwrap();
+    let failed = async || {
+        let head = client.call(s3::HeadObject, head_input(&arn, "in/late")).await.unwrap();
+        (head.replication_status == Some(s3::ReplicationStatus::Failed)).then_some(())
+    };
+    wait_for("its replication has failed", failed).await;
 
     // Versions are kept as long as they are copied.
     let suspend = || api::PutBucketVersioningInput {

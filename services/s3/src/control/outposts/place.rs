@@ -5,6 +5,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/s3-outposts/S3OutpostsIAM.html#S3OutpostsARN>
 
+use std::borrow::Cow;
+
 use fractus_aws::{Arn, Partition};
 use fractus_host::{Access, Context};
 
@@ -98,6 +100,18 @@ pub fn is_kept(name: &str) -> bool {
     name.starts_with(MARK)
 }
 
+/// A bucket's name as callers know it.
+pub fn shown(name: String) -> String {
+    Place::of_kept(&name).map_or(name, |place| place.bucket)
+}
+
+/// A path as callers know it.
+pub fn shown_path(path: &str) -> Cow<'_, str> {
+    let whole = path.trim_start_matches('/');
+    let (name, key) = whole.split_at(whole.find('/').unwrap_or(whole.len()));
+    Place::of_kept(name).map_or(Cow::Borrowed(path), |place| Cow::Owned(format!("/{}{key}", place.bucket)))
+}
+
 /// Whether a name is one that a bucket on an Outpost is kept by, and this request did not come to it by its own ways: through
 /// an access point, or by S3 Control.
 pub fn is_hidden(cx: &Context, name: &str) -> bool {
@@ -183,6 +197,9 @@ mod tests {
         assert_eq!(kept, "outpost:us-west-2:123456789012:op-01ac5d28a6a232904:b.c");
         assert_eq!(Place::of_kept(&kept), Some(place()));
         assert_eq!(Place::of_kept("b.c"), None);
+        assert_eq!(shown_path(&format!("/{kept}/a/b")), "/b.c/a/b");
+        assert_eq!(shown_path(&format!("/{kept}")), "/b.c");
+        assert_eq!(shown_path("/bucket/outpost:k"), "/bucket/outpost:k");
         assert_eq!(Place::of_kept("outpost:x"), None);
     }
 
