@@ -3,10 +3,10 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 
 use fractus_aws::Arn;
-use fractus_host::{Access, Context};
+use fractus_host::{Access, CallerKind, Context};
 use fractus_s3_api as api;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operations::copy;
 
 fn arn(cx: &Context, resource: String) -> Arn {
@@ -101,4 +101,11 @@ pub fn to_put(cx: &Context, bucket: &str, key: &str, sets: Sets) -> Vec<Access> 
         wanted.extend(to_object(cx, bucket, key, action));
     }
     wanted
+}
+
+/// Some operations are for callers who have signed, whatever is open to everybody.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpu-process>
+pub fn check_known(cx: &Context, what: &'static str) -> Result<()> {
+    if cx.caller.kind == CallerKind::Anonymous { Err(Error::AnonymousForbidden { what }) } else { Ok(()) }
 }

@@ -20,7 +20,7 @@ use crate::control;
 use crate::control::jobs::work::Jobs;
 use crate::control::lens_export::Lens;
 use crate::destinations::Destinations;
-use crate::error::Error;
+use crate::error::{ANONYMOUS, Error};
 use crate::keys::Keys;
 use crate::lifecycle::Lifecycle;
 use crate::object_lambda::answers;
@@ -537,7 +537,8 @@ impl Service for S3 {
 
     /// Who has not signed is told no reasons.
     fn failure(&self, cx: &Context, mut failure: Failure) -> Failure {
-        if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
+        let is_anonymous = cx.caller.kind == CallerKind::Anonymous && !failure.message.starts_with(ANONYMOUS);
+        if failure.code == "AccessDenied" && is_anonymous {
             failure.message = "Access Denied".to_owned();
         }
         if cx.extensions().get::<control::Controlled>().is_some() { failure } else { heads::tell(cx, failure) }
