@@ -9,7 +9,7 @@ use crate::*;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn frozen() -> (Stack, Client) {
+pub async fn frozen() -> (Stack, Client) {
     let stack = Stack::new()
         .frozen_at("2026-03-01T12:00:00Z")
         .with("s3", |host| fractus_s3::start(config(), host))
