@@ -555,7 +555,10 @@ impl Service for S3 {
         {
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
-        if cx.extensions().get::<control::Controlled>().is_some() {
+        // Their paths name no bucket.
+        if cx.extensions().get::<control::Controlled>().is_some()
+            || cx.extensions().get::<catalog::OfTables>().is_some()
+        {
             return None;
         }
         let restores = cx.operation().is_some_and(|called| called.schema.name == "RestoreObject");

@@ -340,6 +340,29 @@ async fn what_a_bucket_did_last_is_shown_when_its_configuration_is_gone() {
     assert_eq!(rows(&stack, &client, "bucket", "journal").await.len(), 1);
 }
 
+/// A bucket that goes has been emptied first, and its journal says so.
+#[tokio::test]
+async fn what_a_bucket_did_last_is_shown_when_it_is_gone() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    configure(&client, "bucket", None, false, false).await;
+    stack.clock().advance(MINUTE * 6);
+    wait_for("the table is there", || load(&stack, "bucket", "journal")).await;
+    put(&client, "k", "x").await;
+    client.call(api::DeleteObject, delete_input("k", None)).await.unwrap();
+    let input = api::DeleteBucketInput { bucket: "bucket".into(), ..Default::default() };
+    client.call(api::DeleteBucket, input).await.unwrap();
+    stack.clock().advance(MINUTE * 2);
+    let found = journal(&stack, &client, "bucket", 2).await;
+    assert_eq!(shown(&found, &["record_type"]).concat(), ["CREATE", "DELETE"]);
+    let nothing_waits = || async {
+        let (changes, last) =
+            (stack.count("s3", "metadata-changes").await, stack.count("s3", "metadata-last-changes").await);
+        (changes + last == 0).then_some(())
+    };
+    wait_for("its changes are let go", nothing_waits).await;
+}
+
 #[tokio::test]
 async fn a_version_that_is_deleted_by_its_id_is_named() {
     let (stack, client) = frozen().await;
