@@ -245,7 +245,10 @@ impl Service for S3 {
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
-        if cx.extensions().get::<control::Controlled>().is_some() {
+        // Their paths name no bucket.
+        if cx.extensions().get::<control::Controlled>().is_some()
+            || cx.extensions().get::<catalog::OfTables>().is_some()
+        {
             return None;
         }
         if response.status() == StatusCode::OK
