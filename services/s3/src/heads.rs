@@ -57,7 +57,10 @@ pub fn check(head: &mut Parts) -> Result<(), Failure> {
             drop_unreadable_dates(head);
             check_overrides(head)
         }
-        Method::PUT => check_length(head),
+        Method::PUT => {
+            check_part(head)?;
+            check_length(head)
+        }
         _ => Ok(()),
     }
 }
@@ -111,6 +114,25 @@ fn check_overrides(head: &Parts) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A part is of an upload and has a number: a request with one of the two is not for an object.
+fn check_part(head: &Parts) -> Result<(), Failure> {
+    let Some(query) = head.uri.query().filter(|_| of_object(head.uri.path()).is_some()) else { return Ok(()) };
+    let names = |wanted: &str| query.split('&').any(|pair| pair.split('=').next() == Some(wanted));
+    match (names("uploadId"), names("partNumber")) {
+        (false, true) => {
+            let message = "This operation does not accept partNumber without uploadId";
+            Err(told_of(Failure::new("InvalidArgument", 400, message), "partNumber", "partNumber"))
+        }
+        (true, false) => {
+            let error = Error::MethodNotAllowed { method: head.method.to_string(), resource: "UPLOAD" };
+            let mut failure = Failure::from(error);
+            failure.headers.push(("allow", "DELETE, POST, GET".to_owned()));
+            Err(failure)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The length of an upload has to be known before its bytes: by its header or, of what comes in chunks of AWS's own, by

@@ -40,8 +40,11 @@ fn named_parts(input: &api::CompleteMultipartUploadInput) -> Result<Vec<Named>> 
     let given = given.filter(|parts| !parts.is_empty()).ok_or(Error::MalformedXml)?;
     let mut named: Vec<Named> = Vec::with_capacity(given.len());
     for part in given {
-        let number = part.part_number.and_then(|number| u64::try_from(number).ok()).ok_or(Error::MalformedXml)?;
-        if !(1..=MAX_PARTS).contains(&number) {
+        let number = part.part_number.ok_or(Error::MalformedXml)?;
+        let Some(number) = u64::try_from(number).ok().filter(|number| *number >= 1) else {
+            return Err(Error::invalid_argument("PartNumber", number.to_string(), "PartNumber must be >= 1"));
+        };
+        if number > MAX_PARTS {
             return Err(Error::invalid_argument("partNumber", number.to_string(), names::PART_NUMBER_BOUNDS));
         }
         if named.last().is_some_and(|before| before.number >= number) {

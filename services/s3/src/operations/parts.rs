@@ -21,6 +21,7 @@ use crate::operations::{copy, get, put};
 use crate::sealing::Secret;
 use crate::service::S3;
 use crate::store::{ChecksumType, Content, PARTS, Part, Upload};
+use crate::versions;
 
 fn part_number(number: i32) -> Result<u64> {
     u64::try_from(number)
@@ -224,6 +225,14 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
         checksum: Some(checksum),
     };
     keep(s3, cx, &place, number, part.clone(), blob).await?;
+    // Of a bucket that keeps versions, the one without an id of its own is told of as well.
+    let from_version = s3
+        .store
+        .read(|snapshot| -> Result<_> {
+            let bucket = objects::open(cx, snapshot, &scope(cx), &from.bucket, None)?;
+            Ok(versions::shown_id(&bucket, &source))
+        })
+        .await?;
     let mut result =
         api::CopyPartResult { e_tag: Some(part.etag), last_modified: Some(part.last_modified), ..Default::default() };
     if upload.checksum_algorithm.is_some() {
@@ -231,7 +240,7 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
     }
     let mut output = api::UploadPartCopyOutput {
         copy_part_result: Some(result),
-        copy_source_version_id: source.version_id,
+        copy_source_version_id: from_version,
         ..Default::default()
     };
     show_encryption!(output, upload.encryption());

@@ -71,6 +71,14 @@ async fn what_is_wrong_with_a_head_is_told() {
     assert_eq!(refused(&stack, Method::PUT, "/bucket/k", &[], "").await, said(411, "MissingContentLength"));
     assert_eq!(refused(&stack, Method::POST, "/bucket/k", &[], "x").await, said(405, "MethodNotAllowed"));
     assert_eq!(refused(&stack, Method::PUT, "/", &[], "x").await, said(405, "MethodNotAllowed"));
+    for headers in [&[][..], &[("x-amz-copy-source", "/bucket/k")]] {
+        let put = async |path: &str| refused(&stack, Method::PUT, path, headers, "x").await;
+        assert_eq!(put("/bucket/k?partNumber=1").await, said(400, "InvalidArgument"));
+        assert_eq!(put("/bucket/k?uploadId=none").await, said(405, "MethodNotAllowed"));
+    }
+    let parts = "<CompleteMultipartUpload><Part><PartNumber>0</PartNumber></Part></CompleteMultipartUpload>";
+    let complete = refused(&stack, Method::POST, "/bucket/k?uploadId=none", &[], parts).await;
+    assert_eq!(complete, said(400, "InvalidArgument"));
 }
 
 #[tokio::test]

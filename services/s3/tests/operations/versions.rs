@@ -262,3 +262,27 @@ async fn a_version_goes_for_good_by_a_second_factor() {
     let id = put(&client, "k", "x").await.version_id.unwrap();
     client.call(api::DeleteObject, delete_input("k", Some(&id))).await.unwrap();
 }
+
+#[tokio::test]
+async fn parts_copied_tell_of_the_version_without_an_id() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    bucket(&client, "bucket").await;
+    put(&client, "k", "before").await;
+    let create = api::CreateMultipartUploadInput { bucket: "bucket".into(), key: "parts".into(), ..Default::default() };
+    let upload_id = client.call(api::CreateMultipartUpload, create).await.unwrap().upload_id.unwrap();
+    let copied = async || {
+        let copy = api::UploadPartCopyInput {
+            bucket: "bucket".into(),
+            key: "parts".into(),
+            upload_id: upload_id.clone(),
+            part_number: 1,
+            copy_source: "bucket/k".into(),
+            ..Default::default()
+        };
+        client.call(api::UploadPartCopy, copy).await.unwrap().copy_source_version_id
+    };
+    assert_eq!(copied().await, None);
+    set_versioning(&client, api::BucketVersioningStatus::Enabled).await;
+    assert_eq!(copied().await.as_deref(), Some("null"));
+}
