@@ -259,13 +259,20 @@ fn by_lists(
     let caller = caller.as_ref();
     let acl = bucket_acl(snapshot, scope, bucket)?;
     let mut statements = acl.statements(On::Bucket, &access.resource, &caller);
+    let gives = |statements: &[Value], wanted: &str| {
+        let names =
+            |statement: &Value| statement["Action"].as_array().is_some_and(|all| all.iter().any(|one| one == wanted));
+        statements.iter().any(names)
+    };
+    let allow =
+        |action: &str| json!({"Effect": "Allow", "Principal": "*", "Action": action, "Resource": access.resource});
     // Who may write may say with it whose it is to be.
-    let may_write = statements.iter().any(|statement| {
-        statement["Action"].as_array().is_some_and(|actions| actions.iter().any(|action| action == "s3:PutObject"))
-    });
-    if may_write && writes(cx) {
-        let action = "s3:PutObjectAcl";
-        statements.push(json!({"Effect": "Allow", "Principal": "*", "Action": action, "Resource": access.resource}));
+    if writes(cx) && gives(&statements, "s3:PutObject") {
+        statements.push(allow("s3:PutObjectAcl"));
+    }
+    // What there is not has no list of its own: who may list its bucket is told that it is not there.
+    if object.is_none() && access.action == "s3:GetObject" && gives(&statements, "s3:ListBucket") {
+        statements.push(allow("s3:GetObject"));
     }
     if let Some(acl) = object.and_then(|object| object.extras.as_ref()?.acl.as_ref()) {
         statements.extend(acl.statements(On::Object, &access.resource, &caller));
