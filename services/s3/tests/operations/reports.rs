@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fractus_testkit::wait_for;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::*;
 
@@ -100,6 +101,29 @@ async fn an_answer_that_flows_counts_what_went_out() {
     client.call(api::HeadObject, head).await.unwrap();
     let all = metrics(&stack, "long").await;
     assert_eq!((of(&all, "HeadRequests"), of(&all, "BytesDownloaded")), (Some(1.0), Some(2_000_000.0)), "{all:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_broken_off_counts_what_had_gone() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    put_metrics(&client, "long", Some("long")).await;
+    let long = "x".repeat(64 << 20);
+    put(&client, "long", &long).await;
+    let mut connection = fractus_testkit::http::connect(stack.url("s3")).await;
+    let head = "GET /bucket/long HTTP/1.1\r\nHost: localhost\r\nAuthorization: AWS4-HMAC-SHA256 \
+                Credential=test/20260301/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut begun = vec![0; 1 << 16];
+    connection.read_exact(&mut begun).await.unwrap();
+    drop(connection);
+    let all = wait_for("the answer is counted", async || {
+        let all = metrics(&stack, "long").await;
+        of(&all, "GetRequests").is_some().then_some(all)
+    })
+    .await;
+    let sent = of(&all, "BytesDownloaded").unwrap();
+    assert!(sent > 0.0 && sent < long.len() as f64, "{sent}");
 }
 
 #[tokio::test]

@@ -183,6 +183,8 @@ pub async fn delete(
         })
         .await?;
     s3.lens.wake();
+    // It finds out whether anybody still watches.
+    s3.schedule.wake();
     Ok(api::DeleteStorageLensConfigurationOutput::default())
 }
 
