@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 
 import stack
@@ -54,6 +56,17 @@ def bucket(s3):
 @pytest.fixture
 def queue_arn(sqs):
     return lambda url: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+
+
+@pytest.fixture
+def hosts(monkeypatch):
+    """Accounts, access points and buckets stand in hosts, whose names below `localhost` not every machine resolves."""
+    real = socket.getaddrinfo
+
+    def resolve(host, *rest, **options):
+        return real("localhost" if str(host).endswith(".localhost") else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 @pytest.fixture

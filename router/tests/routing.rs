@@ -41,6 +41,7 @@ fn the_scope_of_a_signature_decides_whatever_host_and_path_say() {
         ("s3", "s3"),
         ("s3express", "s3"),
         ("s3-object-lambda", "s3"),
+        ("s3tables", "s3"),
         ("dynamodb", "dynamodb"),
         ("states", "stepfunctions"),
         ("monitoring", "cloudwatch"),

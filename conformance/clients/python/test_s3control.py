@@ -2,7 +2,6 @@
 
 import io
 import json
-import socket
 import ssl
 import time
 import urllib.error
@@ -16,17 +15,7 @@ from botocore.exceptions import ClientError
 import stack
 
 ACCOUNT = "000000000000"
-
-
-@pytest.fixture(autouse=True)
-def hosts(monkeypatch):
-    """The account and the access point stand in the host, whose names below `localhost` not every machine resolves."""
-    real = socket.getaddrinfo
-
-    def resolve(host, *rest, **options):
-        return real("localhost" if str(host).endswith(".localhost") else host, *rest, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+pytestmark = pytest.mark.usefixtures("hosts")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 //! - [`shapes`]: variants of every operation, made from the models, and a strict judgement of each answer's form.
 //! - [`effects`]: scenarios that show through another call that an operation did something.
 //! - [`clients`]: stock AWS clients, whose suites are written in their own languages.
+//! - [`functions`]: functions that scenarios play, in Lambda's place.
 //!
 //! The first two send through [`endpoint`] (signed HTTP) and read the facts through [`models`].
 //!
@@ -13,5 +14,6 @@
 pub mod clients;
 pub mod effects;
 pub mod endpoint;
+pub mod functions;
 pub mod models;
 pub mod shapes;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fractus_conformance::{clients, effects, shapes};
+use fractus_conformance::{clients, effects, functions, shapes};
 
 /// Judges an AWS endpoint from outside.
 #[derive(Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Clients(clients::Arguments),
     /// A server that answers nonsense of the right shape to everything: what no scenario may pass against.
     Stub(effects::StubArguments),
+    /// Functions that scenarios play: Lambda's Invoke, which passes events to queues and takes answers from them.
+    Functions(functions::Arguments),
 }
 
 /// 0: all well. 1: the endpoint fell short. 2: the run itself could not be made.
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Effects(arguments) => runtime.block_on(effects::run(arguments)),
         Command::Clients(arguments) => clients::run(&arguments),
         Command::Stub(arguments) => runtime.block_on(effects::run_stub(arguments)),
+        Command::Functions(arguments) => runtime.block_on(functions::run(arguments)),
     };
     ended.unwrap_or_else(|error| fail(&*error))
 }

@@ -8,6 +8,7 @@
 //! Left out: private calls (`call.<service>…`), which have no public operation; and an order beyond that of the calls.
 //! A call that was answered and whose answer was lost is made again, so a standard queue may get a message twice.
 
+mod lambda;
 mod sqs;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use fractus_bus::contracts::Delivery;
 use fractus_bus::{Bus, BusConfig, ConsumeConfig, Consumption, Outcome};
 use fractus_clock::Clock;
 use fractus_sigv4::{KeyCache, Payload, Scheme, Signer, sha256};
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::HOST;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
@@ -40,8 +41,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, PartialEq)]
 struct Call {
     signing_name: &'static str,
-    target: &'static str,
-    content_type: &'static str,
+    path: String,
+    headers: Vec<(&'static str, &'static str)>,
     body: Vec<u8>,
 }
 
@@ -57,6 +58,7 @@ type Calls = fn(&Delivery, Option<&str>) -> Result<Call, Impossible>;
 
 fn calls_of(service: &str) -> Option<Calls> {
     match service {
+        "lambda" => Some(lambda::call),
         "sqs" => Some(sqs::call),
         _ => None,
     }
@@ -155,10 +157,10 @@ impl Carrier {
     fn request(&self, call: Call, delivery: &Delivery, url: Option<&str>) -> Result<Request<RouterBody>, BoxError> {
         let host = url.and_then(|url| url.split_once("://")).map_or("localhost", |(_, host)| host);
         let host = host.split('/').next().unwrap_or(host);
-        let mut request = Request::post("/")
-            .header(HOST, host)
-            .header(CONTENT_TYPE, HeaderValue::from_static(call.content_type))
-            .header("x-amz-target", HeaderValue::from_static(call.target));
+        let mut request = Request::post(&call.path).header(HOST, host);
+        for (name, value) in call.headers {
+            request = request.header(name, HeaderValue::from_static(value));
+        }
         if url.is_some() && delivery.lane.as_str() != "main" {
             request = request.header("x-fractus-lane", delivery.lane.as_str());
         }

@@ -33,8 +33,8 @@ pub fn call(delivery: &Delivery, url: Option<&str>) -> Result<Call, Impossible> 
     }
     Ok(Call {
         signing_name: "sqs",
-        target: "AmazonSQS.SendMessage",
-        content_type: "application/x-amz-json-1.0",
+        path: "/".to_owned(),
+        headers: vec![("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "AmazonSQS.SendMessage")],
         body: Value::Object(input).to_string().into_bytes(),
     })
 }

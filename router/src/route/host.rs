@@ -27,7 +27,7 @@ const DOMAINS: [(&str, &str); 5] = [
 ];
 
 /// Labels that are no API's endpoint prefix.
-const LABELS: [(&str, &str); 9] = [
+const LABELS: [(&str, &str); 10] = [
     ("execute-api", "apigateway"),
     ("lambda-url", "lambda"),
     ("cloudfront", "cloudfront"),
@@ -37,6 +37,7 @@ const LABELS: [(&str, &str); 9] = [
     ("email-smtp", "ses"),
     ("elb", "elbv2"),
     ("s3express", "s3"),
+    ("s3tables", "s3"),
 ];
 
 /// What operations put before an endpoint's name (Smithy's endpoint trait).

@@ -87,13 +87,14 @@ pub const SERVICES: [&str; 39] = [
 ];
 
 /// Scopes that several services share, and scopes that no model names as its own.
-const SCOPES: [(&str, &[&str]); 8] = [
+const SCOPES: [(&str, &[&str]); 9] = [
     ("bedrock", &["bedrock", "bedrock-runtime", "bedrock-agent", "bedrock-agent-runtime"]),
     ("apigateway", &["apigateway", "apigatewayv2"]),
     ("execute-api", &["apigateway", "apigatewayv2"]),
     ("s3express", &["s3"]),
     ("s3-object-lambda", &["s3"]),
     ("s3-outposts", &["s3"]),
+    ("s3tables", &["s3"]),
     ("email", &["ses"]),
     ("cloudwatch", &["cloudwatch"]),
 ];

@@ -144,7 +144,7 @@ fn is_stray(name: &str, value: Option<&str>) -> bool {
 /// A request for a part of a bucket or object that there is not, or not by this method. It must never be taken for one
 /// for the whole: `DELETE /bucket?location` does not delete the bucket.
 pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
-    let query = uri.query()?;
+    let query = uri.query().unwrap_or_default();
     let of_object = uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty());
     let changes = method == Method::PUT || method == Method::DELETE || method == Method::POST;
     let refuse = || {
@@ -153,6 +153,15 @@ pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
         let failure = Failure::new("MethodNotAllowed", 405, message);
         failure.with_detail("Method", method.to_string()).with_detail("ResourceType", resource)
     };
+    // What is posted to an object is of an upload, or about a part of it.
+    let is_of_upload =
+        |pair: &str| pair.starts_with("uploadId=") || is_subresource(pair.split('=').next().unwrap_or(pair));
+    if method == Method::POST && of_object && !query.split('&').any(is_of_upload) {
+        return Some(refuse());
+    }
+    if query.is_empty() {
+        return None;
+    }
     query.split('&').find_map(|pair| {
         let (name, value) = match pair.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -184,6 +193,44 @@ pub fn arn_in_path(path_and_query: &str) -> Option<String> {
     }
     let (before, after) = rest.split_at(at + mark.len() - 1);
     Some(format!("/arn{before}{}", after.replacen('/', "%2F", slashes)))
+}
+
+/// Parameters of presigned URLs that are no headers: those of the signature, and digests of a body that was not there when
+/// the URL was signed, which S3 passes over.
+const NO_HEADERS: [&str; 12] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signedheaders",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    "x-amz-s3session-token",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-trailer",
+    "x-amz-decoded-content-length",
+];
+
+/// What a presigned URL says in place of headers becomes headers: `x-amz-tagging=a%3Db`. Signers put every `x-amz-` header
+/// that they are given among the parameters.
+pub fn take_in_headers(head: &mut http::request::Parts) {
+    let Some(query) = head.uri.query() else { return };
+    if !query.contains("X-Amz-Signature=") && !query.contains("AWSAccessKeyId=") {
+        return;
+    }
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).ok();
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with("x-amz-") || name.starts_with("x-amz-checksum-") || NO_HEADERS.contains(&name.as_str()) {
+            continue;
+        }
+        let value = decode(value).and_then(|value| http::HeaderValue::from_str(&value).ok());
+        if let (Some(value), Ok(name)) = (value, http::HeaderName::try_from(name)) {
+            head.headers.entry(name).or_insert(value);
+        }
+    }
 }
 
 /// A path-style URI for a bucket that came in the host: `/key?query` becomes `/bucket/key?query`.
@@ -231,6 +278,8 @@ mod tests {
             (Method::DELETE, "/b?nothing"),
             (Method::PUT, "/b/k?nothing"),
             (Method::DELETE, "/b/k?policy"),
+            (Method::POST, "/b/k"),
+            (Method::POST, "/b/k?x-id=CompleteMultipartUpload"),
         ] {
             assert!(refused(method.clone(), uri), "{method} {uri}");
         }
@@ -240,6 +289,8 @@ mod tests {
             (Method::GET, "/b?anything"),
             (Method::PUT, "/b/k?x-id=PutObject"),
             (Method::POST, "/b/k?uploads="),
+            (Method::POST, "/b/k?uploadId=u"),
+            (Method::POST, "/b/k?select&select-type=2"),
             (Method::PUT, "/b/k?tagging&versionId=1"),
             (Method::PUT, "/b/k?partNumber=1&uploadId=x"),
             (Method::GET, "/b?list-type=2&delimiter=/"),
@@ -247,6 +298,21 @@ mod tests {
         ] {
             assert!(!refused(method.clone(), uri), "{method} {uri}");
         }
+    }
+
+    #[test]
+    fn presigned_urls_say_headers() {
+        let taken = |uri: &str| {
+            let (mut head, ()) =
+                http::Request::builder().uri(uri).header("x-amz-acl", "own").body(()).unwrap().into_parts();
+            take_in_headers(&mut head);
+            let read = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            (read("x-amz-tagging"), read("x-amz-acl"), read("x-amz-checksum-crc32"), read("x-amz-date"))
+        };
+        let said = "/b/k?X-Amz-Date=1&x-amz-tagging=a%3Db%26c&x-amz-acl=private&x-amz-checksum-crc32=AAAAAA%3D%3D";
+        let own = Some("own".to_owned());
+        assert_eq!(taken(&format!("{said}&X-Amz-Signature=0")), (Some("a=b&c".to_owned()), own.clone(), None, None));
+        assert_eq!(taken(said), (None, own, None, None), "nobody has signed it");
     }
 
     #[test]

@@ -295,15 +295,21 @@ pub async fn get<T: Shape + Default>(s3: &S3, cx: &Context, of: Of<'_>, kind: Ki
 /// Deletes a configuration; says whether there was one.
 pub async fn delete(s3: &S3, cx: &Context, of: Of<'_>, kind: Kind, id: &str) -> Result<bool> {
     change(s3, cx, of, |tx, scope, bucket| {
-        let key = (bucket.id, kind.name(), id);
-        let was_there = tx.contains(&CONFIGURATIONS, scope, &key)?;
-        tx.delete(&CONFIGURATIONS, scope, &key)?;
+        let was_there = remove(tx, scope, bucket, kind, id)?;
         if count(tx, scope, bucket, kind, 1)? == 0 {
             bucket.settings.unmark(kind);
         }
         Ok(was_there)
     })
     .await
+}
+
+/// The same in a transaction.
+pub fn remove(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket, kind: Kind, id: &str) -> Result<bool> {
+    let key = (bucket.id, kind.name(), id);
+    let was_there = tx.contains(&CONFIGURATIONS, scope, &key)?;
+    tx.delete(&CONFIGURATIONS, scope, &key)?;
+    Ok(was_there)
 }
 
 /// A page of the configurations of a kind by their ids, and whether there are more.

@@ -16,7 +16,7 @@ pub enum Error {
     NoSuchKey { key: String },
     /// The newest version of the key is a delete marker.
     #[error("The specified key does not exist.")]
-    Deleted { key: String, version_id: String },
+    Deleted { key: String, version_id: String, last_modified: fractus_clock::Timestamp },
     #[error("The specified method is not allowed against this resource.")]
     IsDeleteMarker { version_id: String, last_modified: fractus_clock::Timestamp },
     #[error("The specified version does not exist.")]
@@ -179,6 +179,11 @@ impl Error {
     }
 }
 
+/// Which argument is meant, and what it was.
+pub fn told_of(failure: Failure, name: impl Into<String>, value: impl Into<String>) -> Failure {
+    failure.with_detail("ArgumentName", name).with_detail("ArgumentValue", value)
+}
+
 impl From<BodyError> for Error {
     fn from(error: BodyError) -> Error {
         match error {
@@ -211,12 +216,12 @@ impl From<Error> for Failure {
             | AccessPointsAttached { bucket }
             | InvalidBucketName { bucket } => failure.with_detail("BucketName", bucket),
             NoSuchKey { key } => failure.with_detail("Key", key),
-            Deleted { key, version_id } => failure
+            Deleted { key, version_id, .. } => failure
                 .with_detail("Key", key)
                 .with_header("x-amz-delete-marker", "true".to_owned())
                 .with_header("x-amz-version-id", version_id),
+            // The method is the request's, which the last word on every failure knows.
             IsDeleteMarker { version_id, last_modified } => failure
-                .with_detail("Method", "GET".to_owned())
                 .with_detail("ResourceType", "DeleteMarker".to_owned())
                 .with_header("allow", "DELETE".to_owned())
                 .with_header("last-modified", last_modified.http_date())
@@ -228,12 +233,8 @@ impl From<Error> for Failure {
             KeyTooLong { size, max } => {
                 failure.with_detail("Size", size.to_string()).with_detail("MaxSizeAllowed", max.to_string())
             }
-            InvalidArgument { name, value, .. } => {
-                failure.with_detail("ArgumentName", name).with_detail("ArgumentValue", value)
-            }
-            UnableToValidateDestinations { arn, reason } => {
-                failure.with_detail("ArgumentName", arn).with_detail("ArgumentValue", reason)
-            }
+            InvalidArgument { name, value, .. } => told_of(failure, name, value),
+            UnableToValidateDestinations { arn, reason } => told_of(failure, arn, reason),
             InvalidRange { requested, size } => failure
                 .with_detail("RangeRequested", requested)
                 .with_detail("ActualObjectSize", size.to_string())

@@ -16,6 +16,9 @@ use crate::notify::bucket_arn;
 use crate::service::S3;
 use crate::store::Bucket;
 
+/// The version of the details' structure, which has its own beside that of notifications.
+const EVENT_VERSION: &str = "1.1";
+
 /// The detail type of an event, its reason, and for deletions which sort of deletion it is.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
 fn kind(name: &str) -> Option<(&'static str, Option<&'static str>, Option<&'static str>)> {
@@ -38,6 +41,8 @@ fn kind(name: &str) -> Option<(&'static str, Option<&'static str>, Option<&'stat
         "ObjectAcl:Put" => ("Object ACL Updated", None, None),
         "ObjectTagging:Put" => ("Object Tags Added", None, None),
         "ObjectTagging:Delete" => ("Object Tags Deleted", None, None),
+        "ObjectAnnotation:Put" => ("Object Annotation Created", Some("PutObjectAnnotation"), None),
+        "ObjectAnnotation:Delete" => ("Object Annotation Removed", Some("DeleteObjectAnnotation"), None),
         _ => return None,
     })
 }
@@ -47,23 +52,29 @@ pub fn event(id: &str, time: Timestamp, requester: &str, about: &ObjectEvent<'_>
     let (detail_type, reason, deletion_type) = kind(about.name)?;
     let mut object = Map::new();
     object.insert("key".to_owned(), about.key.into());
+    let tells_size = !about.name.starts_with("ObjectAnnotation:");
     let optional = [
-        ("size", about.size.map(Value::from)),
+        ("size", about.size.filter(|_| tells_size).map(Value::from)),
         ("etag", about.etag.map(|etag| etag.trim_matches('"').into())),
         ("version-id", about.version_id.map(Value::from)),
     ];
     object.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    object.insert("sequencer".to_owned(), format!("{:016X}", about.sequencer).into());
+    // The end of a restore is no change of the object, and has no place in their order.
+    if !matches!(about.name, "ObjectRestore:Completed" | "ObjectRestore:Delete") {
+        object.insert("sequencer".to_owned(), format!("{:016X}", about.sequencer).into());
+    }
+    if let Some(Detail::Copied { annotated }) = &about.detail {
+        object.insert("has-object-annotation".to_owned(), (*annotated).into());
+    }
     let mut detail = json!({
         "version": "0",
+        "event-version": EVENT_VERSION,
         "bucket": { "name": about.bucket },
         "object": object,
         "request-id": about.request_id,
-        "requester": requester,
+        "requester": if about.by_itself { "s3.amazonaws.com" } else { requester },
     });
-    if about.name.starts_with("Lifecycle") || about.name == "IntelligentTiering" {
-        detail["requester"] = json!("s3.amazonaws.com");
-    } else {
+    if !about.by_itself {
         detail["source-ip-address"] = json!(about.source_ip);
     }
     for (name, value) in [("reason", reason), ("deletion-type", deletion_type)] {
@@ -72,7 +83,15 @@ pub fn event(id: &str, time: Timestamp, requester: &str, about: &ObjectEvent<'_>
         }
     }
     match &about.detail {
-        None => {}
+        None | Some(Detail::Copied { .. } | Detail::Retained(_) | Detail::NotReplicated(_)) => {}
+        Some(Detail::Restoring { class }) => detail["source-storage-class"] = json!(class),
+        Some(Detail::Annotation { name, put }) => {
+            detail["object-annotation"] = json!({ "name": name });
+            if let Some((size, etag)) = put {
+                detail["object-annotation"]["size"] = json!(size);
+                detail["object-annotation"]["etag"] = json!(etag.trim_matches('"'));
+            }
+        }
         Some(Detail::Class(class)) => detail["destination-storage-class"] = json!(class),
         Some(Detail::Tier(tier)) => detail["destination-access-tier"] = json!(tier),
         Some(Detail::Restored { until, class }) => {
@@ -147,6 +166,7 @@ mod tests {
             detail: None,
             principal_id: "p",
             source_ip: "127.0.0.1",
+            by_itself: name.starts_with("Lifecycle") || name.starts_with("ObjectRestore:Completed"),
             request_id: "R",
             host_id: "H",
         }
@@ -159,7 +179,7 @@ mod tests {
             "version": "0", "id": "i", "detail-type": "Object Created", "source": "aws.s3", "account": "000000000000",
             "time": "1970-01-01T00:00:00Z", "region": "us-east-1", "resources": ["arn:aws:s3:::b"],
             "detail": {
-                "version": "0", "bucket": {"name": "b"},
+                "version": "0", "event-version": "1.1", "bucket": {"name": "b"},
                 "object": {"key": "a key+1", "size": 5, "etag": "e", "sequencer": "0000000000000001"},
                 "request-id": "R", "requester": "111122223333", "source-ip-address": "127.0.0.1", "reason": "PutObject",
             },

@@ -27,6 +27,9 @@ use crate::store::Bucket;
 pub struct Extras {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acl: Option<Acl>,
+    /// Whose it is, where that is another account than its bucket's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_account: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +50,11 @@ pub struct Extras {
 }
 
 impl Extras {
+    /// Whether something keeps the object from being removed.
+    pub fn is_locked(&self) -> bool {
+        self.retention.is_some() || self.legal_hold.is_some()
+    }
+
     /// As records keep them: nothing where there is nothing.
     pub fn boxed(self) -> Option<Box<Extras>> {
         (self != Extras::default()).then(|| Box::new(self))
@@ -64,6 +72,8 @@ pub struct Wanted {
     pub encryption: Asked,
     pub retention: Option<Retention>,
     pub legal_hold: Option<bool>,
+    /// Whether the bytes come without a digest that they are held against.
+    pub lacks_digest: bool,
     /// What KMS said, where the object is to be kept under one of its keys.
     pub granted: Granted,
     /// How the object is encrypted, where that was settled before its bytes came.
@@ -81,6 +91,8 @@ macro_rules! wanted {
             customer: $crate::model::encryption::given_key!($input).check()?,
         };
         encryption.check()?;
+        let on = $crate::model::acl::On::Object;
+        $crate::model::acl::check_canned($input.acl.as_ref().map(|name| name.as_str()), on)?;
         $crate::extras::Wanted {
             canned_acl: $input.acl.as_ref().map(|name| name.as_str().to_owned()),
             full_control: $input.grant_full_control.clone(),
@@ -102,6 +114,7 @@ macro_rules! wanted {
                 .object_lock_legal_hold_status
                 .as_ref()
                 .map(|status| *status == ::fractus_s3_api::ObjectLockLegalHoldStatus::On),
+            lacks_digest: false,
             granted: $crate::keys::Granted::NotAsked,
             settled: None,
         }
@@ -190,13 +203,19 @@ impl Wanted {
             None if locked => default_retention(snapshot, scope, bucket, now)?,
             given => given,
         };
+        let acl = self.resolve_acl(snapshot, scope, bucket, cx)?;
+        let is_others = acl.as_ref().is_some_and(|acl| acl.owner != canonical_user(&bucket.account));
         let extras = Extras {
-            acl: self.resolve_acl(snapshot, scope, bucket, cx)?,
+            acl,
+            owner_account: is_others.then(|| cx.caller.account.to_string()),
             encryption: self.resolve_encryption(snapshot, scope, bucket, cx)?,
             retention,
             legal_hold: self.legal_hold,
             ..Extras::default()
         };
+        if self.lacks_digest && extras.is_locked() {
+            return Err(lock::needs_digest("Put Object"));
+        }
         Ok(extras.boxed())
     }
 
@@ -217,8 +236,9 @@ impl Wanted {
         let partition = cx.world.partition.as_str();
         let home = KeyHome { partition, region: &bucket.region, account: &bucket.account };
         let mut found = encryption::resolve(&self.encryption, default, home, cx.random().u64())?;
-        if let Some(Encryption::Kms { key, bucket_key, context, data_key, .. }) = &mut found {
-            let need = Need { key: key.clone(), bucket_key: *bucket_key, context: context.clone() };
+        if let Some(Encryption::Kms { algorithm, key, bucket_key, context, data_key }) = &mut found {
+            let twice = encryption::is_twice(algorithm);
+            let need = Need { key: key.clone(), bucket_key: *bucket_key, context: context.clone(), twice };
             *data_key = self.granted.of(need)?;
         }
         Ok(found)

@@ -32,6 +32,8 @@ pub struct Expected {
     pub content_md5: Option<String>,
     /// The algorithm to compute, and the value it must have where the header gives one. A trailer may give it later.
     pub checksum: Option<(Algorithm, Option<String>)>,
+    /// Computed too, whatever the body is held against.
+    pub besides: Option<Algorithm>,
     /// The length before `aws-chunked`, where the request says it.
     pub decoded_length: Option<u64>,
 }
@@ -43,6 +45,7 @@ pub struct Ingested {
     pub size: u64,
     pub md5: [u8; 16],
     pub checksum: Checksum,
+    pub besides: Option<Checksum>,
 }
 
 impl Ingested {
@@ -110,6 +113,7 @@ pub async fn ingest(keeping: Keeping<'_>, body: ByteStream, expected: &Expected)
         size: 0,
         md5: BodyMd5::new(Pool::shared()),
         hasher: algorithm.hasher(),
+        besides: expected.besides.filter(|other| *other != algorithm).map(Algorithm::hasher),
         trailing: None,
     };
     intake.read(body, algorithm).await?;
@@ -125,8 +129,10 @@ pub async fn ingest(keeping: Keeping<'_>, body: ByteStream, expected: &Expected)
     let value = checksum::encode(&intake.hasher.finish());
     verify(expected, algorithm, intake.trailing.as_deref(), &md5, &value)?;
     let blob = intake.kept.finish().await?;
-    let checksum = Checksum { algorithm, kind: ChecksumType::FullObject, value };
-    Ok(Ingested { blob, size: intake.size, md5, checksum })
+    let full = |algorithm, value| Checksum { algorithm, kind: ChecksumType::FullObject, value };
+    let besides = expected.besides.zip(intake.besides);
+    let besides = besides.map(|(algorithm, hasher)| full(algorithm, checksum::encode(&hasher.finish())));
+    Ok(Ingested { blob, size: intake.size, md5, checksum: full(algorithm, value), besides })
 }
 
 /// Where the bytes of a body are so far.
@@ -159,6 +165,7 @@ struct Intake<'s> {
     size: u64,
     md5: BodyMd5,
     hasher: Hasher,
+    besides: Option<Hasher>,
     /// The checksum that came behind the body.
     trailing: Option<String>,
 }
@@ -196,6 +203,9 @@ impl Intake<'_> {
             _ => data,
         };
         self.hasher.update(&data);
+        if let Some(hasher) = &mut self.besides {
+            hasher.update(&data);
+        }
         self.md5.update(data.clone()).await?;
         match &mut self.sealer {
             None => self.keep(data).await,
@@ -242,10 +252,12 @@ fn verify(
     {
         return Err(Error::BadDigest { expected: digest.clone(), calculated: STANDARD.encode(md5) });
     }
-    let given = expected.checksum.as_ref().and_then(|(_, value)| value.as_deref()).or(trailing);
-    match given {
+    let in_header = expected.checksum.as_ref().and_then(|(_, value)| value.as_deref());
+    match in_header.or(trailing) {
+        // One in a header was looked at before the body was read.
         Some(given) if !checksum::is_well_formed(algorithm, given) => {
-            Err(Error::InvalidChecksumValue { algorithm: algorithm.as_str().to_ascii_lowercase() })
+            let name = algorithm.as_str().to_ascii_lowercase();
+            Err(Error::invalid_request(format!("Value for x-amz-checksum-{name} trailing header is invalid.")))
         }
         Some(given) if given != computed => Err(Error::ChecksumMismatch { algorithm: algorithm.as_str() }),
         _ => Ok(()),

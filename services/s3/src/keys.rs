@@ -6,14 +6,13 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html>
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fractus_bus::Directory;
-use fractus_client::{CallError, Calls, Client, Credentials, Limits, RetryRules};
-use fractus_datakeys::{self as datakeys, DataKey, Remembered};
+use bytes::Bytes;
+use fractus_client::CallError;
+use fractus_datakeys::{self as datakeys, DataKey};
 use fractus_host::{CallerKind, Context, Host};
 use fractus_wire::Failure;
 
@@ -22,8 +21,6 @@ use crate::model::encryption::{Encryption, KeptKey};
 use crate::notify;
 use crate::sealing::Secret;
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 /// AWS says of a bucket key that it is used for a time, and not for how long.
 const BUCKET_KEY_LASTS: Duration = Duration::from_secs(300);
 /// What a data key is bound to besides what the caller says.
@@ -37,6 +34,8 @@ pub struct Need {
     pub bucket_key: bool,
     /// As the caller gave it: JSON in base64.
     pub context: Option<String>,
+    /// Whether it is to lie in two layers, the second under a key of S3's own.
+    pub twice: bool,
 }
 
 /// What KMS said of a write.
@@ -79,110 +78,66 @@ impl Granted {
 
 /// Asks KMS.
 #[derive(Clone)]
-pub struct Keys {
-    client: Arc<Client>,
-    directory: Arc<Directory>,
-    bucket_keys: Arc<Remembered>,
-}
+pub struct Keys(datakeys::Keys);
 
 impl Keys {
     pub fn new(host: &Host) -> Self {
-        let limits = Limits { answer_within: ANSWER_WITHIN, answer_bytes: MAX_ANSWER_BYTES };
-        Keys {
-            client: Arc::new(Client::with(host.resolver(), limits, RetryRules::ONCE, host.random().clone())),
-            directory: Arc::new(host.bus().directory()),
-            bucket_keys: Arc::new(Remembered::for_a_while(BUCKET_KEY_LASTS)),
-        }
+        Keys(datakeys::Keys::new(host))
     }
 
-    /// By who asks S3, whose permission for the key it takes; a service's own work is its account's.
-    fn calls(&self, cx: &Context) -> Calls {
-        let calls = self.client.on_behalf(cx.world.clone(), cx.region.clone());
-        if let Some(credential) = cx.caller.credential.as_deref() {
-            return calls.with_credentials(Credentials {
-                access_key_id: cx.caller.access_key_id.clone(),
-                secret: credential.secret_access_key.clone(),
-                session_token: credential.session_token.clone(),
-            });
-        }
-        let of_account = Credentials::of_account(&cx.world.account);
-        match &cx.host().config().root_secret {
-            Some(secret) => calls.with_credentials(Credentials { secret: secret.clone(), ..of_account }),
-            None => calls,
-        }
+    /// Forgets bucket keys.
+    pub fn forget_all(&self) {
+        self.0.forget_all();
     }
 
     /// Asks for the data key of an object, or of its bucket.
     pub async fn grant(&self, cx: &Context, need: &Need, bucket: &str, key: &str) -> Result<Granted> {
-        if self.directory.ready(datakeys::SERVICE).is_empty() {
+        if !self.0.is_there() {
             return Ok(Granted::Unasked);
         }
-        if cx.caller.kind == CallerKind::Anonymous {
-            return Err(unsigned());
-        }
+        check_signed(cx)?;
         let bucket_arn = notify::bucket_arn(cx, bucket).to_string();
         let arn = if need.bucket_key { bucket_arn } else { format!("{bucket_arn}/{key}") };
         let context = context(&arn, need.context.as_deref())?;
-        // One caller's permission is not another's.
-        let purpose = format!("{}\n{}\n{}\n{context:?}", cx.world.lane.as_str(), cx.caller.arn, need.key);
-        let remembered = if need.bucket_key { self.bucket_keys.find(&purpose, cx.now()) } else { None };
-        let data_key = match remembered {
-            Some(data_key) => data_key,
-            None => {
-                // In a box, as below: no object that needs no KMS makes room for a call.
-                let asked = Box::pin(datakeys::generate(self.calls(cx), &need.key, &context));
-                let data_key = asked.await.map_err(told)?;
-                if need.bucket_key {
-                    self.bucket_keys.keep(purpose, data_key.clone(), cx.now());
-                }
-                data_key
-            }
-        };
-        let DataKey { wrapped, secret, .. } = data_key;
-        let kept = KeptKey { wrapped, arn, sealed: true };
-        Ok(Granted::Key(Box::new(Grant { under: need.key.clone(), kept, secret: Secret::new(secret) })))
+        // In a box, as below: no object that needs no KMS makes room for a call.
+        let asker = self.0.of_caller(cx);
+        let asked = Box::pin(asker.data_key(&need.key, &context, lasts(need.bucket_key)));
+        let Some(DataKey { wrapped, secret, .. }) = asked.await.map_err(told)? else { return Ok(Granted::Unasked) };
+        let own = need.twice.then(|| Bytes::copy_from_slice(&cx.random().bytes::<32>()));
+        let secret = Secret::new(secret).within(own.clone());
+        let kept = KeptKey { wrapped, arn, sealed: true, own };
+        Ok(Granted::Key(Box::new(Grant { under: need.key.clone(), kept, secret })))
     }
 
     /// Has KMS open the data key of an object or an upload for who reads or adds to it; gives it where it is what the
     /// bytes are sealed with.
     pub async fn open(&self, cx: &Context, encryption: Option<&Encryption>) -> Result<Option<Secret>> {
-        match encryption {
-            Some(Encryption::Kms { data_key: Some(kept), key, context, bucket_key, .. }) => {
-                let secret = self.open_kept(cx, kept, key, context.as_deref(), *bucket_key).await?;
-                Ok(secret.filter(|_| kept.sealed).map(Secret::new))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn open_kept(
-        &self,
-        cx: &Context,
-        kept: &KeptKey,
-        key: &str,
-        given: Option<&str>,
-        bucket_key: bool,
-    ) -> Result<Option<bytes::Bytes>> {
+        let Some(Encryption::Kms { data_key: Some(kept), key, context: given, bucket_key, .. }) = encryption else {
+            return Ok(None);
+        };
         // What is sealed cannot be had without KMS, so that one that is asleep is asked all the same.
-        if !kept.sealed && self.directory.ready(datakeys::SERVICE).is_empty() {
+        if !kept.sealed && !self.0.is_there() {
             return Ok(None);
         }
-        if cx.caller.kind == CallerKind::Anonymous {
-            return Err(unsigned());
-        }
-        let context = context(&kept.arn, given)?;
-        let purpose = format!("{}\n{}\n{key}\n{context:?}", cx.world.lane.as_str(), cx.caller.arn);
-        let remembered = if bucket_key { self.bucket_keys.find(&purpose, cx.now()) } else { None };
-        if let Some(own) = remembered.filter(|own| own.wrapped == kept.wrapped) {
-            return Ok(Some(own.secret));
-        }
-        let secret = Box::pin(datakeys::open(self.calls(cx), &kept.wrapped, &context)).await.map_err(told)?;
-        if bucket_key {
-            let data_key = DataKey { secret: secret.clone(), wrapped: kept.wrapped.clone(), key_arn: key.to_owned() };
-            self.bucket_keys.keep(purpose, data_key, cx.now());
-        }
-        Ok(Some(secret))
+        check_signed(cx)?;
+        let bound = datakeys::Kept {
+            wrapped: kept.wrapped.clone(),
+            key: key.clone(),
+            context: context(&kept.arn, given.as_deref())?,
+        };
+        let asker = self.0.of_caller(cx);
+        let secret = Box::pin(asker.secret(&bound, lasts(*bucket_key))).await.map_err(told)?;
+        Ok(kept.sealed.then(|| Secret::new(secret).within(kept.own.clone())))
     }
+}
+
+/// A bucket's key serves for a time, an object's for itself.
+fn lasts(bucket_key: bool) -> Option<Duration> {
+    bucket_key.then_some(BUCKET_KEY_LASTS)
+}
+
+fn check_signed(cx: &Context) -> Result<()> {
+    if cx.caller.kind == CallerKind::Anonymous { Err(unsigned()) } else { Ok(()) }
 }
 
 /// The encryption context of an object's data key: S3's own entry, and what the caller adds.
@@ -266,10 +221,10 @@ mod tests {
 
     #[test]
     fn a_key_is_for_what_it_was_asked_for() {
-        let need = |key: &str| Need { key: key.into(), bucket_key: false, context: None };
+        let need = |key: &str| Need { key: key.into(), bucket_key: false, context: None, twice: false };
         assert!(matches!(Granted::NotAsked.of(need("a")), Err(Error::NeedsDataKey(_))));
         assert_eq!(Granted::Unasked.of(need("a")).unwrap(), None);
-        let kept = KeptKey { wrapped: "w".into(), arn: "r".into(), sealed: true };
+        let kept = KeptKey { wrapped: "w".into(), arn: "r".into(), sealed: true, own: None };
         let grant = Grant { under: "a".into(), kept: kept.clone(), secret: Secret::new(vec![7; 32].into()) };
         let granted = Granted::Key(Box::new(grant));
         assert_eq!(granted.of(need("a")).unwrap(), Some(kept));

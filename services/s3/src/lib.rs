@@ -13,6 +13,8 @@
 //! [`object_lambda`] stands between objects and who reads them, [`watch`] with [`metrics`] and [`analytics`] looks at requests
 //! after they are answered, [`keys`] asks KMS about what is kept under its keys, [`parquet`] is a format for queries and inventories, [`orc`] one for inventories.
 //!
+//! [`metadata`] keeps tables of what is in buckets and of what happens to it.
+//!
 //! [`control`] is S3 Control, the API beside S3's own: access points, jobs over many objects, access grants.
 
 pub mod access;
@@ -20,6 +22,7 @@ pub mod addressing;
 pub mod analytics;
 pub mod background;
 pub mod checks;
+pub mod condition_keys;
 pub mod config;
 pub mod configurations;
 pub mod control;
@@ -28,11 +31,13 @@ pub mod directory;
 pub mod error;
 pub mod event_bridge;
 pub mod extras;
+pub mod heads;
 pub mod ingest;
 pub mod inventory;
 pub mod keys;
 pub mod lifecycle;
 pub mod logging;
+pub mod metadata;
 pub mod metrics;
 pub mod mfa;
 pub mod model;
@@ -51,6 +56,7 @@ pub mod schedule;
 pub mod sealing;
 pub mod service;
 pub mod store;
+pub mod table;
 pub mod terms;
 pub mod tiering;
 pub mod versions;
@@ -67,7 +73,8 @@ use fractus_host::{App, Host, Program};
 use fractus_md5::Pool;
 
 pub use config::Config;
-pub use service::{S3, operations};
+pub use service::S3;
+pub use table::operations;
 
 /// The process. Here, and not in the program itself, whose last step is for speed: what a process does once is compiled where it
 /// is called for the service's own types, and is to be small.

@@ -6,6 +6,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-configuration-examples.html>
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,12 +15,13 @@ use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
 use fractus_host::{Context, Waker};
 use fractus_s3_api as api;
-use fractus_store::{Order, Range, Scope};
+use fractus_store::{Order, Range, Scope, Transaction};
 use parking_lot::Mutex;
 
 use crate::configurations::{self, Configured, Kind};
 use crate::error::{Error, Result};
-use crate::model::lifecycle::{self, Rule, Subject, When, midnight_after};
+use crate::logging;
+use crate::model::lifecycle::{self, Least, Rule, Subject, When, midnight_after};
 use crate::model::lock;
 use crate::notify::{Happening, announce};
 use crate::objects;
@@ -29,6 +31,9 @@ use crate::store::{BUCKETS, Bucket, OBJECTS, Object, UPLOADS};
 use crate::tiering;
 use crate::versions::{self, Found, VERSIONS, Version};
 use crate::worlds;
+
+/// The id under which the least size of a transition is kept beside the rules.
+pub const MINIMUM: &str = "minimum";
 
 /// How many records one look takes.
 const AT_ONCE: usize = 500;
@@ -127,6 +132,9 @@ async fn round(s3: &S3, lane: &Lane, now: Timestamp) -> Result<()> {
                 work.objects().await?;
                 work.versions().await?;
                 work.uploads().await?;
+                if work.bucket.settings.has(Kind::Logging) {
+                    s3.schedule.wake();
+                }
             }
             match last {
                 Some(last) => after = last,
@@ -144,7 +152,7 @@ pub fn rules_of(snapshot: &fractus_store::Snapshot<'_>, scope: &Scope, bucket: &
     }
     let kind = Kind::Lifecycle;
     Ok(match configurations::read::<api::BucketLifecycleConfiguration>(snapshot, scope, bucket, kind)? {
-        Configured::Set(configuration) => lifecycle::rules(&configuration),
+        Configured::Set(configuration) => lifecycle::rules(&configuration, least_of(snapshot, scope, bucket)?),
         Configured::Default | Configured::Deleted => Vec::new(),
     })
 }
@@ -163,11 +171,35 @@ pub fn expiration_header(
     let rules = rules_of(snapshot, scope, bucket)?;
     let subject = Subject { key, tags: &object.tags, size: object.size };
     let due = lifecycle::expiry(&rules, &subject, object.last_modified);
-    Ok(due.map(|(at, id)| {
-        let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string();
-        let id = id.replace("%2D", "-").replace("%5F", "_").replace("%2E", ".");
-        format!("expiry-date=\"{}\", rule-id=\"{id}\"", at.http_date())
-    }))
+    Ok(due.map(|(at, id)| format!("expiry-date=\"{}\", rule-id=\"{}\"", at.http_date(), shown_id(id))))
+}
+
+/// A rule's id as it is, where a header can carry it.
+fn shown_id(id: &str) -> Cow<'_, str> {
+    let plain = id.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"');
+    if plain {
+        return id.into();
+    }
+    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string().into()
+}
+
+/// Which objects are too small to be moved, as the bucket's configuration says.
+fn least_of(snapshot: &fractus_store::Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<Least> {
+    let said = configurations::text(snapshot, scope, bucket, Kind::Lifecycle, MINIMUM)?;
+    let varies = api::TransitionDefaultMinimumObjectSize::VariesByStorageClass;
+    Ok(if said.as_deref() == Some(varies.as_str()) { Least::ByClass } else { Least::AllClasses })
+}
+
+/// What an access log calls a move to a storage class.
+fn transition(class: &str) -> &'static str {
+    match class {
+        "STANDARD_IA" => "S3.TRANSITION_SIA.OBJECT",
+        "ONEZONE_IA" => "S3.TRANSITION_ZIA.OBJECT",
+        "INTELLIGENT_TIERING" => "S3.TRANSITION_INT.OBJECT",
+        "GLACIER_IR" => "S3.TRANSITION_GIR.OBJECT",
+        "DEEP_ARCHIVE" => "S3.TRANSITION_GDA.OBJECT",
+        _ => "S3.TRANSITION.OBJECT",
+    }
 }
 
 fn subject<'a>(key: &'a str, object: &'a Object) -> Subject<'a> {
@@ -226,14 +258,18 @@ impl Work<'_> {
             if self.bucket.settings.versioning.is_some() {
                 let random = self.cx.random();
                 let place = versions::put_marker(tx, &self.scope, &self.bucket, key, self.now, random)?;
-                let happening = self.happening("s3:LifecycleExpiration:DeleteMarkerCreated");
+                let version_id = Some(place.version_id.as_deref().unwrap_or(versions::NULL));
+                let happening =
+                    Happening { version_id, ..self.happening("s3:LifecycleExpiration:DeleteMarkerCreated") };
                 let sent = announce(tx, self.s3, &self.bucket, key, None, place.sequencer, &happening)?;
+                self.log(tx, "S3.CREATE.DELETEMARKER", key, place.version_id.as_deref(), None)?;
                 return Ok(Some((place.freed, sent)));
             }
             tx.delete(&OBJECTS, &self.scope, &(self.bucket.id, key))?;
             let freed = objects::release(tx, &self.scope, &object.content)?;
             let happening = self.happening("s3:LifecycleExpiration:Delete");
             let sent = announce(tx, self.s3, &self.bucket, key, None, object.sequencer + 1, &happening)?;
+            self.log(tx, "S3.EXPIRE.OBJECT", key, None, Some(object.size))?;
             Ok::<_, Error>(Some((freed, sent)))
         });
         if let Some((freed, _sent)) = removed.await? {
@@ -250,10 +286,24 @@ impl Work<'_> {
             tx.put(&OBJECTS, &self.scope, &(self.bucket.id, key), &object)?;
             let happening = self.happening("s3:LifecycleTransition");
             let sequencer = object.sequencer + 1;
+            self.log(tx, transition(object.storage_class()), key, object.version_id.as_deref(), Some(object.size))?;
             announce(tx, self.s3, &self.bucket, key, Some(&object), sequencer, &happening).map(Some)
         });
         let _sent = moved.await?;
         Ok(())
+    }
+
+    /// Writes a line where the bucket's requests are logged.
+    fn log(
+        &self,
+        tx: &mut Transaction<'_>,
+        operation: &str,
+        key: &str,
+        version_id: Option<&str>,
+        size: Option<u64>,
+    ) -> Result<()> {
+        let what = (operation, key, version_id, size);
+        logging::of_lifecycle(tx, self.s3, &self.scope, &self.bucket, what, self.now)
     }
 
     fn may_be_archived(&self, object: &Object) -> bool {
@@ -329,6 +379,7 @@ impl Work<'_> {
                 Happening { version_id: Some(id), ..Happening::new(&self.cx, "s3:LifecycleTransition", self.now) };
             let sequencer = object.sequencer + 1;
             let sent = announce(tx, self.s3, &self.bucket, key, Some(&object), sequencer, &happening)?;
+            self.log(tx, transition(object.storage_class()), key, Some(id), Some(object.size))?;
             version.object = Some(object);
             tx.put(&VERSIONS, &self.scope, &(self.bucket.id, key, rank), &version)?;
             Ok::<_, Error>(Some(sent))
@@ -362,8 +413,9 @@ impl Work<'_> {
                 lock::check_removal(retention, held, false, self.now)
             })?;
             let Some(removed) = removed else { return Ok(None) };
-            let happening = self.happening("s3:LifecycleExpiration:Delete");
+            let happening = Happening { version_id: Some(id), ..self.happening("s3:LifecycleExpiration:Delete") };
             let sent = announce(tx, self.s3, &self.bucket, key, None, removed.sequencer + 1, &happening)?;
+            self.log(tx, "S3.EXPIRE.OBJECT", key, Some(id), None)?;
             Ok::<_, Error>(Some((removed.freed, sent)))
         });
         match removed.await {
@@ -398,7 +450,10 @@ impl Work<'_> {
                     let freed = self
                         .s3
                         .store
-                        .write(|tx| multipart::remove_upload(tx, &self.scope, &self.bucket, key, id))
+                        .write(|tx| {
+                            self.log(tx, "S3.DELETE.UPLOAD", key, None, None)?;
+                            multipart::remove_upload(tx, &self.scope, &self.bucket, key, id)
+                        })
                         .await?;
                     self.s3.free(freed);
                 }

@@ -3,21 +3,23 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
 
+mod lines;
+mod operations;
+mod own;
+
 use std::time::Duration;
 
 use fractus_aws::World;
 use fractus_clock::Timestamp;
-use fractus_host::{CallerKind, Context};
 use fractus_s3_api as api;
-use fractus_store::{Collection, Order, Range, Scope};
-use fractus_wire::ByteStream;
-use http::Response;
+use fractus_store::{Collection, Order, Range, Scope, Transaction};
 
+pub use self::lines::{Answer, Line, copied, line, signature_version};
+pub use self::own::{Deleted, deleted, of_lifecycle};
 use crate::configurations::{self, Kind};
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
-use crate::objects::scope;
-use crate::permissions::canonical_user;
+use crate::metrics;
 use crate::report_access::{self, Writer};
 use crate::schedule::{self, Job, Parcel};
 use crate::service::S3;
@@ -25,7 +27,7 @@ use crate::store::Bucket;
 
 /// Buckets whose requests are logged, by id.
 pub const LOGGED: Collection<(u64,), ()> = Collection::new("logged-buckets");
-/// Lines that have not gone out: (bucket id, microseconds, request id).
+/// Lines that have not gone out: (bucket id, microseconds, something of its own).
 pub const LINES: Collection<(u64, u64, String), String> = Collection::new("log-lines");
 
 /// Lines are gathered so long, by the lane's clock. AWS promises no time; most come within hours.
@@ -33,19 +35,28 @@ const GATHERED_FOR: Duration = Duration::from_secs(300);
 /// The most lines of one object.
 const LINES_AT_ONCE: usize = 10_000;
 
-/// Writes down the line of a request, if its bucket is logged.
-pub async fn record(s3: &S3, cx: &Context, bucket: &Bucket, key: &str, response: &mut Response<ByteStream>) {
-    let scope = scope(cx);
-    let now = cx.now();
-    let line = line(cx, bucket, key, response, now);
+/// Writes down the lines of a request.
+pub async fn record(s3: &S3, scope: &Scope, lines: Vec<Line>, request: &metrics::Request, now: Timestamp) {
+    if lines.is_empty() {
+        return;
+    }
+    let lines = lines.into_iter().map(|line| {
+        let text = line.text(request);
+        (line.bucket, text)
+    });
+    write(s3, scope, &lines.collect::<Vec<_>>(), now).await;
+}
+
+async fn write(s3: &S3, scope: &Scope, lines: &[(Bucket, String)], now: Timestamp) {
     let at = u64::try_from(now.micros()).unwrap_or(0);
+    // In the order in which they come, while the clock stands too.
+    let ids: Vec<String> = lines.iter().map(|_| s3.schedule.line_id(s3.host.random())).collect();
     let written = s3.store.write(|tx| {
-        if !tx.contains(&LOGGED, &scope, &(bucket.id,))? {
-            return Ok(false);
+        let mut any = false;
+        for ((bucket, line), id) in lines.iter().zip(&ids) {
+            any |= keep(tx, scope, bucket, (at, id), line, now)?;
         }
-        tx.put(&LINES, &scope, &(bucket.id, at, cx.request_id.as_str()), &line)?;
-        schedule::set(tx, &scope, bucket, Job::Logging, "", now.plus(GATHERED_FOR))?;
-        Ok::<_, Error>(true)
+        Ok::<_, Error>(any)
     });
     match written.await {
         Ok(true) => s3.schedule.wake(),
@@ -54,113 +65,21 @@ pub async fn record(s3: &S3, cx: &Context, bucket: &Bucket, key: &str, response:
     }
 }
 
-/// A text as the format has it: `-` where there is none.
-fn or_dash(text: Option<&str>) -> &str {
-    text.filter(|text| !text.is_empty()).unwrap_or("-")
-}
-
-fn quoted(text: Option<&str>) -> String {
-    format!("\"{}\"", or_dash(text).replace('"', "%22"))
-}
-
-fn line(cx: &Context, bucket: &Bucket, key: &str, response: &Response<ByteStream>, now: Timestamp) -> String {
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let status = response.status();
-    let anonymous = cx.caller.kind == CallerKind::Anonymous;
-    let requester = match cx.caller.kind {
-        CallerKind::Anonymous => "-".to_owned(),
-        CallerKind::Known(_) => cx.caller.arn.clone(),
-        CallerKind::Root | CallerKind::Service => canonical_user(cx.caller.account.as_str()),
-    };
-    let sent = header("content-length").filter(|length| *length != "0");
-    let total = header("content-range").and_then(|range| range.rsplit('/').next()).or(sent);
-    let put = cx.header("x-amz-decoded-content-length").or(cx.header("content-length"));
-    let size = if key.is_empty() || !status.is_success() { None } else { total.or(put) };
-    let error = if status.is_success() { None } else { error_code(response.body()) };
-    let uri = cx.original_uri();
-    let request = format!("{} {} HTTP/1.1", cx.method(), uri.path_and_query().map_or("/", |path| path.as_str()));
-    let presigned = uri.query().is_some_and(|query| query.contains("Signature="));
-    let authentication = if anonymous {
-        "-"
-    } else if presigned {
-        "QueryString"
-    } else {
-        "AuthHeader"
-    };
-    let fields = [
-        canonical_user(&bucket.account),
-        bucket.name.clone(),
-        format!("[{}]", log_time(now)),
-        cx.source_ip().to_string(),
-        requester,
-        cx.request_id.clone(),
-        operation(cx),
-        if key.is_empty() { "-".to_owned() } else { key.to_owned() },
-        quoted(Some(&request)),
-        status.as_u16().to_string(),
-        or_dash(error.as_deref()).to_owned(),
-        or_dash(sent).to_owned(),
-        or_dash(size).to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-        quoted(cx.header("referer")),
-        quoted(cx.user_agent()),
-        or_dash(header("x-amz-version-id")).to_owned(),
-        or_dash(header("x-amz-id-2")).to_owned(),
-        if anonymous { "-" } else { "SigV4" }.to_owned(),
-        "-".to_owned(),
-        authentication.to_owned(),
-        cx.authority().to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-        "-".to_owned(),
-    ];
-    fields.join(" ")
-}
-
-fn error_code(body: &ByteStream) -> Option<String> {
-    let ByteStream::Whole(bytes) = body else { return None };
-    let text = std::str::from_utf8(bytes).ok()?;
-    let (_, rest) = text.split_once("<Code>")?;
-    Some(rest.split_once("</Code>")?.0.to_owned())
-}
-
-/// `REST.GET.OBJECT`: the method, and what it was about.
-fn operation(cx: &Context) -> String {
-    let Some(called) = cx.operation() else { return format!("REST.{}.OTHER", cx.method()) };
-    let by_name = match called.schema.name {
-        "CopyObject" => "COPY.OBJECT",
-        "UploadPart" => "PUT.PART",
-        "UploadPartCopy" => "COPY.PART",
-        "CreateMultipartUpload" => "POST.UPLOADS",
-        "CompleteMultipartUpload" => "POST.UPLOAD",
-        "AbortMultipartUpload" => "DELETE.UPLOAD",
-        "ListParts" => "GET.UPLOAD",
-        "DeleteObjects" => "POST.MULTI_OBJECT_DELETE",
-        "ListObjects" | "ListObjectsV2" => "GET.BUCKET",
-        "ListObjectVersions" => "GET.BUCKETVERSIONS",
-        _ => "",
-    };
-    if !by_name.is_empty() {
-        return format!("REST.{by_name}");
+/// Keeps a line until it is delivered; says whether its bucket is still logged.
+fn keep(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    (at, id): (u64, &str),
+    line: &String,
+    now: Timestamp,
+) -> Result<bool> {
+    if !tx.contains(&LOGGED, scope, &(bucket.id,))? {
+        return Ok(false);
     }
-    let (path, query) = called.schema.http.uri.split_once('?').unwrap_or((called.schema.http.uri, ""));
-    let subresource = query.split(['&', '=']).next().unwrap_or_default();
-    let subject = match (subresource, path.contains("{Key+}")) {
-        ("", true) => "OBJECT".to_owned(),
-        ("", false) => "BUCKET".to_owned(),
-        ("tagging", true) => "OBJECT_TAGGING".to_owned(),
-        (other, _) => other.to_ascii_uppercase(),
-    };
-    format!("REST.{}.{subject}", cx.method())
-}
-
-/// `06/Feb/2019:00:00:38 +0000`
-fn log_time(now: Timestamp) -> String {
-    // Wed, 06 Feb 2019 00:00:38 GMT
-    let date = now.http_date();
-    let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or_default().to_owned();
-    format!("{}/{}/{}:{} +0000", part(5..7), part(8..11), part(12..16), part(17..25))
+    tx.put(&LINES, scope, &(bucket.id, at, id), line)?;
+    schedule::set(tx, scope, bucket, Job::Logging, "", now.plus(GATHERED_FOR))?;
+    Ok(true)
 }
 
 /// Where a log object goes, by the prefix's form.
@@ -279,7 +198,7 @@ mod tests {
     #[test]
     fn keys_and_times_have_the_form_of_logs() {
         let now = Timestamp::parse_date_time("2019-02-06T00:00:38Z").unwrap();
-        assert_eq!(log_time(now), "06/Feb/2019:00:00:38 +0000");
+        assert_eq!(lines::log_time(now), "06/Feb/2019:00:00:38 +0000");
         let bucket = Bucket {
             name: "b".into(),
             id: 1,

@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-dimensions.html#s3-request-cloudwatch-metrics>
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fractus_clock::Timestamp;
 use fractus_host::Context;
@@ -17,11 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::configurations::{self, Kind};
+use crate::control::lens_export::activity::{Activity, Count};
+use crate::control::lens_export::requests;
 use crate::error::{Error, Result};
 use crate::model::filter::{Filter, Subject};
 use crate::objects;
 use crate::service::S3;
-use crate::store::Bucket;
+use crate::store::{Bucket, Object};
 
 /// Values: (bucket id, filter id, minute since 1970, metric).
 pub const METRICS: Collection<(u64, String, u64, String), Sum> = Collection::new("request-metrics");
@@ -60,26 +63,34 @@ impl Sum {
 /// A metric's name and a value of it.
 pub type Measure = (&'static str, f64);
 
-/// A request as metrics see it.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+/// An answered request as everything that measures sees it.
+#[derive(Clone, Debug)]
+pub struct Request {
     /// The operation's name; empty for what is none, such as a browser's form.
-    pub operation: &'a str,
-    pub method: &'a str,
+    pub operation: &'static str,
+    pub method: http::Method,
     pub of_object: bool,
     pub status: u16,
     pub received_bytes: u64,
     pub sent_bytes: u64,
+    /// From the last byte of the request to the first one of the answer.
+    pub first_byte: Duration,
+    /// From the first byte of the request to the last one of the answer.
+    pub total: Duration,
+    /// Whether it is signed by version 2.
+    pub is_old_signature: bool,
+    /// Whether it asks for SSE-KMS.
+    pub names_kms: bool,
 }
 
 /// Which metric counts a request beside `AllRequests`.
-fn kind(request: &Request<'_>) -> Option<&'static str> {
+pub fn kind(request: &Request) -> Option<&'static str> {
     match request.operation {
         "ListObjects" | "ListObjectsV2" | "ListObjectVersions" => Some("ListRequests"),
         "SelectObjectContent" => Some("SelectRequests"),
         "DeleteObjects" => Some("DeleteRequests"),
         "ListParts" | "ListMultipartUploads" => None,
-        _ => match request.method {
+        _ => match request.method.as_str() {
             "GET" if request.of_object => Some("GetRequests"),
             "PUT" if request.of_object => Some("PutRequests"),
             "DELETE" if request.of_object => Some("DeleteRequests"),
@@ -91,14 +102,20 @@ fn kind(request: &Request<'_>) -> Option<&'static str> {
 }
 
 /// What a request adds.
-pub fn measures(request: &Request<'_>) -> Vec<Measure> {
+pub fn measures(request: &Request) -> Vec<Measure> {
     let mut all = vec![("AllRequests", 1.0)];
     all.extend(kind(request).map(|kind| (kind, 1.0)));
     all.push(("4xxErrors", f64::from(u8::from((400..500).contains(&request.status)))));
     all.push(("5xxErrors", f64::from(u8::from(request.status >= 500))));
     let bytes = [("BytesUploaded", request.received_bytes), ("BytesDownloaded", request.sent_bytes)];
     all.extend(bytes.into_iter().filter(|(_, bytes)| *bytes > 0).map(|(name, bytes)| (name, bytes as f64)));
+    all.push(("FirstByteLatency", milliseconds(request.first_byte)));
+    all.push(("TotalRequestLatency", milliseconds(request.total)));
     all
+}
+
+fn milliseconds(span: Duration) -> f64 {
+    span.as_secs_f64() * 1_000.0
 }
 
 /// The ids of a bucket's metrics configurations that take a request.
@@ -153,36 +170,58 @@ fn forget_old(tx: &mut Transaction<'_>, scope: &Scope, bucket_id: u64, filter: &
     Ok(())
 }
 
-/// Which configurations of a bucket count a query, to add what it has read when it has ended.
+/// Who counts a query, to add what it has read when it has ended.
 #[derive(Clone)]
 pub struct Tally {
     s3: S3,
     scope: Scope,
     bucket_id: u64,
+    /// Metrics configurations.
     filters: Vec<String>,
+    lens: Option<requests::Places>,
     now: Timestamp,
 }
 
 impl Tally {
     /// Nothing where nobody counts.
-    pub async fn of(s3: &S3, cx: &Context, bucket: &str, key: &str, tags: &[(String, String)]) -> Option<Tally> {
+    pub async fn of(s3: &S3, cx: &Context, bucket: &str, key: &str, object: &Object) -> Option<Tally> {
         if !s3.schedule.may_watch() {
             return None;
         }
         let scope = objects::scope(cx);
-        let subject = Subject { key: Some(key), tags, access_point: None };
+        let subject = Subject { key: Some(key), tags: &object.tags, access_point: None };
         let found = s3.store.read(|snapshot| {
             let bucket = objects::bucket(snapshot, &scope, bucket, None)?;
             let has = bucket.settings.has(Kind::Metrics);
             let filters = if has { filters(snapshot, &scope, &bucket, &subject)? } else { Vec::new() };
-            Ok::<_, Error>((bucket.id, filters))
+            let lens = requests::Wanted::of(snapshot, &scope, &bucket)?;
+            Ok::<_, Error>((bucket.id, filters, lens))
         });
-        let (bucket_id, filters) = found.await.ok().filter(|(_, filters)| !filters.is_empty())?;
-        Some(Tally { s3: s3.clone(), scope, bucket_id, filters, now: cx.now() })
+        let (bucket_id, filters, lens) = found.await.ok()?;
+        let about = requests::About { bucket: bucket_id, key, object: Some(object) };
+        let lens = lens.map(|lens| lens.places(&about, cx.now()));
+        (!filters.is_empty() || lens.is_some()).then(|| Tally {
+            s3: s3.clone(),
+            scope,
+            bucket_id,
+            filters,
+            lens,
+            now: cx.now(),
+        })
     }
 
-    pub async fn add(self, measures: &[Measure]) {
-        let added = self.s3.store.write(|tx| add(tx, &self.scope, self.bucket_id, &self.filters, measures, self.now));
+    pub async fn add(self, scanned_bytes: u64, returned_bytes: u64) {
+        let measures = [("SelectBytesScanned", scanned_bytes as f64), ("SelectBytesReturned", returned_bytes as f64)];
+        let added = self.s3.store.write(|tx| {
+            add(tx, &self.scope, self.bucket_id, &self.filters, &measures, self.now)?;
+            if let Some(places) = &self.lens {
+                let mut activity = Activity::default();
+                activity.add(Count::SelectScannedBytes, scanned_bytes);
+                activity.add(Count::SelectReturnedBytes, returned_bytes);
+                places.add(tx, &self.scope, &activity)?;
+            }
+            Ok::<_, Error>(())
+        });
         if let Err(error) = added.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a query could not be counted");
         }
@@ -231,7 +270,11 @@ async fn list(s3: &S3, cx: &Context, bucket: &str, filter: Option<&str>) -> Resu
 }
 
 fn shown(filter: &str, metric: &str, points: &[(u64, Sum)]) -> Value {
-    let unit = if metric.contains("Bytes") { "Bytes" } else { "Count" };
+    let unit = match metric {
+        _ if metric.ends_with("Latency") => "Milliseconds",
+        _ if metric.contains("Bytes") => "Bytes",
+        _ => "Count",
+    };
     let total = points.iter().map(|(_, sum)| *sum).reduce(Sum::and);
     let points = points.iter().map(|(minute, sum)| {
         let secs = i64::try_from(minute * 60).unwrap_or(0);
@@ -254,8 +297,19 @@ fn shown(filter: &str, metric: &str, points: &[(u64, Sum)]) -> Value {
 mod tests {
     use super::*;
 
-    fn request(operation: &'static str, method: &'static str, of_object: bool) -> Request<'static> {
-        Request { operation, method, of_object, status: 200, received_bytes: 0, sent_bytes: 0 }
+    fn request(operation: &'static str, method: &'static str, of_object: bool) -> Request {
+        Request {
+            operation,
+            method: method.parse().unwrap(),
+            of_object,
+            status: 200,
+            received_bytes: 0,
+            sent_bytes: 0,
+            first_byte: Duration::from_micros(1_500),
+            total: Duration::from_millis(2),
+            is_old_signature: false,
+            names_kms: false,
+        }
     }
 
     #[test]
@@ -287,6 +341,8 @@ mod tests {
             ("4xxErrors", 0.0),
             ("5xxErrors", 0.0),
             ("BytesDownloaded", 5.0),
+            ("FirstByteLatency", 1.5),
+            ("TotalRequestLatency", 2.0),
         ];
         assert_eq!(good, expected);
         let bad = measures(&Request { status: 404, ..request("GetObject", "GET", true) });

@@ -10,6 +10,7 @@ use fractus_store::Transaction;
 use crate::control::outposts::place::Place;
 use crate::error::{Error, Result};
 use crate::event_bridge;
+use crate::metadata::changes;
 use crate::model::notification::{self, Detail, ObjectEvent};
 use crate::service::S3;
 use crate::store::{Bucket, Object};
@@ -22,11 +23,26 @@ pub struct Happening<'a> {
     pub now: Timestamp,
     /// The version it is about, where no object is left to say it.
     pub version_id: Option<&'a str>,
+    /// What it tells that the object does not.
+    pub detail: Option<Detail>,
+}
+
+/// The entity tag of nothing, which delete markers are told of with.
+const ETAG_OF_NOTHING: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+/// Who did what nobody has asked for.
+const BY_ITSELF: &str = "s3.amazonaws.com";
+
+/// Whether S3 does it by itself: by a rule, or when its time has come.
+fn is_by_itself(event: &str) -> bool {
+    let families = ["s3:Lifecycle", "s3:IntelligentTiering", "s3:Replication:"];
+    matches!(event, "s3:ObjectRestore:Completed" | "s3:ObjectRestore:Delete")
+        || families.iter().any(|family| event.starts_with(family))
 }
 
 impl<'a> Happening<'a> {
     pub fn new(cx: &'a Context, event: &'static str, now: Timestamp) -> Self {
-        Happening { cx, event, now, version_id: None }
+        Happening { cx, event, now, version_id: None, detail: None }
     }
 }
 
@@ -41,10 +57,14 @@ pub fn announce(
     sequencer: u64,
     happening: &Happening<'_>,
 ) -> Result<Vec<Handoff>> {
+    // Metadata tables tell of all that is announced.
+    changes::of_event(tx, bucket, key, object, sequencer, happening)?;
     if bucket.notifications.targets.is_empty() && !bucket.notifications.event_bridge {
         return Ok(Vec::new());
     }
     let cx = happening.cx;
+    let by_itself = is_by_itself(happening.event);
+    let marks = happening.event.ends_with(":DeleteMarkerCreated");
     let event = ObjectEvent {
         name: happening.event.strip_prefix("s3:").unwrap_or(happening.event),
         time: happening.now.date_time_millis(),
@@ -54,12 +74,13 @@ pub fn announce(
         bucket_owner: &bucket.account,
         key,
         size: object.map(|object| object.size),
-        etag: object.map(|object| object.etag.as_str()),
+        etag: object.map(|object| object.etag.as_str()).or(marks.then_some(ETAG_OF_NOTHING)),
         version_id: object.and_then(|object| object.version_id.as_deref()).or(happening.version_id),
         sequencer,
-        detail: object.and_then(|object| detail(happening.event, object)),
-        principal_id: &cx.caller.principal_id,
-        source_ip: &cx.source_ip().to_string(),
+        detail: happening.detail.clone().or_else(|| object.and_then(|object| detail(happening.event, object))),
+        principal_id: &if by_itself { BY_ITSELF.to_owned() } else { format!("AWS:{}", cx.caller.principal_id) },
+        source_ip: &if by_itself { BY_ITSELF.to_owned() } else { cx.source_ip().to_string() },
+        by_itself,
         request_id: &cx.request_id,
         host_id: &s3.host_id,
     };
@@ -82,6 +103,8 @@ fn detail(event: &str, object: &Object) -> Option<Detail> {
     Some(match event {
         "s3:LifecycleTransition" => Detail::Class(object.storage_class().to_owned()),
         "s3:IntelligentTiering" => Detail::Tier(extras?.tier_told.as_ref()?.0.clone()),
+        "s3:ObjectRestore:Post" => Detail::Restoring { class: object.storage_class().to_owned() },
+        "s3:ObjectRetention:Put" => Detail::Retained(extras?.retention?),
         "s3:ObjectRestore:Completed" => {
             Detail::Restored { until: extras?.restore?.until, class: object.storage_class().to_owned() }
         }

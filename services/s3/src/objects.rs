@@ -14,14 +14,14 @@ use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::keys::Granted;
 use crate::model::conditions::WriteConditions;
-use crate::model::lock;
+use crate::model::{lock, names};
 use crate::notify::{Happening, announce};
 use crate::regions;
 use crate::replication;
 use crate::sealing;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, CONTENTS, Content, OBJECTS, Object, REPLACED, Replaced};
-use crate::{directory, terms, versions};
+use crate::{directory, metadata, terms, versions};
 
 pub use crate::readable::{Readable, readable, segments};
 
@@ -32,12 +32,27 @@ pub fn scope(cx: &Context) -> Scope {
 
 /// The bucket of this name, checked against the owner that the caller expects.
 pub fn bucket(snapshot: &Snapshot<'_>, scope: &Scope, name: &str, expected_owner: Option<&str>) -> Result<Bucket> {
-    let found = snapshot.get(&BUCKETS, scope, &(name,))?;
-    let bucket = found.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })?;
+    let bucket = snapshot.get(&BUCKETS, scope, &(name,))?.ok_or_else(|| no_bucket(name))?;
     match expected_owner {
-        Some(owner) if owner != bucket.account => Err(Error::AccessDenied),
+        Some(owner) if owner != bucket.account => Err(another_owner(owner)),
         _ => Ok(bucket),
     }
+}
+
+#[cold]
+fn no_bucket(name: &str) -> Error {
+    let bucket = name.to_owned();
+    if names::may_be_bucket(name) { Error::NoSuchBucket { bucket } } else { Error::InvalidBucketName { bucket } }
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>
+#[cold]
+fn another_owner(expected: &str) -> Error {
+    if expected.len() == 12 && expected.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Error::AccessDenied;
+    }
+    let message = format!("The value of the expected bucket owner parameter must be an AWS Account ID... [{expected}]");
+    Error::other("InvalidBucketOwnerAWSAccountID", 400, message)
 }
 
 /// The bucket of this name for a request that is about the bucket itself.
@@ -53,6 +68,7 @@ pub fn own(
     }
     let bucket = bucket(snapshot, scope, name, expected_owner)?;
     regions::check(cx, &bucket)?;
+    metadata::guard(cx, &bucket)?;
     Ok(bucket)
 }
 
@@ -66,9 +82,9 @@ pub fn open(
     expected_owner: Option<&str>,
 ) -> Result<Arc<Bucket>> {
     let found = snapshot.get_shared(&BUCKETS, scope, &(name,))?.filter(|_| !place::is_hidden(cx, name));
-    let bucket = found.ok_or_else(|| Error::NoSuchBucket { bucket: name.to_owned() })?;
-    if expected_owner.is_some_and(|owner| owner != bucket.account) {
-        return Err(Error::AccessDenied);
+    let bucket = found.ok_or_else(|| no_bucket(name))?;
+    if let Some(owner) = expected_owner.filter(|owner| *owner != bucket.account) {
+        return Err(another_owner(owner));
     }
     terms::check(cx, snapshot, scope, &bucket)?;
     Ok(bucket)
@@ -265,7 +281,7 @@ pub fn delete(
         let version_id = place.version_id.unwrap_or_else(|| versions::NULL.to_owned());
         replication::enqueue_marker(tx, scope, bucket, key, place.sequencer, &version_id)?;
         let event = "s3:ObjectRemoved:DeleteMarkerCreated";
-        let happening = Happening { cx: happening.cx, event, now, version_id: Some(&version_id) };
+        let happening = Happening { version_id: Some(&version_id), ..Happening::new(happening.cx, event, now) };
         let sent = announce(tx, s3, bucket, key, None, place.sequencer, &happening)?;
         let changed = Changed { freed: place.freed, sent };
         return Ok(Deleted { changed, version_id: Some(version_id), marker: true });
@@ -281,7 +297,7 @@ pub fn delete(
         return Ok(Deleted { changed: Changed { freed: None, sent: Vec::new() }, version_id, marker: false });
     };
     let sequencer = by_time(now).max(removed.sequencer + 1);
-    let happening = Happening { cx: happening.cx, event: happening.event, now, version_id: Some(id) };
+    let happening = Happening { version_id: Some(id), ..Happening::new(happening.cx, happening.event, now) };
     let sent = announce(tx, s3, bucket, key, None, sequencer, &happening)?;
     Ok(Deleted { changed: Changed { freed: removed.freed, sent }, version_id, marker: removed.was_marker })
 }

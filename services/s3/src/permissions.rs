@@ -8,6 +8,7 @@ use fractus_s3_api as api;
 use fractus_store::{Scope, Snapshot};
 use serde_json::{Value, json};
 
+use crate::condition_keys::{self, parameter};
 use crate::configurations::{self, Kind, PublicAccessBlock};
 use crate::control::outposts::place::{self, Place};
 use crate::control::{data_access, routing};
@@ -50,13 +51,17 @@ async fn of_resource(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> 
         // Something of S3 Control: its ARN says whose it is.
         return ResourceFacts { policy: data_access::policy(s3, cx, resource).await, ..ResourceFacts::default() };
     }
+    // Whose bucket has the name already is no matter of policies.
+    if tail(&access.action) == "CreateBucket" {
+        return ResourceFacts::default();
+    }
     let (name, key) = match (&on_outpost, resource.resource.split_once('/')) {
         (Some((kept, key)), _) => (kept.as_str(), *key),
         (None, Some((name, key))) => (name, Some(key)),
         (None, None) => (resource.resource.as_str(), None),
     };
     if let Some(through) = routing::way(cx, access, name) {
-        return through.facts(cx, access, key, request_conditions(cx));
+        return through.facts(cx, access, key, condition_keys::of_request(cx));
     }
     let scope = scope(cx);
     let found = s3.store.read(|snapshot| {
@@ -66,10 +71,9 @@ async fn of_resource(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> 
     match found.await {
         Ok(Some(facts)) => facts,
         // Whether a bucket exists is no secret on AWS: the handler says that there is none.
-        Ok(None) if tail(&access.action) != "CreateBucket" => {
+        Ok(None) => {
             ResourceFacts { policy: Some(document(Vec::from([allow_all(access)]), None)), ..Default::default() }
         }
-        Ok(None) => ResourceFacts::default(),
         Err(error) => {
             tracing::error!(%error, bucket = name, "what protects a bucket cannot be read; it is refused");
             ResourceFacts::default()
@@ -119,8 +123,12 @@ fn of_bucket(
     if !own && block.restrict_public_buckets {
         policy = without_public(policy);
     }
+    let policy = policy.map(|policy| with_user_named(policy, cx));
     let owner = AccountId::new(&bucket.account).ok();
-    let mut facts = ResourceFacts { owner, conditions: request_conditions(cx), ..ResourceFacts::default() };
+    let mut facts = ResourceFacts { owner, conditions: condition_keys::of_request(cx), ..ResourceFacts::default() };
+    for key in ["s3:ResourceAccount", "aws:ResourceAccount"] {
+        facts.conditions.push((key.to_owned(), vec![bucket.account.clone()]));
+    }
     let object = match key {
         Some(key) if !key.is_empty() => {
             let version_id = parameter(cx, "versionId");
@@ -137,6 +145,20 @@ fn of_bucket(
             facts.conditions.push((format!("s3:BucketTag/{tag}"), vec![value.clone()]));
         }
     }
+    let others = configurations::ownership(snapshot, scope, bucket)? != api::ObjectOwnership::BucketOwnerEnforced;
+    let acl = object.as_ref().filter(|_| others).and_then(|object| object.extras.as_ref()?.acl.as_ref());
+    let is_others = acl.is_some_and(|acl| acl.owner != canonical_user(&bucket.account));
+    if is_others && !is_of_bucket(cx, &access.action) {
+        let account = object.as_ref().and_then(|object| object.extras.as_ref()?.owner_account.clone());
+        facts.owner = account.and_then(|account| AccountId::new(&account).ok());
+        let owns = !anonymous && acl.is_some_and(|acl| acl.owner == canonical_user(cx.caller.account.as_str()));
+        let statements = match acl {
+            Some(acl) if !owns => acl.statements(On::Object, &access.resource, &acl_caller(cx, block).as_ref()),
+            _ => Vec::new(),
+        };
+        facts.policy = Some(document(statements, policy.as_deref().map(denials).as_deref()));
+        return Ok(facts);
+    }
     let statements =
         if own { Vec::new() } else { by_lists(snapshot, scope, cx, bucket, object.as_ref(), block, access)? };
     facts.policy = match policy {
@@ -144,6 +166,72 @@ fn of_bucket(
         policy => Some(document(statements, policy.as_deref())),
     };
     Ok(facts)
+}
+
+/// Operations that write an object anew, whoever has owned what was there.
+const WRITES: [&str; 3] = ["PutObject", "CopyObject", "CreateMultipartUpload"];
+
+/// Whether the bucket's owner decides over an action on an object of somebody else. Who writes it anew owns it then.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-auth-workflow-object-operation.html>
+fn is_of_bucket(cx: &Context, action: &str) -> bool {
+    const OF_BUCKET: [&str; 5] = [
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:AbortMultipartUpload",
+        "s3:ListMultipartUploadParts",
+    ];
+    OF_BUCKET.contains(&action) || (writes(cx) && action.starts_with("s3:PutObject"))
+}
+
+fn writes(cx: &Context) -> bool {
+    cx.operation().is_some_and(|called| WRITES.contains(&called.schema.name))
+}
+
+/// What a bucket's policy says of objects that are somebody else's: what it forbids.
+fn denials(policy: &str) -> String {
+    let Ok(mut whole) = serde_json::from_str::<Value>(policy) else { return policy.to_owned() };
+    let denies = |statement: &Value| statement["Effect"] == "Deny";
+    match whole.get_mut("Statement") {
+        Some(Value::Array(all)) => all.retain(denies),
+        Some(one) if !denies(one) => *one = json!([]),
+        _ => {}
+    }
+    whole.to_string()
+}
+
+/// A policy as it bears on one account: what it gives to the account by its canonical user id it gives to it by number.
+fn with_user_named(policy: String, cx: &Context) -> String {
+    if cx.caller.kind == CallerKind::Anonymous || !policy.contains("CanonicalUser") {
+        return policy;
+    }
+    let Ok(mut whole) = serde_json::from_str::<Value>(&policy) else { return policy };
+    let (account, user) = (cx.caller.account.as_str(), canonical_user(cx.caller.account.as_str()));
+    let statements = match whole.get_mut("Statement") {
+        Some(Value::Array(all)) => all.as_mut_slice(),
+        Some(one) => std::slice::from_mut(one),
+        None => return policy,
+    };
+    for statement in statements {
+        for element in ["Principal", "NotPrincipal"] {
+            let Some(Value::Object(principals)) = statement.get_mut(element) else { continue };
+            let named = match principals.get("CanonicalUser") {
+                Some(Value::Array(all)) => all.iter().any(|id| *id == user.as_str()),
+                Some(one) => *one == user.as_str(),
+                None => false,
+            };
+            if named {
+                let known = match principals.remove("AWS") {
+                    Some(Value::Array(all)) => all,
+                    Some(one) => vec![one],
+                    None => Vec::new(),
+                };
+                principals.insert("AWS".to_owned(), known.into_iter().chain([json!(account)]).collect());
+            }
+        }
+    }
+    whole.to_string()
 }
 
 /// Whether the bucket's tags count in evaluation.
@@ -167,14 +255,39 @@ fn by_lists(
     if configurations::ownership(snapshot, scope, bucket)? == api::ObjectOwnership::BucketOwnerEnforced {
         return Ok(Vec::new());
     }
-    let canonical = (cx.caller.kind != CallerKind::Anonymous).then(|| canonical_user(cx.caller.account.as_str()));
-    let caller = AclCaller { canonical_user: canonical.as_deref(), ignores_public: block.ignore_public_acls };
+    let caller = acl_caller(cx, block);
+    let caller = caller.as_ref();
     let acl = bucket_acl(snapshot, scope, bucket)?;
     let mut statements = acl.statements(On::Bucket, &access.resource, &caller);
+    // Who may write may say with it whose it is to be.
+    let may_write = statements.iter().any(|statement| {
+        statement["Action"].as_array().is_some_and(|actions| actions.iter().any(|action| action == "s3:PutObject"))
+    });
+    if may_write && writes(cx) {
+        let action = "s3:PutObjectAcl";
+        statements.push(json!({"Effect": "Allow", "Principal": "*", "Action": action, "Resource": access.resource}));
+    }
     if let Some(acl) = object.and_then(|object| object.extras.as_ref()?.acl.as_ref()) {
         statements.extend(acl.statements(On::Object, &access.resource, &caller));
     }
     Ok(statements)
+}
+
+/// The caller as lists see it.
+struct ListedCaller {
+    canonical: Option<String>,
+    ignores_public: bool,
+}
+
+impl ListedCaller {
+    fn as_ref(&self) -> AclCaller<'_> {
+        AclCaller { canonical_user: self.canonical.as_deref(), ignores_public: self.ignores_public }
+    }
+}
+
+fn acl_caller(cx: &Context, block: PublicAccessBlock) -> ListedCaller {
+    let canonical = (cx.caller.kind != CallerKind::Anonymous).then(|| canonical_user(cx.caller.account.as_str()));
+    ListedCaller { canonical, ignores_public: block.ignore_public_acls }
 }
 
 /// The bucket's list: what was said, or its owner alone.
@@ -182,56 +295,4 @@ pub fn bucket_acl(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Re
     let said = configurations::text(snapshot, scope, bucket, Kind::Acl, "")?;
     let acl = said.and_then(|text| serde_json::from_str(&text).ok());
     Ok(acl.unwrap_or_else(|| Acl::private(&canonical_user(&bucket.account))))
-}
-
-/// Headers that conditions may ask about.
-///
-/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html#amazons3-policy-keys>
-const HEADER_KEYS: [&str; 15] = [
-    "x-amz-acl",
-    "x-amz-content-sha256",
-    "x-amz-copy-source",
-    "x-amz-grant-full-control",
-    "x-amz-grant-read",
-    "x-amz-grant-read-acp",
-    "x-amz-grant-write",
-    "x-amz-grant-write-acp",
-    "x-amz-metadata-directive",
-    "x-amz-object-ownership",
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-storage-class",
-    "x-amz-website-redirect-location",
-];
-
-/// A parameter of the request, decoded.
-fn parameter(cx: &Context, name: &str) -> Option<String> {
-    let query = cx.uri().query().unwrap_or_default();
-    let value = query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))?.1;
-    Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
-}
-
-fn request_conditions(cx: &Context) -> Vec<(String, Vec<String>)> {
-    let header = |name: &&str| Some((format!("s3:{name}"), vec![cx.header(name)?.to_owned()]));
-    let mut conditions: Vec<_> = HEADER_KEYS.iter().filter_map(header).collect();
-    if let Some(version) = parameter(cx, "versionId") {
-        conditions.push(("s3:VersionId".to_owned(), vec![version]));
-    }
-    if cx.caller.kind != CallerKind::Anonymous {
-        let presigned = parameter(cx, "X-Amz-Signature").is_some() || parameter(cx, "Signature").is_some();
-        let kind = if presigned { "REST-QUERY-STRING" } else { "REST-HEADER" };
-        conditions.push(("s3:authType".to_owned(), vec![kind.to_owned()]));
-        conditions.push(("s3:signatureversion".to_owned(), vec!["AWS4-HMAC-SHA256".to_owned()]));
-    }
-    let tags = cx.header("x-amz-tagging").and_then(|header| crate::operations::tagging::of_header(Some(header)).ok());
-    let tags = tags.unwrap_or_default();
-    if !tags.is_empty() {
-        let keys = tags.iter().map(|(key, _)| key.clone()).collect();
-        conditions.push(("s3:RequestObjectTagKeys".to_owned(), keys));
-    }
-    for (key, value) in tags {
-        conditions.push((format!("s3:RequestObjectTag/{key}"), vec![value]));
-    }
-    conditions
 }

@@ -62,6 +62,14 @@ impl Readable {
         }
     }
 
+    /// What opens the bytes, where they are sealed.
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            Readable::Sealed(sealed) => Some(&sealed.secret),
+            Readable::Bytes(_) | Readable::Blob(_) => None,
+        }
+    }
+
     pub fn is_sealed(&self) -> bool {
         matches!(self, Readable::Sealed(_))
     }

@@ -21,8 +21,14 @@ use crate::configurations::{self, Kind, Versioning};
 use crate::control::outposts::points;
 use crate::error::{Error, Result};
 use crate::extras::Extras;
-use crate::notify::{Happening, announce};
+use crate::metadata::changes::{self, About, What};
+use crate::model::acl::Acl;
+use crate::model::encryption::Encryption;
+use crate::model::notification::{Detail, FailedReplication};
+use crate::model::replication::{takes, takes_encrypted, takes_markers};
+use crate::notify::{Happening, announce, bucket_arn};
 use crate::objects::{NewContent, readable};
+use crate::permissions::canonical_user;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, Object};
 use crate::versions::{self, Found, Version};
@@ -39,6 +45,9 @@ const AT_ONCE: usize = 100;
 pub struct Pending {
     pub bucket: String,
     pub version_id: String,
+    /// It has been copied; what hangs on it has changed since.
+    #[serde(default)]
+    pub is_change: bool,
 }
 
 /// What `x-amz-replication-status` says of an object.
@@ -77,28 +86,25 @@ impl Replication {
 
 /// Where a rule copies to, and how.
 struct Goal {
+    rule: String,
     bucket: String,
     storage_class: Option<String>,
+    /// Whether the replica is to be its bucket's owner's.
+    is_given_away: bool,
+    /// Whether what fails is told of.
+    has_metrics: bool,
 }
 
-fn takes(rule: &api::ReplicationRule, key: &str, tags: &[(String, String)]) -> bool {
-    let has = |tag: &api::Tag| tags.iter().any(|(key, value)| *key == tag.key && *value == tag.value);
-    let filter = rule.filter.as_ref();
-    let and = filter.and_then(|filter| filter.and.as_ref());
-    let prefix = rule.prefix.as_ref().or(filter.and_then(|filter| filter.prefix.as_ref()));
-    let prefix = prefix.or(and.and_then(|and| and.prefix.as_ref()));
-    rule.status == api::ReplicationRuleStatus::Enabled
-        && prefix.is_none_or(|prefix| key.starts_with(prefix.as_str()))
-        && filter.and_then(|filter| filter.tag.as_ref()).is_none_or(has)
-        && and.and_then(|and| and.tags.as_ref()).is_none_or(|tags| tags.iter().all(has))
-}
-
-/// Whether a rule copies delete markers: the oldest form of rules, without a filter, always does.
-fn takes_markers(rule: &api::ReplicationRule) -> bool {
-    let status = rule.delete_marker_replication.as_ref().and_then(|markers| markers.status.as_ref());
-    match status {
-        Some(status) => *status == api::DeleteMarkerReplicationStatus::Enabled,
-        None => rule.filter.is_none(),
+impl Goal {
+    fn of(rule: &api::ReplicationRule) -> Goal {
+        let destination = &rule.destination;
+        Goal {
+            rule: rule.id.clone().unwrap_or_default(),
+            bucket: destination.bucket.rsplit(':').next().unwrap_or_default().to_owned(),
+            storage_class: destination.storage_class.as_ref().map(|class| class.as_str().to_owned()),
+            is_given_away: destination.access_control_translation.is_some(),
+            has_metrics: destination.metrics.as_ref().is_some_and(|of| of.status == api::MetricsStatus::Enabled),
+        }
     }
 }
 
@@ -118,19 +124,42 @@ fn goals(
     let mut rules = found.into_set().map(|configuration| configuration.rules).unwrap_or_default();
     rules.sort_by_key(|rule| std::cmp::Reverse(rule.priority.unwrap_or(0)));
     let tags = object.map(|object| object.tags.as_slice()).unwrap_or_default();
+    let is_encrypted = object.is_some_and(|object| matches!(object.encryption(), Some(Encryption::Kms { .. })));
     let mut goals: Vec<Goal> = Vec::new();
     for rule in rules.iter().filter(|rule| takes(rule, key, tags) && (object.is_some() || takes_markers(rule))) {
+        let mut goal = Goal::of(rule);
         // On Outposts it is named by an access point.
-        let name = match points::bucket_behind(snapshot, scope, &rule.destination.bucket)? {
-            Some(name) => name,
-            None => rule.destination.bucket.rsplit(':').next().unwrap_or_default().to_owned(),
-        };
-        if goals.iter().all(|goal| goal.bucket != name) {
-            let storage_class = rule.destination.storage_class.as_ref().map(|class| class.as_str().to_owned());
-            goals.push(Goal { bucket: name, storage_class });
+        if let Some(name) = points::bucket_behind(snapshot, scope, &rule.destination.bucket)? {
+            goal.bucket = name;
+        }
+        let is_met = goals.iter().any(|other| other.bucket == goal.bucket);
+        if !is_met && (!is_encrypted || takes_encrypted(rule)) {
+            goals.push(goal);
         }
     }
     Ok(goals)
+}
+
+/// Writes down that tags, lists or locks of a version have changed, if a rule is about it: its replicas follow. Says
+/// whether one is.
+pub fn enqueue_change(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    object: &Object,
+) -> Result<bool> {
+    let Some(version_id) = &object.version_id else { return Ok(false) };
+    if !is_eligible(tx, scope, bucket, key, object)? {
+        return Ok(false);
+    }
+    let at = (bucket.id, key, object.sequencer);
+    // What still waits to be copied goes as it is then.
+    if tx.get(&REPLICATIONS, scope, &at)?.is_none() {
+        let pending = Pending { bucket: bucket.name.clone(), version_id: version_id.clone(), is_change: true };
+        tx.put(&REPLICATIONS, scope, &at, &pending)?;
+    }
+    Ok(true)
 }
 
 /// Writes down that a new version is to be copied, if a rule is about it; replicas are not copied on.
@@ -141,7 +170,7 @@ pub fn enqueue(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket, key: &s
         return Ok(());
     }
     set_status(object, Status::Pending);
-    let pending = Pending { bucket: bucket.name.clone(), version_id };
+    let pending = Pending { bucket: bucket.name.clone(), version_id, is_change: false };
     Ok(tx.put(&REPLICATIONS, scope, &(bucket.id, key, object.sequencer), &pending)?)
 }
 
@@ -171,7 +200,7 @@ pub async fn replicate(s3: &S3, cx: &Context, bucket: &str, key: &str, version_i
                 return Err(Error::invalid_request("No rule of the bucket's replication is about the object"));
             }
             let version_id = object.version_id.clone().unwrap_or_else(|| versions::NULL.to_owned());
-            Ok((bucket.id, Pending { bucket: bucket.name, version_id }, object.sequencer))
+            Ok((bucket.id, Pending { bucket: bucket.name, version_id, is_change: false }, object.sequencer))
         })
         .await?;
     let item = Item { s3, world: &cx.world, scope: &scope, bucket_id, key: key.to_owned(), sequencer, pending };
@@ -198,7 +227,7 @@ pub fn enqueue_marker(
     if version_id == versions::NULL || goals(tx, scope, bucket, key, None)?.is_empty() {
         return Ok(());
     }
-    let pending = Pending { bucket: bucket.name.clone(), version_id: version_id.to_owned() };
+    let pending = Pending { bucket: bucket.name.clone(), version_id: version_id.to_owned(), is_change: false };
     Ok(tx.put(&REPLICATIONS, scope, &(bucket.id, key, sequencer), &pending)?)
 }
 
@@ -284,12 +313,22 @@ impl Item<'_> {
         let (mut sent, mut status) = (Vec::new(), Status::Completed);
         for (index, goal) in goals(tx, scope, &source, key, object.as_ref())?.into_iter().enumerate() {
             let target = tx.get(&BUCKETS, scope, &(goal.bucket.as_str(),))?;
-            let Some(target) = target.filter(|bucket| bucket.settings.versioning == Some(Versioning::Enabled)) else {
-                status = Status::Failed;
-                continue;
+            let target = match check_target(target, object.as_ref()) {
+                Ok(target) => target,
+                Err(reason) => {
+                    status = Status::Failed;
+                    if let Some(object) = object.as_ref().filter(|_| goal.has_metrics) {
+                        sent.extend(self.tell_failure(tx, &source, object, &goal, reason, now)?);
+                    }
+                    continue;
+                }
             };
             let copied = match &object {
-                Some(object) => self.put(tx, &target, object, &goal, fresh_id.wrapping_add(index as u64), now)?,
+                Some(object) if self.pending.is_change => self.follow(tx, &target, object, &goal)?,
+                Some(object) => {
+                    let fresh_id = fresh_id.wrapping_add(index as u64);
+                    self.put(tx, (&source, &target), object, &goal, fresh_id, now)?
+                }
                 None => self.mark(tx, &target, now)?,
             };
             sent.extend(copied);
@@ -303,6 +342,50 @@ impl Item<'_> {
         Ok(sent)
     }
 
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-metrics-events.html>
+    fn tell_failure(
+        &self,
+        tx: &mut Transaction<'_>,
+        source: &Bucket,
+        object: &Object,
+        goal: &Goal,
+        reason: &'static str,
+        now: Timestamp,
+    ) -> Result<Vec<Handoff>> {
+        let cx = self.context(source);
+        let failed = FailedReplication {
+            rule: goal.rule.clone(),
+            destination: bucket_arn(&cx, &goal.bucket).to_string(),
+            operation: "OBJECT_PUT",
+            requested_at: object.last_modified,
+            reason,
+        };
+        let event = "s3:Replication:OperationFailedReplication";
+        let detail = Some(Detail::NotReplicated(failed));
+        let happening = Happening { detail, ..Happening::new(&cx, event, now) };
+        announce(tx, self.s3, source, &self.key, Some(object), object.sequencer + 1, &happening)
+    }
+
+    /// Has a replica follow what has changed on its source.
+    fn follow(&self, tx: &mut Transaction<'_>, target: &Bucket, object: &Object, goal: &Goal) -> Result<Vec<Handoff>> {
+        let id = self.pending.version_id.as_str();
+        if versions::find(tx, self.scope, target, &self.key, id)?.is_none() {
+            return Ok(Vec::new());
+        }
+        versions::rewrite(tx, self.scope, target, &self.key, Some(id), |replica| {
+            let of_source = object.extras.as_deref().cloned().unwrap_or_default();
+            let mut extras = replica.extras.take().map_or_else(Extras::default, |extras| *extras);
+            replica.tags.clone_from(&object.tags);
+            (extras.retention, extras.legal_hold) = (of_source.retention, of_source.legal_hold);
+            if !goal.is_given_away && of_source.acl.is_some() {
+                extras.acl = of_source.acl;
+            }
+            replica.extras = extras.boxed();
+            Ok(())
+        })?;
+        Ok(Vec::new())
+    }
+
     /// The service acts for itself in the target's account and region.
     fn context(&self, target: &Bucket) -> Context {
         let account = AccountId::new(&target.account).unwrap_or_else(|_| AccountId::default_account());
@@ -314,7 +397,7 @@ impl Item<'_> {
     fn put(
         &self,
         tx: &mut Transaction<'_>,
-        target: &Bucket,
+        (source, target): (&Bucket, &Bucket),
         object: &Object,
         goal: &Goal,
         fresh_id: u64,
@@ -326,10 +409,7 @@ impl Item<'_> {
         if goal.storage_class.is_some() {
             replica.storage_class = goal.storage_class.clone();
         }
-        if let Some(extras) = &mut replica.extras {
-            // The replica is its bucket's owner's.
-            extras.acl = None;
-        }
+        replica.extras = owned(&replica, (source, target), goal).boxed();
         set_status(&mut replica, Status::Replica);
         if !versions::insert(tx, self.scope, target, &self.key, Version::of(replica.clone()), self.sequencer, now)? {
             crate::objects::release(tx, self.scope, &replica.content)?;
@@ -343,7 +423,41 @@ impl Item<'_> {
     fn mark(&self, tx: &mut Transaction<'_>, target: &Bucket, now: Timestamp) -> Result<Vec<Handoff>> {
         let id = Some(self.pending.version_id.clone());
         let marker = Version { id, last_modified: now, replaced_at: None, object: None };
-        versions::insert(tx, self.scope, target, &self.key, marker, self.sequencer, now)?;
+        if versions::insert(tx, self.scope, target, &self.key, marker, self.sequencer, now)? {
+            let (cx, what, key) = (&self.context(target), What::DeleteMarker, self.key.as_str());
+            let (version_id, sequencer) = (Some(self.pending.version_id.as_str()), self.sequencer);
+            changes::record(tx, target, &About { cx, what, key, version_id, object: None, sequencer, now })?;
+        }
         Ok(Vec::new())
     }
+}
+
+/// A bucket that can take a replica, or why it cannot.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-metrics-events.html#replication-failure-codes>
+fn check_target(target: Option<Bucket>, object: Option<&Object>) -> Result<Bucket, &'static str> {
+    let target = target.ok_or("DstBucketNotFound")?;
+    if target.settings.versioning != Some(Versioning::Enabled) {
+        return Err("DstBucketUnversioned");
+    }
+    let extras = object.and_then(|object| object.extras.as_deref());
+    let is_locked = extras.is_some_and(|extras| extras.retention.is_some() || extras.legal_hold.is_some());
+    if is_locked && !target.settings.has(Kind::ObjectLock) {
+        return Err("DstBucketObjectLockConfigMissing");
+    }
+    Ok(target)
+}
+
+/// Whose a replica is: its source's owner's, with its list, unless the rule gives it away.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-change-owner.html>
+fn owned(replica: &Object, (source, target): (&Bucket, &Bucket), goal: &Goal) -> Extras {
+    let mut extras = replica.extras.as_deref().cloned().unwrap_or_default();
+    if goal.is_given_away {
+        (extras.acl, extras.owner_account) = (None, None);
+    } else if extras.acl.is_none() && source.account != target.account {
+        extras.acl = Some(Acl::private(&canonical_user(&source.account)));
+        extras.owner_account = Some(source.account.clone());
+    }
+    extras
 }

@@ -6,20 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fractus_aws::{AccountId, Lane, Region, World};
 use fractus_bus::contracts::Cause;
-use fractus_clock::Timestamp;
+use fractus_clock::{Random, Timestamp};
 use fractus_host::{Context, Waker};
 use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use fractus_wire::ByteStream;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::control::lens_export::requests;
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::model::lifecycle::midnight_after;
 use crate::operations::put::{self, Request};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, ObjectHeaders};
-use crate::{analytics, inventory, logging, watch, worlds};
+use crate::{analytics, inventory, logging, metadata, watch, worlds};
 
 /// When something is due: (bucket id, job, configuration id).
 pub const SCHEDULES: Collection<(u64, String, String), Due> = Collection::new("schedules");
@@ -35,6 +36,7 @@ pub enum Job {
     Analytics,
     Inventory,
     Logging,
+    Metadata,
 }
 
 impl Job {
@@ -43,6 +45,7 @@ impl Job {
             Job::Analytics => "analytics",
             Job::Inventory => "inventory",
             Job::Logging => "logging",
+            Job::Metadata => "metadata",
         }
     }
 }
@@ -52,6 +55,8 @@ pub struct Schedule {
     waker: Arc<Mutex<Option<Waker>>>,
     /// Not zero where some bucket's requests may be logged or measured; changes with every change of that.
     watches: Arc<AtomicU64>,
+    /// How many lines of access logs this process has written.
+    lines: Arc<AtomicU64>,
 }
 
 impl Schedule {
@@ -64,6 +69,11 @@ impl Schedule {
     /// Whether a request has to be looked at at all.
     pub fn may_watch(&self) -> bool {
         self.watches.load(Ordering::Relaxed) != 0
+    }
+
+    /// The id of a line of an access log: later than those before, and no other process's.
+    pub fn line_id(&self, random: &Random) -> String {
+        format!("{:016x}{:016x}", self.lines.fetch_add(1, Ordering::Relaxed), random.u64())
     }
 
     pub fn watches_now(&self) {
@@ -107,7 +117,7 @@ pub fn start(s3: &S3) {
 async fn round(s3: &S3, lane: &Lane) -> Result<Option<Timestamp>> {
     let known = s3.schedule.watches.load(Ordering::Acquire);
     let spaces = s3.store.collections(0).await?;
-    let marks = [logging::LOGGED.name(), watch::WATCHED.name()];
+    let marks = [logging::LOGGED.name(), watch::WATCHED.name(), requests::WATCHES.name()];
     if known != 0 && !spaces.iter().any(|space| marks.contains(&space.collection.as_str())) {
         // Where that has changed meanwhile, it stays.
         let _ = s3.schedule.watches.compare_exchange(known, 0, Ordering::AcqRel, Ordering::Acquire);
@@ -147,6 +157,13 @@ struct Work<'a> {
 impl Work<'_> {
     async fn run(&self) -> Result<Option<Timestamp>> {
         let name = self.due.bucket.as_str();
+        if self.job == Job::Metadata.name() {
+            let (s3, world, scope, now) = (self.s3, self.world, self.scope, self.now);
+            let work = metadata::work::Work { s3, world, scope, bucket: name, bucket_id: self.bucket_id, now };
+            // In a box: seldom waited for.
+            let next = Box::pin(work.run()).await?;
+            return self.again(next).await;
+        }
         let bucket = self.s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, self.scope, &(name,))?));
         let bucket = bucket.await?.filter(|bucket| bucket.id == self.bucket_id);
         let next = match (bucket, self.job) {
@@ -183,6 +200,11 @@ impl Work<'_> {
             }
             _ => None,
         };
+        self.again(next).await
+    }
+
+    /// Sets when the job is due next; never is the end of it.
+    async fn again(&self, next: Option<Timestamp>) -> Result<Option<Timestamp>> {
         let Some(at) = next else { return self.forget().await.map(|()| None) };
         let due = Due { bucket: self.due.bucket.clone(), at };
         let place = (self.bucket_id, self.job, self.id);

@@ -5,7 +5,10 @@
 //! it. A segment's key is derived from the data key and the salt, so that a data key may serve a whole bucket and a chunk's
 //! number is enough of a nonce. How long the segments are before they are sealed is what an object's record says of its parts.
 //!
-//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingServerSideEncryption.html>
+//! Of what is sealed in two layers each chunk is sealed by the data key and then, with its tag, by a key of S3's own.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingServerSideEncryption.html> and
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingDSSEncryption.html>
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,28 +26,57 @@ use crate::error::{Error, Result};
 const SALT_BYTES: usize = 16;
 const CHUNK_BYTES: usize = 64 * 1024;
 const TAG_BYTES: usize = 16;
-const SEALED_CHUNK_BYTES: u64 = (CHUNK_BYTES + TAG_BYTES) as u64;
 /// What keys of segments are derived for.
 const PURPOSE: &[u8] = b"s3 segment";
 
-/// The key of 256 bits that an object is sealed with: KMS's data key, or the caller's own. It is never kept.
+/// What an object is sealed with: a key of 256 bits that is never kept, KMS's data key or the caller's own, and S3's own
+/// key of a second layer, where there is one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Bytes);
+pub struct Secret {
+    key: Bytes,
+    own: Option<Bytes>,
+}
 
 impl Secret {
-    pub fn new(bytes: Bytes) -> Secret {
-        Secret(bytes)
+    pub fn new(key: Bytes) -> Secret {
+        Secret { key, own: None }
+    }
+
+    /// With a second layer around the first.
+    #[must_use]
+    pub fn within(self, own: Option<Bytes>) -> Secret {
+        Secret { own, ..self }
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.key
     }
 
-    fn of_segment(&self, salt: &[u8; SALT_BYTES]) -> Result<LessSafeKey> {
-        let derived = Salt::new(HKDF_SHA256, salt).extract(&self.0);
-        let purpose = [PURPOSE];
-        let derived = derived.expand(&purpose, &AES_256_GCM).map_err(|_| broken("a key could not be derived"))?;
-        Ok(LessSafeKey::new(UnboundKey::from(derived)))
+    fn layers(&self) -> u64 {
+        1 + u64::from(self.own.is_some())
+    }
+
+    fn sealed_chunk_bytes(&self) -> u64 {
+        CHUNK_BYTES as u64 + self.layers() * TAG_BYTES as u64
+    }
+
+    /// How many bytes `plain` bytes of a segment are when they are sealed.
+    fn sealed_length(&self, plain: u64) -> u64 {
+        if plain == 0 {
+            return 0;
+        }
+        SALT_BYTES as u64 + plain + plain.div_ceil(CHUNK_BYTES as u64) * self.layers() * TAG_BYTES as u64
+    }
+
+    /// The keys of a segment's layers, the innermost first.
+    fn of_segment(&self, salt: &[u8; SALT_BYTES]) -> Result<Vec<LessSafeKey>> {
+        let derive = |key: &Bytes| {
+            let derived = Salt::new(HKDF_SHA256, salt).extract(key);
+            let purpose = [PURPOSE];
+            let derived = derived.expand(&purpose, &AES_256_GCM).map_err(|_| broken("a key could not be derived"))?;
+            Ok(LessSafeKey::new(UnboundKey::from(derived)))
+        };
+        std::iter::once(&self.key).chain(&self.own).map(derive).collect()
     }
 }
 
@@ -65,17 +97,9 @@ fn nonce(chunk: u64) -> Nonce {
     Nonce::assume_unique_for_key(nonce)
 }
 
-/// How many bytes `plain` bytes of a segment are when they are sealed.
-pub fn sealed_length(plain: u64) -> u64 {
-    if plain == 0 {
-        return 0;
-    }
-    SALT_BYTES as u64 + plain + plain.div_ceil(CHUNK_BYTES as u64) * TAG_BYTES as u64
-}
-
 /// Seals one segment as its bytes come.
 pub struct Sealer {
-    key: LessSafeKey,
+    layers: Vec<LessSafeKey>,
     /// Until it has been written before the first chunk.
     salt: Option<[u8; SALT_BYTES]>,
     chunk: u64,
@@ -86,7 +110,7 @@ pub struct Sealer {
 impl Sealer {
     pub fn new(secret: &Secret, random: &Random) -> Result<Sealer> {
         let salt = random.bytes::<SALT_BYTES>();
-        Ok(Sealer { key: secret.of_segment(&salt)?, salt: Some(salt), chunk: 0, pending: BytesMut::new() })
+        Ok(Sealer { layers: secret.of_segment(&salt)?, salt: Some(salt), chunk: 0, pending: BytesMut::new() })
     }
 
     /// What of the segment is sealed by these bytes; nothing while a chunk is not full.
@@ -115,10 +139,12 @@ impl Sealer {
         if let Some(salt) = self.salt.take() {
             into.extend_from_slice(&salt);
         }
-        let tag = self.key.seal_in_place_separate_tag(nonce(self.chunk), Aad::empty(), &mut self.pending);
-        let tag = tag.map_err(|_| broken("a chunk could not be sealed"))?;
+        for layer in &self.layers {
+            let tag = layer.seal_in_place_separate_tag(nonce(self.chunk), Aad::empty(), &mut self.pending);
+            let tag = tag.map_err(|_| broken("a chunk could not be sealed"))?;
+            self.pending.extend_from_slice(tag.as_ref());
+        }
         into.extend_from_slice(&self.pending);
-        into.extend_from_slice(tag.as_ref());
         self.pending.clear();
         self.chunk += 1;
         Ok(())
@@ -131,6 +157,30 @@ pub fn seal(secret: &Secret, random: &Random, plain: &[u8]) -> Result<Bytes> {
     let mut sealed = BytesMut::from(sealer.push(plain)?);
     sealed.extend_from_slice(&sealer.finish()?);
     Ok(sealed.freeze())
+}
+
+/// Opens a segment that lies in memory.
+pub fn unseal(secret: &Secret, sealed: &[u8]) -> Result<Bytes> {
+    let Some((salt, chunks)) = sealed.split_first_chunk::<SALT_BYTES>() else { return Ok(Bytes::new()) };
+    let layers = secret.of_segment(salt)?;
+    let chunk_bytes = CHUNK_BYTES + layers.len() * TAG_BYTES;
+    let mut plain = BytesMut::with_capacity(sealed.len());
+    for (number, chunk) in (0..).zip(chunks.chunks(chunk_bytes)) {
+        let mut chunk = chunk.to_vec();
+        let length = open_chunk(&layers, number, &mut chunk)?;
+        plain.extend_from_slice(&chunk[..length]);
+    }
+    Ok(plain.freeze())
+}
+
+/// Opens a chunk where it lies; gives how long it is then.
+fn open_chunk(layers: &[LessSafeKey], number: u64, chunk: &mut [u8]) -> Result<usize> {
+    let mut length = chunk.len();
+    for layer in layers.iter().rev() {
+        let opened = layer.open_in_place(nonce(number), Aad::empty(), &mut chunk[..length]);
+        length = opened.map_err(|_| broken("a chunk is not what was sealed"))?.len();
+    }
+    Ok(length)
 }
 
 /// What of one segment is read.
@@ -147,7 +197,8 @@ struct Span {
 }
 
 /// Which chunks hold the bytes `range` of an object with these segments.
-fn spans(segments: impl IntoIterator<Item = u64>, range: Range<u64>) -> VecDeque<Span> {
+fn spans(secret: &Secret, segments: impl IntoIterator<Item = u64>, range: Range<u64>) -> VecDeque<Span> {
+    let sealed_chunk_bytes = secret.sealed_chunk_bytes();
     let (mut plain_at, mut sealed_at) = (0, 0);
     let mut spans = VecDeque::new();
     for length in segments {
@@ -157,18 +208,18 @@ fn spans(segments: impl IntoIterator<Item = u64>, range: Range<u64>) -> VecDeque
             let first_chunk = (from - start) / CHUNK_BYTES as u64;
             let last_chunk = (to - start).div_ceil(CHUNK_BYTES as u64);
             let chunks_at = sealed_at + SALT_BYTES as u64;
-            let segment_end = sealed_at + sealed_length(length);
+            let segment_end = sealed_at + secret.sealed_length(length);
             spans.push_back(Span {
                 salt_at: sealed_at,
                 first_chunk,
-                sealed: chunks_at + first_chunk * SEALED_CHUNK_BYTES
-                    ..segment_end.min(chunks_at + last_chunk * SEALED_CHUNK_BYTES),
+                sealed: chunks_at + first_chunk * sealed_chunk_bytes
+                    ..segment_end.min(chunks_at + last_chunk * sealed_chunk_bytes),
                 skip: ((from - start) % CHUNK_BYTES as u64) as usize,
                 wanted: to - from,
             });
         }
         plain_at = end;
-        sealed_at += sealed_length(length);
+        sealed_at += secret.sealed_length(length);
     }
     spans
 }
@@ -189,7 +240,7 @@ impl Sealed {
             blobs,
             blob: self.blob.clone(),
             secret: self.secret.clone(),
-            spans: spans(self.segments.iter().copied(), range),
+            spans: spans(&self.secret, self.segments.iter().copied(), range),
             running: None,
         };
         futures::stream::try_unfold(opening, |mut opening| async move {
@@ -208,7 +259,8 @@ struct Opening {
 
 /// A span that is being read.
 struct Running {
-    key: LessSafeKey,
+    layers: Vec<LessSafeKey>,
+    sealed_chunk_bytes: u64,
     stream: BlobStream,
     chunk: u64,
     skip: usize,
@@ -236,7 +288,8 @@ impl Opening {
         let salt = self.blobs.read_all(&salt).await?;
         let salt = salt.as_ref().try_into().map_err(|_| broken("a segment has no salt"))?;
         Ok(Running {
-            key: self.secret.of_segment(salt)?,
+            layers: self.secret.of_segment(salt)?,
+            sealed_chunk_bytes: self.secret.sealed_chunk_bytes(),
             stream: self.blobs.read(&self.blob, span.sealed),
             chunk: span.first_chunk,
             skip: span.skip,
@@ -251,13 +304,12 @@ impl Running {
         if self.wanted == 0 {
             return Ok(None);
         }
-        while (self.pending.len() as u64) < SEALED_CHUNK_BYTES {
+        while (self.pending.len() as u64) < self.sealed_chunk_bytes {
             let Some(read) = self.stream.next().await else { break };
             self.pending.extend_from_slice(&read?);
         }
-        let mut chunk = self.pending.split_to(self.pending.len().min(SEALED_CHUNK_BYTES as usize));
-        let opened = self.key.open_in_place(nonce(self.chunk), Aad::empty(), &mut chunk);
-        let length = opened.map_err(|_| broken("a chunk is not what was sealed"))?.len();
+        let mut chunk = self.pending.split_to(self.pending.len().min(self.sealed_chunk_bytes as usize));
+        let length = open_chunk(&self.layers, self.chunk, &mut chunk)?;
         self.chunk += 1;
         let from = std::mem::take(&mut self.skip).min(length);
         let to = usize::try_from(self.wanted).map_or(length, |wanted| length.min(from.saturating_add(wanted)));
@@ -286,19 +338,40 @@ mod tests {
         Ok(chunks.concat())
     }
 
+    fn twice(byte: u8, own: u8) -> Secret {
+        secret(byte).within(Some(Bytes::from(vec![own; 32])))
+    }
+
     #[tokio::test]
     async fn any_range_of_any_segments_opens() {
+        any_range_opens(secret(1)).await;
+        any_range_opens(twice(1, 2)).await;
+    }
+
+    #[test]
+    fn two_layers_open_by_both_keys_alone() {
+        let (random, text) = (Random::seeded(4), plain(CHUNK_BYTES + 9));
+        let bytes = seal(&twice(1, 2), &random, &text).unwrap();
+        assert!(unseal(&twice(1, 2), &bytes).unwrap() == text);
+        for wrong in [twice(1, 3), twice(3, 2), secret(1), secret(2)] {
+            assert!(unseal(&wrong, &bytes).is_err());
+        }
+        assert!(unseal(&secret(1), &seal(&secret(1), &random, &text).unwrap()).unwrap() == text);
+        assert!(unseal(&secret(1), b"").unwrap().is_empty());
+    }
+
+    async fn any_range_opens(secret: Secret) {
         let random = Random::seeded(1);
         let lengths = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 0, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7];
         let (mut blobs, mut whole) = (Vec::new(), Vec::new());
         for length in lengths {
-            let bytes = seal(&secret(1), &random, &plain(length)).unwrap();
-            assert_eq!(bytes.len() as u64, sealed_length(length as u64));
+            let bytes = seal(&secret, &random, &plain(length)).unwrap();
+            assert_eq!(bytes.len() as u64, secret.sealed_length(length as u64));
             blobs.push(BlobRef::inline(bytes));
             whole.extend(plain(length));
         }
         let segments = lengths.iter().map(|length| *length as u64).collect();
-        let sealed = Sealed { blob: BlobRef::concat(&blobs), secret: secret(1), segments };
+        let sealed = Sealed { blob: BlobRef::concat(&blobs), secret, segments };
         let size = whole.len();
         let edges = [0, 1, 2, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 3 * CHUNK_BYTES, size - 1, size];
         for from in edges {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::configurations::Settings;
 use crate::extras::Extras;
+use crate::model::archive::Restore;
 use crate::model::checksum::Algorithm;
 use crate::model::encryption::Encryption;
 use crate::model::notification::NotificationConfiguration;
@@ -163,9 +164,22 @@ pub struct Listed {
     pub checksum: Option<ListedChecksum>,
     #[serde(default)]
     pub storage_class: Option<String>,
+    #[serde(default)]
+    pub extras: Option<ListedExtras>,
+}
+
+/// What of [`Extras`] a listing shows.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct ListedExtras {
+    #[serde(default)]
+    pub restore: Option<Restore>,
 }
 
 impl Listed {
+    pub fn restore(&self) -> Option<Restore> {
+        self.extras.and_then(|extras| extras.restore)
+    }
+
     pub fn storage_class(&self) -> &str {
         self.storage_class.as_deref().unwrap_or("STANDARD")
     }

@@ -13,15 +13,16 @@ use http::{HeaderValue, Response};
 use crate::configurations::{self, Kind};
 use crate::error::{Error, Result};
 use crate::objects::scope;
-use crate::regions;
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket};
+use crate::{metadata, regions};
 
 const PAYER: &str = "x-amz-request-payer";
 
 /// Refuses a request that does not meet the bucket's terms.
 pub fn check(cx: &Context, snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<()> {
     regions::check(cx, bucket)?;
+    metadata::guard(cx, bucket)?;
     if bucket.settings.has(Kind::RequestPayment)
         && !is_owner(cx, bucket)
         && requester_pays(snapshot, scope, bucket)?

@@ -78,8 +78,9 @@ fn sequencer_of(id: &str) -> Option<u64> {
     Some(u64::from_be_bytes(sequencer))
 }
 
-fn invalid_id(id: &str) -> Error {
-    Error::invalid_argument("versionId", id, "Invalid version id specified")
+fn invalid_id(parameter: &str, id: &str) -> Error {
+    let message = if id.is_empty() { "Version id cannot be the empty string" } else { "Invalid version id specified" };
+    Error::invalid_argument(parameter, id, message)
 }
 
 /// The version id that answers carry: none where versions were never kept.
@@ -96,7 +97,7 @@ pub enum Found {
 
 /// Finds a version by the id that a request names.
 pub fn find(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str, id: &str) -> Result<Option<Found>> {
-    let wanted = if id == NULL { None } else { Some(sequencer_of(id).ok_or_else(|| invalid_id(id))?) };
+    let wanted = if id == NULL { None } else { Some(sequencer_of(id).ok_or_else(|| invalid_id("versionId", id))?) };
     if let Some(current) = snapshot.get(&OBJECTS, scope, &(bucket.id, key))?
         && current.version_id.as_deref().unwrap_or(NULL) == id
     {
@@ -132,7 +133,8 @@ pub fn object(
         if bucket.settings.versioning.is_some()
             && let Some((_, marker)) = newest(snapshot, scope, bucket, key)?
         {
-            return Err(Error::Deleted { key: key.to_owned(), version_id: marker.shown_id().to_owned() });
+            let (version_id, last_modified) = (marker.shown_id().to_owned(), marker.last_modified);
+            return Err(Error::Deleted { key: key.to_owned(), version_id, last_modified });
         }
         return Err(Error::NoSuchKey { key: key.to_owned() });
     };
@@ -146,6 +148,21 @@ pub fn object(
     }
 }
 
+/// The same for a request about what hangs on the object (tags, locks): a delete marker that is the newest version is what
+/// it would be about, and has none of it.
+pub fn bearer(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    version_id: Option<&str>,
+) -> Result<Object> {
+    object(snapshot, scope, bucket, key, version_id).map_err(|error| match error {
+        Error::Deleted { version_id, last_modified, .. } => Error::IsDeleteMarker { version_id, last_modified },
+        other => other,
+    })
+}
+
 /// Changes what hangs on an object (tags, lists, locks), wherever the version is.
 pub fn rewrite(
     tx: &mut Transaction<'_>,
@@ -155,7 +172,7 @@ pub fn rewrite(
     version_id: Option<&str>,
     change: impl FnOnce(&mut Object) -> Result<()>,
 ) -> Result<Object> {
-    let mut object = object(tx, scope, bucket, key, version_id)?;
+    let mut object = bearer(tx, scope, bucket, key, version_id)?;
     change(&mut object)?;
     let current = tx.get(&OBJECTS, scope, &(bucket.id, key))?;
     if current.is_some_and(|current| current.version_id == object.version_id) {
@@ -378,7 +395,9 @@ pub fn rank_of_marker(
     id: &str,
 ) -> Result<Option<u64>> {
     if id != NULL {
-        return sequencer_of(id).map(|sequencer| Some(rank(sequencer))).ok_or_else(|| invalid_id(id));
+        return sequencer_of(id)
+            .map(|sequencer| Some(rank(sequencer)))
+            .ok_or_else(|| invalid_id("version-id-marker", id));
     }
     if let Some(current) = snapshot.get(&OBJECTS, scope, &(bucket.id, key))?
         && current.version_id.is_none()

@@ -1,18 +1,25 @@
-//! Who looks at requests after they are answered: access logs, request metrics, storage class analysis. A request of a
-//! bucket that nobody watches costs nothing.
+//! Who looks at requests after they are answered: access logs, request metrics, storage class analysis, Storage Lens. A
+//! request of a bucket that nobody watches costs nothing.
+//!
+//! An answer that lies in memory is told of before it goes out, one that flows when its last byte does ([`follow`]).
+
+mod follow;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use fractus_host::Context;
+use fractus_clock::{Clock, Timestamp};
+use fractus_host::{Context, Timing};
 use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use fractus_wire::ByteStream;
-use http::Response;
+use http::{Method, Response};
 
 use crate::analytics::{self, Activity};
 use crate::configurations::{self, Kind};
+use crate::control::lens_export::requests;
 use crate::control::routing::Through;
 use crate::error::{Error, Result};
-use crate::logging;
+use crate::logging::{self, Answer, Line};
 use crate::metrics;
 use crate::model::filter::Subject;
 use crate::objects::scope;
@@ -33,75 +40,137 @@ pub fn mark(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket) -> Result<
     Ok(tx.delete(&WATCHED, scope, &(bucket.id,))?)
 }
 
-/// Tells all who watch the bucket of a request.
-pub async fn tell(s3: &S3, cx: &Context, response: &mut Response<ByteStream>) {
-    let path = cx.uri().path().trim_start_matches('/');
-    let (name, key) = path.split_once('/').unwrap_or((path, ""));
-    let scope = scope(cx);
-    let found = s3.store.read(|snapshot| Ok::<_, Error>(snapshot.get(&BUCKETS, &scope, &(name,))?)).await;
-    let Ok(Some(bucket)) = found else { return };
-    if bucket.settings.has(Kind::Logging) {
-        logging::record(s3, cx, &bucket, key, response).await;
-    }
-    if bucket.settings.has(Kind::Metrics) || bucket.settings.has(Kind::Analytics) {
-        let key = percent_encoding::percent_decode_str(key).decode_utf8_lossy();
-        let seen = Seen { s3, cx, scope: &scope, bucket: &bucket, key: &key };
-        if let Err(error) = seen.measure(response).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a request could not be measured");
+impl S3 {
+    /// Notes that the body of a request has come, where anybody may want to know how long its answer took.
+    pub fn body_has_come(&self, cx: &Context) {
+        if self.schedule.may_watch() {
+            cx.timing().body_has_come();
         }
     }
 }
 
-struct Seen<'a> {
-    s3: &'a S3,
-    cx: &'a Context,
-    scope: &'a Scope,
-    bucket: &'a Bucket,
-    /// Empty where the request is about the bucket.
-    key: &'a str,
+/// Tells all who watch the bucket of a request, now or when its answer has gone out.
+pub async fn tell(s3: &S3, cx: &Context, response: &mut Response<ByteStream>) {
+    let turn_around = cx.timing().since_body(cx.clock());
+    let Some(mut seen) = Seen::of(s3, cx, &Answer::of(response), turn_around).await else { return };
+    let sends_body = cx.method() != Method::HEAD;
+    if sends_body && matches!(response.body(), ByteStream::Streaming { .. }) {
+        let body = std::mem::take(response.body_mut());
+        *response.body_mut() = follow::follow(body, seen);
+    } else {
+        seen.request.sent_bytes = response.body().length_bytes().filter(|_| sends_body).unwrap_or(0);
+        seen.tell().await;
+    }
 }
 
-fn length(text: Option<&str>) -> u64 {
+/// An answered request, and who wants to know of it.
+pub(crate) struct Seen {
+    s3: S3,
+    scope: Scope,
+    bucket: Bucket,
+    /// Empty where the request is about the bucket.
+    key: String,
+    access_point: Option<String>,
+    request: metrics::Request,
+    lines: Vec<Line>,
+    /// How Storage Lens counts, where it does.
+    lens: Option<requests::Wanted>,
+    clock: Clock,
+    timing: Timing,
+    now: Timestamp,
+}
+
+fn number(text: Option<&str>) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-impl Seen<'_> {
-    async fn measure(&self, response: &mut Response<ByteStream>) -> Result<()> {
-        let cx = self.cx;
-        let operation = cx.operation().map_or("", |called| called.schema.name);
-        let sent = length(response.headers().get("content-length").and_then(|value| value.to_str().ok()));
-        let received = length(cx.header("x-amz-decoded-content-length").or(cx.header("content-length")));
+impl Seen {
+    /// Nothing where nobody watches.
+    async fn of(s3: &S3, cx: &Context, answer: &Answer<'_>, turn_around: Duration) -> Option<Seen> {
+        let path = cx.uri().path().trim_start_matches('/');
+        let (name, raw_key) = path.split_once('/').unwrap_or((path, ""));
+        let scope = scope(cx);
+        let found = s3.store.read(|snapshot| {
+            let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(name,))? else { return Ok::<_, Error>(None) };
+            let lens = requests::Wanted::of(snapshot, &scope, &bucket)?;
+            Ok(Some((bucket, lens)))
+        });
+        // Where only the source of a copy is logged, the request is still one that somebody wants to know of.
+        let mut lines: Vec<Line> = logging::copied(s3, cx, &scope, answer).await.into_iter().collect();
+        let Ok(Some((bucket, lens))) = found.await else { return None };
+        if bucket.settings.has(Kind::Logging) {
+            lines.push(logging::line(cx, &bucket, raw_key, answer, turn_around));
+        }
+        let measured = bucket.settings.has(Kind::Metrics) || bucket.settings.has(Kind::Analytics);
+        if lines.is_empty() && lens.is_none() && !measured {
+            return None;
+        }
+        let through = cx.extensions().get::<Arc<Through>>();
         let request = metrics::Request {
-            operation,
-            method: cx.method().as_str(),
-            of_object: !self.key.is_empty(),
-            status: response.status().as_u16(),
-            received_bytes: received,
-            sent_bytes: if cx.method() == http::Method::HEAD { 0 } else { sent },
+            operation: cx.operation().map_or("", |called| called.schema.name),
+            method: cx.method().clone(),
+            of_object: !raw_key.is_empty(),
+            status: answer.status.as_u16(),
+            received_bytes: number(cx.header("x-amz-decoded-content-length").or(cx.header("content-length"))),
+            sent_bytes: 0,
+            first_byte: turn_around,
+            total: Duration::ZERO,
+            is_old_signature: logging::signature_version(cx) == "SigV2",
+            names_kms: cx.header("x-amz-server-side-encryption").is_some_and(|value| value.starts_with("aws:kms")),
         };
-        let measures = metrics::measures(&request);
-        let counted = Counted::of(&request);
-        let now = cx.now();
+        Some(Seen {
+            key: percent_encoding::percent_decode_str(raw_key).decode_utf8_lossy().into_owned(),
+            access_point: through.map(|through| through.arn.clone()),
+            s3: s3.clone(),
+            scope,
+            bucket,
+            request,
+            lines,
+            lens,
+            clock: cx.clock().clone(),
+            timing: cx.timing().clone(),
+            now: cx.now(),
+        })
+    }
+
+    /// Tells everybody; the last byte of the answer goes out now.
+    async fn tell(mut self) {
+        self.request.total = self.timing.total(&self.clock);
+        logging::record(&self.s3, &self.scope, std::mem::take(&mut self.lines), &self.request, self.now).await;
+        let measured = self.bucket.settings.has(Kind::Metrics) || self.bucket.settings.has(Kind::Analytics);
+        if (measured || self.lens.is_some())
+            && let Err(error) = self.measure().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a request could not be measured");
+        }
+    }
+
+    async fn measure(&self) -> Result<()> {
+        let measures = metrics::measures(&self.request);
+        let counted = Counted::of(&self.request);
         self.s3
             .store
             .write(|tx| {
-                let object: Option<Object> = match self.key {
+                let object: Option<Object> = match self.key.as_str() {
                     "" => None,
-                    key => tx.get(&OBJECTS, self.scope, &(self.bucket.id, key))?,
+                    key => tx.get(&OBJECTS, &self.scope, &(self.bucket.id, key))?,
                 };
                 if self.bucket.settings.has(Kind::Metrics) {
                     let tags = object.as_ref().map(|object| object.tags.as_slice()).unwrap_or_default();
-                    let key = (!self.key.is_empty()).then_some(self.key);
-                    let through = cx.extensions().get::<Arc<Through>>();
-                    let access_point = through.map(|through| through.arn.as_str());
-                    let subject = Subject { key, tags, access_point };
-                    let filters = metrics::filters(tx, self.scope, self.bucket, &subject)?;
-                    metrics::add(tx, self.scope, self.bucket.id, &filters, &measures, now)?;
+                    let key = (!self.key.is_empty()).then_some(self.key.as_str());
+                    let subject = Subject { key, tags, access_point: self.access_point.as_deref() };
+                    let filters = metrics::filters(tx, &self.scope, &self.bucket, &subject)?;
+                    metrics::add(tx, &self.scope, self.bucket.id, &filters, &measures, self.now)?;
+                }
+                if let Some(lens) = &self.lens {
+                    let about = requests::About { bucket: self.bucket.id, key: &self.key, object: object.as_ref() };
+                    requests::count(tx, &self.scope, lens, &about, &self.request, self.now)?;
                 }
                 if let (Some(object), Some(counted)) = (&object, counted)
                     && self.bucket.settings.has(Kind::Analytics)
                 {
-                    analytics::count(tx, self.scope, self.bucket, self.key, object, counted.activity(object), now)?;
+                    let activity = counted.activity(object);
+                    analytics::count(tx, &self.scope, &self.bucket, &self.key, object, activity, self.now)?;
                 }
                 Ok::<_, Error>(())
             })
@@ -118,7 +187,7 @@ enum Counted {
 }
 
 impl Counted {
-    fn of(request: &metrics::Request<'_>) -> Option<Counted> {
+    fn of(request: &metrics::Request) -> Option<Counted> {
         match request.operation {
             _ if !(200..300).contains(&request.status) => None,
             "GetObject" => Some(Counted::Read { bytes: request.sent_bytes }),

@@ -33,15 +33,31 @@ fn bucket_of(path: &str) -> String {
     percent_encoding::percent_decode_str(first).decode_utf8_lossy().into_owned()
 }
 
-async fn rules(s3: &S3, cx: &Context) -> Result<Option<Vec<api::CORSRule>>> {
+const ASKED_METHOD: &str = "access-control-request-method";
+
+fn asked_headers(cx: &Context) -> Vec<&str> {
+    let headers = cx.header("access-control-request-headers").unwrap_or_default();
+    headers.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
+}
+
+/// The rules of the bucket, if it has any.
+enum Rules {
+    NoBucket,
+    None,
+    Some(Vec<api::CORSRule>),
+}
+
+async fn rules(s3: &S3, cx: &Context) -> Result<Rules> {
     let (scope, name) = (scope(cx), bucket_of(cx.uri().path()));
     s3.store
         .read(|snapshot| {
-            let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(name.as_str(),))? else { return Ok(None) };
+            let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(name.as_str(),))? else {
+                return Ok(Rules::NoBucket);
+            };
             let found = configurations::read::<api::CORSConfiguration>(snapshot, &scope, &bucket, Kind::Cors)?;
             Ok(match found {
-                Configured::Set(configuration) => Some(configuration.cors_rules),
-                Configured::Default | Configured::Deleted => None,
+                Configured::Set(configuration) => Rules::Some(configuration.cors_rules),
+                Configured::Default | Configured::Deleted => Rules::None,
             })
         })
         .await
@@ -50,9 +66,11 @@ async fn rules(s3: &S3, cx: &Context) -> Result<Option<Vec<api::CORSRule>>> {
 /// Adds what the bucket's rules say to an answer; nothing where none applies.
 pub async fn add_headers(s3: &S3, cx: &Context, response: &mut Response<ByteStream>) {
     let Some(origin) = cx.header("origin") else { return };
-    let asked = Asked { origin, method: cx.method().as_str(), headers: Vec::new() };
+    // Where a request says for itself what a preflight would ask, that is what it is judged by.
+    let method = cx.header(ASKED_METHOD).unwrap_or(cx.method().as_str());
+    let asked = Asked { origin, method, headers: asked_headers(cx) };
     // An answer without these headers is what a browser takes for a refusal; the store's failure has been logged.
-    let Ok(Some(rules)) = rules(s3, cx).await else { return };
+    let Ok(Rules::Some(rules)) = rules(s3, cx).await else { return };
     if let Some(rule) = cors::find(&rules, &asked) {
         insert(response, cors::headers(rule, &asked));
     }
@@ -88,26 +106,29 @@ async fn allowed(s3: &S3, cx: &Context) -> Result<Vec<(&'static str, String)>> {
     let Some(origin) = cx.header("origin") else {
         return Err(bad("Insufficient information. Origin request header needed.".into()));
     };
-    let method = cx.header("access-control-request-method").unwrap_or("null");
+    let asks = cx.header(ASKED_METHOD);
+    let forbidden = |message: &str, kind: &'static str| {
+        let failure = Failure::new("AccessForbidden", 403, message);
+        let method = asks.unwrap_or("OPTIONS").to_owned();
+        Error::Other(Box::new(failure.with_detail("Method", method).with_detail("ResourceType", kind)))
+    };
+    let rules = match rules(s3, cx).await? {
+        Rules::NoBucket => return Err(forbidden("CORSResponse: Bucket not found", "BUCKET")),
+        Rules::None => return Err(forbidden("CORSResponse: CORS is not enabled for this bucket.", "BUCKET")),
+        Rules::Some(rules) => rules,
+    };
+    let method = asks.unwrap_or("null");
     if !["GET", "PUT", "HEAD", "POST", "DELETE"].contains(&method) {
         return Err(bad(format!("Invalid Access-Control-Request-Method: {method}")));
     }
-    let headers = cx.header("access-control-request-headers").unwrap_or_default();
-    let headers = headers.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let asked = Asked { origin, method, headers };
+    let asked = Asked { origin, method, headers: asked_headers(cx) };
     let kind = if cx.uri().path().trim_matches('/').contains('/') { "OBJECT" } else { "BUCKET" };
-    let forbidden = |message: &str| {
-        let failure = Failure::new("AccessForbidden", 403, message);
-        Error::Other(Box::new(failure.with_detail("Method", method).with_detail("ResourceType", kind)))
-    };
-    let Some(rules) = rules(s3, cx).await? else {
-        return Err(forbidden("CORSResponse: CORS is not enabled for this bucket."));
-    };
     match cors::find(&rules, &asked) {
         Some(rule) => Ok(cors::headers(rule, &asked)),
         // AWS's own spelling.
         None => Err(forbidden(
             "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.",
+            kind,
         )),
     }
 }

@@ -3,6 +3,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/WebsiteEndpoints.html>
 
 use bytes::Bytes;
+use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_wire::{ByteStream, Failure};
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::archive;
 use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{GivenKey, check_read};
-use crate::model::website;
+use crate::model::{range, website};
 use crate::objects::{self, Readable, scope};
 use crate::service::S3;
 use crate::store::Object;
@@ -39,7 +40,7 @@ pub async fn answer(s3: &S3, cx: &Context) -> Response<ByteStream> {
     let visit = Visit { s3, cx, bucket: bucket.to_owned(), path };
     let mut response = match visit.answer().await {
         Ok(response) => response,
-        Err(error) => visit.error_page(error.into()),
+        Err(error) => visit.error_page(&error.into(), None),
     };
     if cx.method() == Method::HEAD {
         *response.body_mut() = ByteStream::default();
@@ -125,12 +126,12 @@ impl Visit<'_> {
         if let Some(rule) = website::route(rules, &self.path, Some(failure.status)) {
             return Ok(self.routed(rule));
         }
-        if let Some(document) = website.error_document.as_ref().filter(|_| (400..500).contains(&failure.status))
-            && let Ok((object, readable)) = self.object(&document.key).await
-        {
-            return self.page(object, readable, failure.status);
+        let document = website.error_document.as_ref().filter(|_| (400..500).contains(&failure.status));
+        let Some(document) = document else { return Ok(self.error_page(&failure, None)) };
+        match self.object(&document.key).await {
+            Ok((object, readable)) => self.page(object, readable, failure.status),
+            Err(error) => Ok(self.error_page(&failure, Some(&error.into()))),
         }
-        Ok(self.error_page(failure))
     }
 
     fn page(&self, object: Object, readable: Readable, status: u16) -> Result<Response<ByteStream>> {
@@ -138,11 +139,13 @@ impl Visit<'_> {
             return Ok(redirect(301, target));
         }
         let header = |name: &str| self.cx.header(name).map(str::to_owned);
+        let date = |name: &str| Timestamp::parse_http_date(self.cx.header(name)?).ok();
         if status == 200 {
             let conditions = ReadConditions {
                 if_match: header("if-match"),
                 if_none_match: header("if-none-match"),
-                ..ReadConditions::default()
+                if_modified_since: date("if-modified-since"),
+                if_unmodified_since: date("if-unmodified-since"),
             };
             if let Err(error) = conditions.check_read(&object.etag, object.last_modified) {
                 let failure: Failure = error.into();
@@ -152,11 +155,19 @@ impl Visit<'_> {
                 return Ok(response);
             }
         }
-        let mut response = Response::new(readable.into_body(self.s3, 0, object.size));
-        set_status(&mut response, status);
+        let range = match self.cx.header("range").filter(|_| status == 200) {
+            Some(header) => range::requested(header, object.size)?,
+            None => None,
+        };
+        let (from, to) = range.as_ref().map_or((0, object.size), |range| (range.first, range.last + 1));
+        let mut response = Response::new(readable.into_body(self.s3, from, to));
+        set_status(&mut response, if range.is_some() { 206 } else { status });
+        if let Some(range) = &range {
+            insert(&mut response, header::CONTENT_RANGE, &range.content_range(object.size));
+        }
         let headers = &object.headers;
         insert(&mut response, header::CONTENT_TYPE, headers.content_type.as_deref().unwrap_or("binary/octet-stream"));
-        insert(&mut response, header::CONTENT_LENGTH, &object.size.to_string());
+        insert(&mut response, header::CONTENT_LENGTH, &(to - from).to_string());
         insert(&mut response, header::ETAG, &object.etag);
         insert(&mut response, header::LAST_MODIFIED, &object.last_modified.http_date());
         for (name, value) in [
@@ -178,25 +189,41 @@ impl Visit<'_> {
         Ok(response)
     }
 
-    /// S3's own page for an error.
-    fn error_page(&self, failure: Failure) -> Response<ByteStream> {
+    /// S3's own page for an error; and for the error document, where that could not be read either.
+    fn error_page(&self, failure: &Failure, of_document: Option<&Failure>) -> Response<ByteStream> {
         let status = http::StatusCode::from_u16(failure.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
-        let escape = |text: &str| quick_xml::escape::escape(text).into_owned();
-        let mut items = vec![("Code", failure.code.to_string()), ("Message", failure.message.clone())];
-        items.extend(failure.details.iter().map(|(name, value)| (*name, value.clone())));
-        items.push(("RequestId", self.cx.request_id.clone()));
-        items.push(("HostId", self.s3.host_id.to_string()));
-        let items: String =
-            items.iter().map(|(name, value)| format!("<li>{}: {}</li>\n", escape(name), escape(value))).collect();
+        let ids = [("RequestId", self.cx.request_id.as_str()), ("HostId", &self.s3.host_id)];
+        let items = list(failure, &ids);
+        let document = of_document.map_or_else(String::new, |failure| {
+            let title = "An Error Occurred While Attempting to Retrieve a Custom Error Document";
+            format!("<h3>{title}</h3>\n<ul>\n{}</ul>\n", list(failure, &[]))
+        });
         let page = format!(
-            "<html>\n<head><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n<ul>\n{items}</ul>\n<hr/>\n</body>\n</html>\n"
+            "<html>\n<head><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n<ul>\n{items}</ul>\n{document}<hr/>\n</body>\n</html>\n"
         );
         let mut response = Response::new(ByteStream::from(Bytes::from(page)));
         *response.status_mut() = status;
         insert(&mut response, header::CONTENT_TYPE, "text/html; charset=utf-8");
+        // What a HEAD, which has no page, can be told by.
+        insert(&mut response, http::HeaderName::from_static("x-amz-error-code"), &failure.code);
+        insert(&mut response, http::HeaderName::from_static("x-amz-error-message"), &failure.message);
+        for (name, value) in &failure.details {
+            if let Ok(name) = http::HeaderName::try_from(format!("x-amz-error-detail-{name}")) {
+                insert(&mut response, name, value);
+            }
+        }
         response
     }
+}
+
+/// The items of an error's list.
+fn list(failure: &Failure, more: &[(&str, &str)]) -> String {
+    let own = [("Code", failure.code.as_ref()), ("Message", failure.message.as_str())];
+    let details = failure.details.iter().map(|(name, value)| (*name, value.as_str()));
+    let items = own.into_iter().chain(details).chain(more.iter().copied());
+    let escape = |text: &str| quick_xml::escape::escape(text).into_owned();
+    items.map(|(name, value)| format!("<li>{}: {}</li>\n", escape(name), escape(value))).collect()
 }
 
 fn set_status(response: &mut Response<ByteStream>, status: u16) {

@@ -74,7 +74,7 @@ async fn documents_that_unfold_or_reach_out_are_malformed() {
         ("depth without end", deep.into_bytes()),
         ("bytes that are no text", [b"<Tagging><TagSet><Tag><Key>".as_slice(), b"\xff\xfe", b"</Key>"].concat()),
     ] {
-        let (status, text) = answer(&stack, &request("PUT /bucket?tagging", "", &document)).await;
+        let (status, text) = answer(&stack, &request("PUT /bucket/key?tagging", "", &document)).await;
         assert_eq!(status, "400", "{what}: {text}");
         assert!(text.contains("<Code>MalformedXML</Code>"), "{what}: {text}");
         assert!(!text.contains("root:"), "{what}");

@@ -150,6 +150,12 @@ async fn listings_roll_up_page_and_encode() {
     assert_eq!(second.is_truncated, Some(false));
 }
 
+fn crc32(body: &str) -> String {
+    let mut hasher = fractus_s3::model::checksum::Algorithm::Crc32.hasher();
+    hasher.update(body.as_bytes());
+    fractus_s3::model::checksum::encode(&hasher.finish())
+}
+
 #[tokio::test]
 async fn multipart_uploads_become_one_object() {
     let stack = stack().await;
@@ -170,6 +176,7 @@ async fn multipart_uploads_become_one_object() {
             upload_id: upload_id.clone(),
             part_number: number,
             body: ByteStream::from(Bytes::from(body)),
+            checksum_crc32: Some(crc32(body)),
             ..Default::default()
         };
         let sent = client.call(api::UploadPart, part).await.unwrap();

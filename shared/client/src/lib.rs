@@ -48,7 +48,7 @@ pub use credentials::Credentials;
 pub use endpoints::{Endpoints, Resolve};
 pub use error::CallError;
 use pool::Pool;
-pub use request::AGENT;
+pub use request::{AGENT, CONTENT_MD5, demanded_digest};
 pub use retry::RetryRules;
 
 /// Bounds of a call.

@@ -15,7 +15,8 @@ use md5::{Digest, Md5};
 use crate::{CallError, Calls};
 
 const LANE: HeaderName = HeaderName::from_static("x-fractus-lane");
-const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+/// The digest of a body as HTTP has always had it.
+pub const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 /// What stands before the version in the `User-Agent` of every call.
 pub const AGENT: &str = "fractus-client/";
 const USER_AGENT_VALUE: HeaderValue = HeaderValue::from_static(concat!("fractus-client/", env!("CARGO_PKG_VERSION")));
@@ -94,15 +95,20 @@ fn describe_body(headers: &mut HeaderMap, operation: &OperationSchema, body: &Bo
     if let Some(length_bytes) = length_bytes {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length_bytes));
     }
-    let has_checksum = headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum-"));
     if let Body::Whole(bytes) = body
-        && operation.checksum_required
-        && !has_checksum
-        && !headers.contains_key(CONTENT_MD5)
-        && let Ok(digest) = HeaderValue::from_str(&STANDARD.encode(Md5::digest(bytes)))
+        && let Some(digest) = demanded_digest(operation, headers, bytes)
     {
         headers.insert(CONTENT_MD5, digest);
     }
+}
+
+/// The `Content-MD5` of a body whose operation demands a digest, where the caller gave none.
+pub fn demanded_digest(operation: &OperationSchema, headers: &HeaderMap, body: &[u8]) -> Option<HeaderValue> {
+    let has_checksum = || headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum-"));
+    if !operation.checksum_required || headers.contains_key(CONTENT_MD5) || has_checksum() {
+        return None;
+    }
+    HeaderValue::from_str(&STANDARD.encode(Md5::digest(body))).ok()
 }
 
 impl Prepared {

@@ -72,6 +72,17 @@ impl Clock {
         *self.settings.borrow()
     }
 
+    /// How much virtual time goes by in a span of real time, at the clock's present speed; none while it is frozen. For
+    /// how long something took: a clock that was set meanwhile does not lengthen it.
+    pub fn span(&self, real: Duration) -> Duration {
+        let scale = self.settings.borrow().scale;
+        if scale == 1.0 {
+            real
+        } else {
+            Duration::try_from_secs_f64(real.as_secs_f64() * scale).unwrap_or(Duration::MAX)
+        }
+    }
+
     /// Takes over settings made elsewhere (another service or replica), whatever holds; wakes every sleeper.
     pub fn apply(&self, settings: ClockSettings) {
         self.settings.send_replace(settings);
@@ -237,6 +248,20 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         sleeper.await.unwrap();
         assert_eq!(clock.now(), Timestamp::from_secs(1_900));
+    }
+
+    #[test]
+    fn a_span_follows_the_speed_and_not_the_hands_of_a_clock() {
+        let clock = Clock::frozen_at(Timestamp::from_secs(1_000));
+        let second = Duration::from_secs(1);
+        assert_eq!(clock.span(second), Duration::ZERO);
+        clock.scale(60.0);
+        clock.advance(Duration::from_secs(900));
+        assert_eq!(clock.span(second), Duration::from_secs(60));
+        clock.resume();
+        assert_eq!(clock.span(second), second);
+        clock.scale(f64::MAX);
+        assert_eq!(clock.span(second), Duration::MAX);
     }
 
     #[test]

@@ -102,21 +102,33 @@ impl Asker<'_> {
         Asker { who: format!("{}\n{who}", self.who), calls: self.calls.with_credentials(credentials), ..self }
     }
 
-    /// A data key under `key`, which serves for all that is bound alike as long as `lasts`. None: there is no KMS.
-    pub async fn key_for(&self, key: &str, context: &Binding, lasts: Duration) -> Result<Option<Kept>, Error> {
+    /// A data key under `key`, which serves for all that is bound alike as long as it `lasts`, and else for this alone.
+    /// None: there is no KMS.
+    pub async fn data_key(
+        &self,
+        key: &str,
+        context: &Binding,
+        lasts: Option<Duration>,
+    ) -> Result<Option<DataKey>, Error> {
         if !self.keys.is_there() {
             return Ok(None);
         }
-        let purpose = format!("{}\n{key}\n{context:?}", self.who);
-        let data_key = match self.keys.remembered.find_younger(&purpose, lasts, self.now) {
-            Some(known) => known,
-            None => {
-                let made = generate(self.calls.clone(), key, context).await?;
-                self.keys.remembered.keep(purpose, made.clone(), self.now);
-                made
-            }
-        };
-        Ok(Some(Kept { wrapped: data_key.wrapped, key: key.to_owned(), context: context.clone() }))
+        let purpose = self.purpose(key, context);
+        let known = lasts.and_then(|lasts| self.keys.remembered.find_younger(&purpose, lasts, self.now));
+        if known.is_some() {
+            return Ok(known);
+        }
+        let made = generate(self.calls.clone(), key, context).await?;
+        if lasts.is_some() {
+            self.keys.remembered.keep(purpose, made.clone(), self.now);
+        }
+        Ok(Some(made))
+    }
+
+    /// The same, as it is kept.
+    pub async fn key_for(&self, key: &str, context: &Binding, lasts: Duration) -> Result<Option<Kept>, Error> {
+        let made = self.data_key(key, context, Some(lasts)).await?;
+        Ok(made.map(|made| Kept { wrapped: made.wrapped, key: key.to_owned(), context: context.clone() }))
     }
 
     /// Whether KMS opens a data key for who asks; what was opened stays so as long as `lasts`.
@@ -124,21 +136,33 @@ impl Asker<'_> {
         if !self.keys.is_there() {
             return Ok(());
         }
+        self.secret(kept, Some(lasts)).await.map(drop)
+    }
+
+    /// The data key, opened, which is not to be had without a KMS; what was opened stays so as long as it `lasts`.
+    pub async fn secret(&self, kept: &Kept, lasts: Option<Duration>) -> Result<Bytes, Error> {
         let Kept { wrapped, key, context } = kept;
         let remembered = &self.keys.remembered;
-        let made_for = format!("{}\n{key}\n{context:?}", self.who);
+        let made_for = self.purpose(key, context);
         let purpose = format!("{made_for}\nopen {}", fingerprint(wrapped));
-        let known = [&made_for, &purpose];
-        if known
-            .iter()
-            .any(|at| remembered.find_younger(at, lasts, self.now).is_some_and(|found| found.wrapped == *wrapped))
-        {
-            return Ok(());
+        let known = lasts.and_then(|lasts| {
+            let mut known = [&made_for, &purpose].into_iter();
+            known.find_map(|at| remembered.find_younger(at, lasts, self.now).filter(|found| found.wrapped == *wrapped))
+        });
+        if let Some(known) = known {
+            return Ok(known.secret);
         }
         let secret = open(self.calls.clone(), wrapped, context).await?;
-        let data_key = DataKey { secret, wrapped: wrapped.clone(), key_arn: key.clone() };
-        remembered.keep(purpose, data_key, self.now);
-        Ok(())
+        if lasts.is_some() {
+            let data_key = DataKey { secret: secret.clone(), wrapped: wrapped.clone(), key_arn: key.clone() };
+            remembered.keep(purpose, data_key, self.now);
+        }
+        Ok(secret)
+    }
+
+    /// What a key is remembered for: who asks, and what it is bound to.
+    fn purpose(&self, key: &str, context: &Binding) -> String {
+        format!("{}\n{key}\n{context:?}", self.who)
     }
 }
 

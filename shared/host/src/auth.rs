@@ -162,6 +162,7 @@ impl Context {
             operation: self.operation,
             cause: self.cause.clone(),
             status: AtomicU16::new(0),
+            timing: crate::timing::Timing::start(),
         }
     }
 }
@@ -198,11 +199,16 @@ fn may_be_anonymous(cx: &Context) -> bool {
 /// A temporary key lives as long as its issuer said, and goes with its token.
 fn check_lifetime(cx: &Context, token: Option<&str>, mode: AuthMode) -> Result<(), SignatureError> {
     let Some(credential) = cx.caller.credential.as_deref() else { return Ok(()) };
+    let is_given = token.is_some();
     let token = token.unwrap_or_default();
     if credential.expiration.is_some_and(|expiration| expiration <= cx.now()) {
         return Err(SignatureError::ExpiredToken { token: token.to_owned() });
     }
     match &credential.session_token {
+        // Without its token the key alone is nobody's.
+        Some(_) if mode != AuthMode::Off && !is_given => {
+            Err(SignatureError::UnknownAccessKey { access_key: cx.caller.access_key_id.clone() })
+        }
         Some(expected) if mode != AuthMode::Off && expected != token => {
             Err(SignatureError::InvalidToken { token: token.to_owned() })
         }

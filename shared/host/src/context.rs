@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::identity::Identity;
 use crate::operations::Fidelity;
 use crate::permissions;
+use crate::timing::Timing;
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -63,6 +64,7 @@ pub struct Context {
     pub(crate) cause: Option<Cause>,
     /// The status of a good answer where it is another than the model's; 0: the model's.
     pub(crate) status: AtomicU16,
+    pub(crate) timing: Timing,
 }
 
 /// Which operation is called, and how.
@@ -102,6 +104,7 @@ impl Context {
             operation: None,
             cause: Some(cause),
             status: AtomicU16::new(0),
+            timing: Timing::start(),
         }
     }
 
@@ -118,6 +121,11 @@ impl Context {
     /// The clock of the caller's lane.
     pub fn clock(&self) -> &Clock {
         &self.identity.clock
+    }
+
+    /// How long this request takes, for a service that tells it.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
     }
 
     pub fn random(&self) -> &Random {

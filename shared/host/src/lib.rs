@@ -50,6 +50,7 @@ mod serve;
 mod server;
 mod socket;
 mod tasks;
+mod timing;
 
 #[doc(hidden)]
 pub use serde;
@@ -72,3 +73,4 @@ pub use run::{Program, run};
 pub use serve::FIDELITY_HEADER;
 pub use server::ListenError;
 pub use service::{App, Prepared, RequestUuid, Service, invalid};
+pub use timing::Timing;

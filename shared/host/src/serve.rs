@@ -29,6 +29,7 @@ use crate::identity::{Identity, LatestIdentity};
 use crate::operations::{Entry, Fidelity, Table};
 use crate::requests::{RequestRecord, Requests};
 use crate::service::{Prepared, Service};
+use crate::timing::Timing;
 
 /// Says how faithfully an operation is answered.
 pub const FIDELITY_HEADER: &str = "x-fractus-fidelity";
@@ -64,7 +65,7 @@ type Refusal = (Protocol, Failure);
 impl Server {
     /// Answers a request to the service's own API.
     pub async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response<ByteStream> {
-        let watch = Stopwatch::start();
+        let timing = Timing::start();
         let (head, incoming) = request.into_parts();
         let id = self.host.next_request_id();
         let (identity, refused) = match connection.latest.resolve(&self.host, &head).await {
@@ -84,6 +85,7 @@ impl Server {
             operation: None,
             cause: None,
             status: AtomicU16::new(0),
+            timing,
         };
         let answering = async {
             match refused {
@@ -109,7 +111,7 @@ impl Server {
             Err((protocol, failure)) => self.refuse(&cx, protocol, failure),
         };
         self.complete(&cx, &mut answered.response).await;
-        self.record(&cx, id, &answered, watch.elapsed());
+        self.record(&cx, id, &answered, cx.timing.elapsed());
         answered.response
     }
 
@@ -146,6 +148,7 @@ impl Server {
             self.suffer(fault).await.map_err(refuse)?;
         }
         let mut body = Some(self.ready_body(cx, entry, body).await.map_err(refuse)?);
+        self.service.verified(&mut cx.head);
         let cx = &*cx;
         let call = bound.call(&*self.table.state, cx, &mut |input| {
             let read = protocol::read_request(&identified, api, &cx.head, body.take().unwrap_or_default(), input)?;
@@ -223,6 +226,8 @@ impl Server {
             let decoded = cx.header("x-amz-decoded-content-length").and_then(|text| text.parse().ok());
             let decoder = ChunkedDecoder::new(payload, checks.chunks, decoded);
             let decoder = decoder.ok_or_else(|| Failure::internal("An internal error occurred."))?;
+            // What trails must be what was announced, no more and no less.
+            let decoder = decoder.announced(cx.header("x-amz-trailer").unwrap_or_default());
             strip_coding(&mut cx.head, "aws-chunked");
             return Ok(ByteStream::from_body(ChunkedBody::new(timed, decoder), decoded));
         }

@@ -56,6 +56,10 @@ pub trait Service: Send + Sync + 'static {
         None
     }
 
+    /// Changes the head of a request whose signature has been verified, before it is read: what a URL says in place of
+    /// headers.
+    fn verified(&self, _head: &mut http::request::Parts) {}
+
     /// Looks at a body that was read whole, before it is taken apart: digests that headers give of it.
     fn check_body(&self, cx: &Context, body: &[u8]) -> Result<(), Failure> {
         let _ = (cx, body);

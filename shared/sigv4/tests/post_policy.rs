@@ -113,6 +113,13 @@ fn conditions() {
         (r#"["content-length-range", 5, 10]"#, vec![], Ok(SizeRange { min: 5, max: 10 })),
         (r#"["content-length-range", "5", "10"]"#, vec![], Ok(SizeRange { min: 5, max: 10 })),
         (r#"["content-length-range", "test", "10"]"#, vec![], failed(r#"["content-length-range", "test", "10"]"#)),
+        (
+            r#"["content-length-range", -1, 0]"#,
+            vec![],
+            Err(PostError::InvalidPolicy(
+                "Invalid content-length-range: both ends must be whole numbers, and not negative.".into(),
+            )),
+        ),
         (r#"{"key": "k"}"#, vec![("key", "k"), ("x-ignore-me", "1"), ("policy", "x")], ok.clone()),
         (r#"{"key": "k"}"#, vec![("key", "k"), ("Filename", "x")], Err(PostError::ExtraField("filename".into()))),
         (

@@ -132,8 +132,11 @@ impl Client {
         fractus_wire::tokens::fill_idempotency_token(&mut input, || self.random.uuid()).expect("a token fits");
         let outgoing =
             protocol::write_request(protocol, api, Op::SCHEMA, &mut input).expect("the request can be written");
-        let (head, body) = outgoing.request.into_parts();
+        let (mut head, body) = outgoing.request.into_parts();
         let body = body.collect(u64::MAX).await.expect("the body can be read");
+        if let Some(digest) = fractus_client::demanded_digest(Op::SCHEMA, &head.headers, &body) {
+            head.headers.insert(fractus_client::CONTENT_MD5, digest);
+        }
         let answer = self.send_for(api.signing_name, Request::from_parts(head, body)).await;
         let (head, body) = answer.into_parts();
         let kept = head.clone();
@@ -159,6 +162,10 @@ impl Client {
     async fn send_for(&self, signing_name: &str, request: Request<Bytes>) -> Response<Bytes> {
         let (mut head, body) = request.into_parts();
         head.uri = self.absolute(&head.uri);
+        // As every SDK does, of an empty body, too.
+        if matches!(head.method, http::Method::PUT | http::Method::POST) {
+            head.headers.entry(http::header::CONTENT_LENGTH).or_insert_with(|| body.len().into());
+        }
         if self.signs {
             self.sign(signing_name, &mut head, &body);
         }

@@ -1,4 +1,4 @@
-//! Parquet: reading files for queries, writing those of inventories.
+//! Parquet: reading files for queries, writing those of inventories and of Iceberg tables.
 //!
 //! The format's own crate costs 1.6 MB of a program at its smallest, an image's tenth; what S3 does with the format is less:
 //! reading every column of a row group in order, and writing flat ones. [`thrift`] reads and writes the structures that
@@ -8,14 +8,19 @@
 //! Read are all encodings, both kinds of data pages, records of any nesting, and columns packed by Snappy or GZIP or not at
 //! all, which are those that S3 Select takes. Not read are statistics, indexes, Bloom filters and encrypted files.
 //!
+//! [`table`] writes the data files of Iceberg tables, [`avro`] and [`iceberg`] what such a table is held together by.
+//!
 //! <https://parquet.apache.org/docs/file-format/>
 
+pub mod avro;
 pub mod encodings;
+pub mod iceberg;
 pub mod levels;
 pub mod orc;
 pub mod pages;
 pub mod read;
 pub mod schema;
+pub mod table;
 pub mod thrift;
 pub mod write;
 

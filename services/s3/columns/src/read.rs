@@ -36,6 +36,26 @@ pub fn footer_bytes(tail: &[u8]) -> Result<u64> {
     }
 }
 
+/// All records of a file that lies in memory as a whole.
+pub fn all(file: &[u8]) -> Result<Vec<Value>> {
+    let (rest, tail) = file.split_at(file.len().saturating_sub(TAIL_BYTES as usize));
+    let footer = rest.len().checked_sub(footer_bytes(tail)? as usize).ok_or(Error::Malformed("it is cut"))?;
+    let meta = Arc::new(Meta::read(&rest[footer..])?);
+    let mut found = Vec::new();
+    for (place, group) in meta.groups.iter().enumerate() {
+        let bytes = |chunk: &Chunk| {
+            let range = chunk.start as usize..chunk.start.saturating_add(chunk.size) as usize;
+            file.get(range).map(Bytes::copy_from_slice).ok_or(Error::Malformed("it is cut"))
+        };
+        let chunks: Result<Vec<Bytes>> = group.chunks.iter().map(bytes).collect();
+        let mut records = Records::new(meta.clone(), place, chunks?)?;
+        while let Some(record) = records.record()? {
+            found.push(record);
+        }
+    }
+    Ok(found)
+}
+
 /// The records of a row group.
 pub struct Records {
     meta: Arc<Meta>,
@@ -233,25 +253,6 @@ mod tests {
 
     use super::super::write::{Cell, ColumnKind, ColumnSpec, File};
     use super::*;
-
-    fn all(file: &[u8]) -> Result<Vec<Value>> {
-        let (rest, tail) = file.split_at(file.len() - TAIL_BYTES as usize);
-        let footer = rest.len().checked_sub(footer_bytes(tail)? as usize).ok_or(Error::Malformed("cut"))?;
-        let meta = Arc::new(Meta::read(&rest[footer..])?);
-        let mut found = Vec::new();
-        for (place, group) in meta.groups.iter().enumerate() {
-            let bytes = |chunk: &Chunk| {
-                let range = chunk.start as usize..chunk.start.saturating_add(chunk.size) as usize;
-                file.get(range).map(Bytes::copy_from_slice).ok_or(Error::Malformed("cut"))
-            };
-            let chunks: Result<Vec<Bytes>> = group.chunks.iter().map(bytes).collect();
-            let mut records = Records::new(meta.clone(), place, chunks?)?;
-            while let Some(record) = records.record()? {
-                found.push(record);
-            }
-        }
-        Ok(found)
-    }
 
     /// What `tests/make.py` puts into row `i`.
     fn expected(i: i64) -> Value {

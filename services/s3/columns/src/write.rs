@@ -161,20 +161,9 @@ impl Filled for Column {
         self.there.push(cell != Cell::Null);
         match cell {
             Cell::Null => {}
-            Cell::Text(text) => {
-                self.values.extend((text.len() as u32).to_le_bytes());
-                self.values.extend(text.into_bytes());
-            }
+            Cell::Text(text) => put_text_value(&mut self.values, &text),
             Cell::Long(number) => self.values.extend(number.to_le_bytes()),
-            Cell::Boolean(value) => {
-                if self.bits.is_multiple_of(8) {
-                    self.values.push(0);
-                }
-                if let Some(last) = self.values.last_mut() {
-                    *last |= u8::from(value) << (self.bits % 8);
-                }
-                self.bits += 1;
-            }
+            Cell::Boolean(value) => put_bit(&mut self.values, &mut self.bits, value),
         }
     }
 }
@@ -184,36 +173,55 @@ impl Column {
     fn page(&self, rows: usize, required: bool) -> (Vec<u8>, Vec<u8>, i64) {
         let mut body = Vec::new();
         if !required {
-            let levels = levels(&self.there);
+            let levels = runs(self.there.iter().map(|there| u8::from(*there)));
             body.extend((levels.len() as u32).to_le_bytes());
             body.extend(levels);
         }
         body.extend(&self.values);
-        let mut packed = vec![0; snap::raw::max_compress_len(body.len())];
-        // The room is as much as it can take.
-        let length = snap::raw::Encoder::new().compress(&body, &mut packed).unwrap_or(0);
-        packed.truncate(length);
-        let data = Writer::default().int(1, rows as i32).int(2, 0).int(3, 3).int(4, 3);
-        let head = Writer::default()
-            .int(1, 0)
-            .int(2, body.len() as i32)
-            .int(3, packed.len() as i32)
-            .structure(5, data)
-            .finish();
-        let unpacked = (head.len() + body.len()) as i64;
-        (head, packed, unpacked)
+        snappy_page(rows, &body)
     }
 }
 
-/// Whether values are there, as runs of one bit.
-fn levels(there: &[bool]) -> Vec<u8> {
+pub(crate) fn put_text_value(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u32).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Adds a bit to those that are there, `bits` of them.
+pub(crate) fn put_bit(out: &mut Vec<u8>, bits: &mut usize, value: bool) {
+    if bits.is_multiple_of(8) {
+        out.push(0);
+    }
+    if let Some(last) = out.last_mut() {
+        *last |= u8::from(value) << (*bits % 8);
+    }
+    *bits += 1;
+}
+
+/// A page of plain values: its header, its packed bytes, and how many there are unpacked, header included.
+pub(crate) fn snappy_page(count: usize, body: &[u8]) -> (Vec<u8>, Vec<u8>, i64) {
+    let mut packed = vec![0; snap::raw::max_compress_len(body.len())];
+    // The room is as much as it can take.
+    let length = snap::raw::Encoder::new().compress(body, &mut packed).unwrap_or(0);
+    packed.truncate(length);
+    let data = Writer::default().int(1, count as i32).int(2, 0).int(3, 3).int(4, 3);
+    let head =
+        Writer::default().int(1, 0).int(2, body.len() as i32).int(3, packed.len() as i32).structure(5, data).finish();
+    let unpacked = (head.len() + body.len()) as i64;
+    (head, packed, unpacked)
+}
+
+/// Levels as runs of equal ones; none is over 255, so each takes a byte.
+pub(crate) fn runs(levels: impl IntoIterator<Item = u8>) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut rest = there;
-    while let Some(first) = rest.first() {
-        let length = rest.iter().take_while(|value| *value == first).count();
-        varint(&mut out, (length as u64) << 1);
-        out.push(u8::from(*first));
-        rest = &rest[length..];
+    let mut levels = levels.into_iter().peekable();
+    while let Some(first) = levels.next() {
+        let mut length = 1_u64;
+        while levels.next_if_eq(&first).is_some() {
+            length += 1;
+        }
+        varint(&mut out, length << 1);
+        out.push(first);
     }
     out
 }

@@ -12,6 +12,7 @@ use crate::control::outposts::place::SERVICE;
 use crate::control::outposts::points::unsupported;
 use crate::control::store::{ACCOUNT_BLOCKS, Reach};
 use crate::error::{Error, Result};
+use crate::operations::policy::check_words;
 use crate::service::S3;
 
 const MAX_POLICY_BYTES: usize = 20 * 1024;
@@ -31,6 +32,10 @@ pub fn checked(text: &str, arn: &str) -> Result<Policy> {
         let of_s3 = |action: &str| action == "*" || action.to_ascii_lowercase().starts_with(service);
         if !actions.into_iter().all(of_s3) {
             return Err(malformed("Policy has invalid action".to_owned()));
+        }
+        // What goes through Object Lambda and directory buckets has words of its own.
+        if arn.split(':').nth(2) == Some("s3") {
+            check_words(statement)?;
         }
         let (_, resources) = statement.resources();
         let inside = |resource: &str| resource.strip_prefix(arn).is_some_and(|rest| rest.is_empty() || is_object(rest));
@@ -177,5 +182,9 @@ mod tests {
         assert!(check(&format!("{arn}x/object/*")).is_err());
         assert!(check("arn:aws:s3:::bucket/*").is_err());
         assert!(checked("{", arn).is_err());
+        let unknown = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Principal": "*", "Action": "s3:NoSuchThing", "Resource": "{arn}"}}}}"#
+        );
+        assert!(checked(&unknown, arn).is_err());
     }
 }

@@ -1,11 +1,18 @@
 //! Roles that are handed to S3: whose they must be, who may hand them over, and acting as one.
 //!
-//! Which roles there are, whom they trust and what they may do is IAM's to say. The host asks it; where nobody answers, a
-//! role may do what resources' own policies leave to it.
+//! Which roles there are, whom they trust and what they may do is IAM's to say. Sessions of roles are STS's; where nobody
+//! issues any, S3 makes its own, and the role may do what resources' own policies leave to it.
+
+use std::sync::Arc;
 
 use fractus_aws::{AccountId, Arn, Partition};
 use fractus_bus::contracts::{Credential, CredentialKind};
-use fractus_host::{Access, Caller, CallerKind, SERVICE_ROLE};
+use fractus_host::{Access, AssumeServiceRole, Caller, CallerKind, Context, NoSession, SERVICE_ROLE};
+
+use crate::service::S3;
+
+/// Who does batch jobs, as trust policies name it.
+pub const BATCH: &str = "batchoperations.s3.amazonaws.com";
 
 /// The role, if it is one of this account.
 pub fn of_account(role: &str, partition: Partition, account: &AccountId) -> Option<Arn> {
@@ -21,6 +28,35 @@ pub fn of_account(role: &str, partition: Partition, account: &AccountId) -> Opti
 pub fn to_pass(role: &str, service: &str) -> Option<Access> {
     let role: Arn = role.parse().ok()?;
     Some(Access::to(&role).by("iam:PassRole").when("iam:PassedToService", vec![service.to_owned()]))
+}
+
+/// Who acts as a role for something of an account: a session that STS has opened. None where nobody issues sessions, or
+/// does not answer in time; the error says why there may be none.
+pub async fn assumed(
+    s3: &S3,
+    cx: &Context,
+    role: &Arn,
+    session_name: String,
+    about: Option<Arn>,
+) -> Result<Option<Caller>, String> {
+    let wish = AssumeServiceRole {
+        lane: cx.world.lane.clone(),
+        partition: cx.world.partition,
+        region: cx.region.clone(),
+        role: role.clone(),
+        service: BATCH.to_owned(),
+        session_name,
+        source_arn: about,
+        source_account: cx.world.account.clone(),
+    };
+    match s3.host.assume_role(&wish, &cx.cause()).await {
+        Ok(session) => Ok(session.map(|session| Session::into_caller(Session(Credential::clone(&session))))),
+        Err(NoSession::Denied { message, .. }) => Err(message),
+        Err(NoSession::Unanswered(reason)) => {
+            tracing::warn!(reason, %role, "a role could not be asked about");
+            Ok(None)
+        }
+    }
 }
 
 /// A session that a service has opened of a role.
@@ -57,7 +93,7 @@ impl Session {
             account: credential.account.clone(),
             kind: CallerKind::Known(credential.kind),
             access_key_id: credential.access_key_id.clone(),
-            credential: Some(std::sync::Arc::new(credential)),
+            credential: Some(Arc::new(credential)),
         }
     }
 }

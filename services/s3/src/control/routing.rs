@@ -75,7 +75,10 @@ impl Names {
             named => named,
         };
         let path = of_path(head.uri.path()).map(|(named, rest)| (of_lambda(named), rest));
-        let path = path.filter(|(named, _)| is_whole(named));
+        // A bucket cannot be made with the name of a point; its making says so.
+        let makes_bucket = head.method == http::Method::PUT && head.uri.query().is_none() && !in_host;
+        let is_made = |rest: &str| makes_bucket && rest.trim_start_matches('/').is_empty();
+        let path = path.filter(|(named, rest)| is_whole(named) && !is_made(rest));
         let source = source.and_then(of_source).filter(|(named, _)| !matches!(named, Named::BucketOr { .. }));
         let names = Names { path, source };
         (names.path.is_some() || names.source.is_some()).then_some(names)

@@ -153,11 +153,11 @@ fn lens(table: Operations<S3>) -> Operations<S3> {
         .on(api::PutStorageLensConfigurationTagging, lens::put_tags)
         .on(api::GetStorageLensConfigurationTagging, lens::get_tags)
         .on(api::DeleteStorageLensConfigurationTagging, lens::delete_tags)
-        .on(api::CreateStorageLensGroup, lens::create_group)
-        .on(api::GetStorageLensGroup, lens::get_group)
-        .on(api::UpdateStorageLensGroup, lens::update_group)
-        .on(api::DeleteStorageLensGroup, lens::delete_group)
-        .on(api::ListStorageLensGroups, lens::list_groups)
+        .on(api::CreateStorageLensGroup, lens::groups::create_group)
+        .on(api::GetStorageLensGroup, lens::groups::get_group)
+        .on(api::UpdateStorageLensGroup, lens::groups::update_group)
+        .on(api::DeleteStorageLensGroup, lens::groups::delete_group)
+        .on(api::ListStorageLensGroups, lens::groups::list_groups)
 }
 
 fn access_grants(table: Operations<S3>) -> Operations<S3> {

@@ -12,6 +12,9 @@ const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const AUTHENTICATED_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 const LOG_DELIVERY: &str = "http://acs.amazonaws.com/groups/s3/LogDelivery";
 
+/// Who reads bundles of machine images: EC2, by its canonical user id.
+const MACHINE_IMAGES: &str = "6aa5a366c34c1cbe25dc49211496e913e0351eb0e8c37aa3477e40942ec6b97c";
+
 /// The most grants of a list.
 const MAX_GRANTS: usize = 100;
 
@@ -96,10 +99,15 @@ impl Given<'_> {
         self.canned.is_none() && !self.has_headers()
     }
 
-    /// What a bucket that takes no lists still takes: those that say what holds anyway.
+    /// What a bucket that takes no lists still takes: what says that everything is its owner's.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-ownership-error-responses.html>
     pub fn is_harmless(&self, bucket_owner: &str) -> bool {
-        let canned = matches!(self.canned, None | Some("bucket-owner-full-control" | "private"));
-        let to_owner = |header: &str| header.trim().eq_ignore_ascii_case(&format!("id=\"{bucket_owner}\""));
+        let canned = matches!(self.canned, None | Some("bucket-owner-full-control"));
+        let to_owner = |header: &str| {
+            let id = header.trim().strip_prefix("id=").map(|id| id.trim_matches('"'));
+            id.is_some_and(|id| id.eq_ignore_ascii_case(bucket_owner))
+        };
         let headers = self.headers().iter().all(|(permission, header)| {
             header.is_none_or(|header| *permission == Permission::FullControl && to_owner(header))
         });
@@ -139,6 +147,11 @@ fn malformed() -> Error {
     Error::Other(Box::new(fractus_wire::Failure::new("MalformedACLError", 400, message)))
 }
 
+/// Whether there is such a canned list, which is asked before anything is asked of the bucket.
+pub fn check_canned(name: Option<&str>, on: On) -> Result<()> {
+    name.map_or(Ok(()), |name| canned(name, on, "", "").map(drop))
+}
+
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>
 fn canned(name: &str, on: On, owner: &str, bucket_owner: &str) -> Result<Vec<Grant>> {
     let own = Grant { grantee: Grantee::User(owner.to_owned()), permission: Permission::FullControl };
@@ -151,8 +164,7 @@ fn canned(name: &str, on: On, owner: &str, bucket_owner: &str) -> Result<Vec<Gra
     };
     match (name, on) {
         ("private", _) => with(&[]),
-        // The one who makes machine images is no account of this stack.
-        ("aws-exec-read", _) => with(&[]),
+        ("aws-exec-read", _) => with(&[(Grantee::User(MACHINE_IMAGES.to_owned()), Permission::Read)]),
         ("public-read", _) => with(&[(Grantee::AllUsers, Permission::Read)]),
         ("public-read-write", _) => {
             with(&[(Grantee::AllUsers, Permission::Read), (Grantee::AllUsers, Permission::Write)])
@@ -163,6 +175,8 @@ fn canned(name: &str, on: On, owner: &str, bucket_owner: &str) -> Result<Vec<Gra
         }
         ("bucket-owner-read", On::Object) => to_bucket_owner(Permission::Read),
         ("bucket-owner-full-control", On::Object) => to_bucket_owner(Permission::FullControl),
+        // Lists of objects, which a bucket passes over.
+        ("bucket-owner-read" | "bucket-owner-full-control", On::Bucket) => with(&[]),
         _ => Err(Error::invalid_argument("x-amz-acl", name, "")),
     }
 }
@@ -178,17 +192,18 @@ fn grantees(header: &str) -> Result<Vec<Grantee>> {
             match kind.trim().to_ascii_lowercase().as_str() {
                 "id" => user(value),
                 "uri" => group(value),
-                "emailaddress" => Err(unknown_address()),
+                "emailaddress" => Err(by_address()),
                 _ => Err(invalid()),
             }
         })
         .collect()
 }
 
-/// No account of the stack has an address.
-fn unknown_address() -> Error {
-    let message = "The e-mail address you provided does not match any account on record.";
-    Error::Other(Box::new(fractus_wire::Failure::new("UnresolvableGrantByEmailAddress", 400, message)))
+/// Grantees are not named by their addresses any more.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketAcl.html>: "will receive an HTTP 405"
+fn by_address() -> Error {
+    Error::other("MethodNotAllowed", 405, "The specified method is not allowed against this resource.")
 }
 
 fn user(id: &str) -> Result<Grantee> {
@@ -218,7 +233,7 @@ pub fn of_xml(policy: api::AccessControlPolicy, owner: &str) -> Result<Acl> {
         let grantee = match grantee.r#type {
             api::Type::CanonicalUser => user(grantee.id.as_deref().ok_or_else(malformed)?)?,
             api::Type::Group => group(grantee.uri.as_deref().ok_or_else(malformed)?)?,
-            api::Type::AmazonCustomerByEmail => return Err(unknown_address()),
+            api::Type::AmazonCustomerByEmail => return Err(by_address()),
             api::Type::Unknown(_) => return Err(malformed()),
         };
         let permission = match grant.permission.ok_or_else(malformed)? {

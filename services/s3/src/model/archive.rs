@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use fractus_clock::Timestamp;
+use fractus_s3_api as api;
 use fractus_wire::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,11 @@ pub fn check_readable(object: &Object, now: Timestamp) -> Result<()> {
     Err(invalid_state("The operation is not valid for the object's storage class", class))
 }
 
+/// The same of an object that is to be copied.
+pub fn source_not_readable(object: &Object) -> Error {
+    invalid_state("Operation is not valid for the source object's storage class", object.storage_class())
+}
+
 impl Restore {
     /// `x-amz-restore`; nothing once the copy has gone again.
     pub fn shown(&self, now: Timestamp) -> Option<String> {
@@ -54,6 +60,16 @@ impl Restore {
         }
         let until = self.until.http_date();
         (now < self.until).then(|| format!("ongoing-request=\"false\", expiry-date=\"{until}\""))
+    }
+
+    /// What a listing says of it that is asked for it.
+    pub fn listed(&self, now: Timestamp) -> Option<api::RestoreStatus> {
+        if now >= self.until {
+            return None;
+        }
+        let is_running = now < self.ready_at;
+        let until = Some(self.until.to_secs_precision()).filter(|_| !is_running);
+        Some(api::RestoreStatus { is_restore_in_progress: Some(is_running), restore_expiry_date: until })
     }
 }
 

@@ -12,6 +12,9 @@ use xxhash_rust::xxh64::Xxh64;
 use crate::model::crc::{self, Crc};
 use crate::store::{Checksum, ChecksumType};
 
+/// What is said of an algorithm that is none.
+pub const UNSUPPORTED_ALGORITHM: &str = "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]";
+
 /// A checksum algorithm of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

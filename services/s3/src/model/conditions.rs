@@ -4,6 +4,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc9110#name-precedence-of-preconditions>
 
 use fractus_clock::Timestamp;
+use fractus_wire::Failure;
 
 use crate::error::{Error, Result};
 
@@ -91,8 +92,15 @@ impl WriteConditions {
     /// `current` is the entity tag of the object that would be overwritten.
     pub fn check(&self, current: Option<&str>, key: &str) -> Result<()> {
         if let Some(unwanted) = &self.if_none_match {
+            if self.if_match.is_some() {
+                return Err(not_implemented(
+                    "If-Match,If-None-Match",
+                    "Multiple conditional request headers present in the request",
+                ));
+            }
             if unwanted != "*" {
-                return Err(Error::NotImplemented { header: "If-None-Match".into() });
+                let message = "We don't accept the provided value of If-None-Match header for this API";
+                return Err(not_implemented(READ.if_none_match, message));
             }
             if current.is_some() {
                 return Err(Error::PreconditionFailed { condition: READ.if_none_match });
@@ -105,6 +113,12 @@ impl WriteConditions {
             (Some(_), Some(_)) => Err(Error::PreconditionFailed { condition: READ.if_match }),
         }
     }
+}
+
+/// What a write cannot be held against.
+fn not_implemented(header: &str, more: &str) -> Error {
+    let failure = Failure::from(Error::NotImplemented { header: header.to_owned() });
+    Error::Other(Box::new(failure.with_detail("additionalMessage", more)))
 }
 
 /// Whether `header` (a list of tags, quoted or not, or `*`) names `etag` (quoted).
@@ -162,7 +176,10 @@ mod tests {
         assert!(replace.check(Some(ETAG), "k").is_ok());
         assert!(matches!(replace.check(Some("\"other\""), "k"), Err(Error::PreconditionFailed { .. })));
         assert!(matches!(replace.check(None, "k"), Err(Error::NoSuchKey { .. })));
+        let code = |conditions: &WriteConditions| Failure::from(conditions.check(Some(ETAG), "k").unwrap_err()).code;
         let odd = WriteConditions { if_none_match: Some("abc".into()), if_match: None };
-        assert!(matches!(odd.check(None, "k"), Err(Error::NotImplemented { .. })));
+        assert_eq!(code(&odd), "NotImplemented");
+        let both = WriteConditions { if_none_match: Some("*".into()), if_match: Some(ETAG.into()) };
+        assert_eq!(code(&both), "NotImplemented");
     }
 }

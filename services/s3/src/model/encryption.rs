@@ -15,6 +15,8 @@ use sha2::Sha256;
 use crate::error::{Error, Result};
 use crate::sealing::Secret;
 
+const HEADER: &str = "x-amz-server-side-encryption";
+
 /// Anything but S3's own keys, which every object is encrypted with where nothing is said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encryption {
@@ -61,6 +63,9 @@ pub struct KeptKey {
     /// Whether the bytes lie sealed by it, as all do that were written since there is sealing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sealed: bool,
+    /// S3's own key of the second layer, of what is sealed in two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Bytes>,
 }
 
 /// A customer's key as a request gives it.
@@ -168,15 +173,13 @@ impl Asked {
         let is_kms = matches!(self.algorithm.as_deref(), Some("aws:kms" | "aws:kms:dsse"));
         match self.algorithm.as_deref() {
             None | Some("AES256" | "aws:kms" | "aws:kms:dsse") => {}
-            Some(_) => {
-                let message = "The encryption request that you specified is not valid. Supported value: AES256.";
-                return Err(Error::Other(Box::new(Failure::new("InvalidEncryptionAlgorithmError", 400, message))));
+            Some(other) => {
+                return Err(Error::invalid_argument(HEADER, other, "The encryption method specified is not supported"));
             }
         }
-        if self.customer.is_some() && self.algorithm.is_some() {
-            return Err(invalid_argument(
-                "Server Side Encryption with Customer provided key is incompatible with the encryption method specified",
-            ));
+        if let (Some(_), Some(algorithm)) = (&self.customer, &self.algorithm) {
+            let message = "Server Side Encryption with Customer provided key is incompatible with the encryption method specified";
+            return Err(Error::invalid_argument(HEADER, algorithm.as_str(), message));
         }
         if self.kms_key.is_some() && !is_kms {
             return Err(invalid_argument(
@@ -249,6 +252,11 @@ pub fn resolve(
         context: asked.context.clone(),
         data_key: None,
     }))
+}
+
+/// Whether what is encrypted so lies in two layers.
+pub fn is_twice(algorithm: &str) -> bool {
+    algorithm == "aws:kms:dsse"
 }
 
 /// Puts what encrypts an object into the members of an answer.

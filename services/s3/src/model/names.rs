@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 
 /// The longest key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
+pub const PART_NUMBER_BOUNDS: &str = "Part number must be an integer between 1 and 10000, inclusive";
 /// The most user metadata: names and values together.
 pub const MAX_METADATA_BYTES: usize = 2048;
 
@@ -25,6 +26,14 @@ pub fn check_bucket_name(name: &str) -> Result<()> {
         && !["xn--", "sthree-", "amzn-s3-demo-"].iter().any(|prefix| name.starts_with(prefix))
         && !["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"].iter().any(|suffix| name.ends_with(suffix));
     if valid { Ok(()) } else { Err(Error::InvalidBucketName { bucket: name.to_owned() }) }
+}
+
+/// Whether there may ever have been a bucket of this name: those that are older than today's rules had other ones.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+pub fn may_be_bucket(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    name.len() <= 255 && name.bytes().all(allowed)
 }
 
 fn is_ip_address(name: &str) -> bool {
@@ -60,6 +69,16 @@ mod tests {
             ["ab", "Abc", "a_b", "-ab", "ab-", ".ab", "a..b", "192.168.5.4", "xn--a", "a-s3alias", "a--x-s3", &long]
         {
             assert!(check_bucket_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn buckets_that_there_may_be() {
+        for name in ["b", "Old_Bucket", "a.b-c", &"x".repeat(255)] {
+            assert!(may_be_bucket(name), "{name}");
+        }
+        for name in ["a b", "bad!", "ü", &"x".repeat(256)] {
+            assert!(!may_be_bucket(name), "{name}");
         }
     }
 

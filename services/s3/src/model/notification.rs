@@ -5,9 +5,11 @@
 
 use fractus_clock::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::model::encoding::form_encode;
+use crate::model::lock::{HoldDuration, Retention};
 
 /// Where a configuration sends its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +94,11 @@ pub fn check_no_overlap(targets: &[NotificationTarget]) -> Result<()> {
     Ok(())
 }
 
+/// The version of the records' structure. Since 2.4 all types of events share one.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+const RECORD_VERSION: &str = "2.6";
+
 /// What events of one kind alone tell.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
@@ -101,23 +108,51 @@ pub enum Detail {
     Class(String),
     /// The archive tier of intelligent tiering that it has come to.
     Tier(String),
+    /// A restore that began, of an object of this class.
+    Restoring {
+        class: String,
+    },
     Restored {
         until: Timestamp,
         class: String,
     },
+    /// An annotation that was put, with its size and entity tag, or removed.
+    Annotation {
+        name: String,
+        put: Option<(u64, String)>,
+    },
+    /// Whether a copy has annotations.
+    Copied {
+        annotated: bool,
+    },
+    Retained(Retention),
+    NotReplicated(FailedReplication),
+}
+
+/// A version that a rule did not copy.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-metrics-events.html>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedReplication {
+    pub rule: String,
+    /// The ARN of the bucket it was to go to.
+    pub destination: String,
+    pub operation: &'static str,
+    pub requested_at: Timestamp,
+    pub reason: &'static str,
 }
 
 impl Detail {
     /// Its member of a record, and what stands there.
-    fn member(&self) -> (&'static str, serde_json::Value) {
-        match self {
+    fn member(&self) -> Option<(&'static str, Value)> {
+        Some(match self {
             Detail::Class(class) => {
-                let moved = serde_json::json!({ "transitionEventData": { "destinationStorageClass": class } });
+                let moved = json!({ "transitionEventData": { "destinationStorageClass": class } });
                 ("lifecycleEventData", moved)
             }
-            Detail::Tier(tier) => ("intelligentTieringEventData", serde_json::json!({ "destinationAccessTier": tier })),
+            Detail::Tier(tier) => ("intelligentTieringEventData", json!({ "destinationAccessTier": tier })),
             Detail::Restored { until, class } => {
-                let restored = serde_json::json!({
+                let restored = json!({
                     "restoreEventData": {
                         "lifecycleRestorationExpiryTime": until.date_time_millis(),
                         "lifecycleRestoreStorageClass": class,
@@ -125,8 +160,53 @@ impl Detail {
                 });
                 ("glacierEventData", restored)
             }
+            Detail::Retained(retention) => ("objectRetentionEventData", retention_data(retention)),
+            Detail::NotReplicated(failed) => {
+                let data = json!({
+                    "replicationRuleId": failed.rule,
+                    "destinationBucket": failed.destination,
+                    "s3Operation": failed.operation,
+                    "requestTime": failed.requested_at.date_time_millis(),
+                    "failureReason": failed.reason,
+                });
+                ("replicationEventData", data)
+            }
+            Detail::Restoring { .. } | Detail::Annotation { .. } | Detail::Copied { .. } => return None,
+        })
+    }
+
+    /// What it adds to the record's object.
+    fn of_object(&self) -> Option<(&'static str, Value)> {
+        match self {
+            Detail::Copied { annotated } => Some(("hasObjectAnnotation", (*annotated).into())),
+            Detail::Annotation { name, put } => {
+                let mut annotation = json!({ "name": name });
+                if let Some((size, etag)) = put {
+                    annotation["size"] = (*size).into();
+                    annotation["eTag"] = etag.trim_matches('"').into();
+                }
+                Some(("objectAnnotation", annotation))
+            }
+            _ => None,
         }
     }
+}
+
+/// A fixed retention has a mode and a date; one with an event hold tells the hold as well.
+fn retention_data(retention: &Retention) -> Value {
+    let mut data = json!({ "mode": retention.mode.as_str() });
+    if let Some(until) = retention.until {
+        data["retainUntilDate"] = until.date_time_millis().into();
+    }
+    if let Some(hold) = retention.event_hold {
+        data["eventHold"] = hold.status().into();
+        let (unit, period) = match hold.duration {
+            HoldDuration::Days(days) => ("days", days),
+            HoldDuration::Years(years) => ("years", years),
+        };
+        data["eventHoldDuration"] = json!({ unit: period });
+    }
+    data
 }
 
 /// What happened to an object.
@@ -140,7 +220,7 @@ pub struct ObjectEvent<'a> {
     pub bucket_arn: String,
     pub bucket_owner: &'a str,
     pub key: &'a str,
-    /// Absent for removals, as their entity tag is.
+    /// Absent for removals, as their entity tag is; a delete marker has the tag of what is empty.
     pub size: Option<u64>,
     pub etag: Option<&'a str>,
     pub version_id: Option<&'a str>,
@@ -148,11 +228,13 @@ pub struct ObjectEvent<'a> {
     pub detail: Option<Detail>,
     pub principal_id: &'a str,
     pub source_ip: &'a str,
+    /// Whether S3 did it by itself, and no request.
+    pub by_itself: bool,
     pub request_id: &'a str,
     pub host_id: &'a str,
 }
 
-/// The message for one target: `{"Records": [...]}`, version 2.1.
+/// The message for one target: `{"Records": [...]}`.
 pub fn event_message(event: &ObjectEvent<'_>, configuration_id: &str) -> String {
     let mut object = serde_json::Map::new();
     object.insert("key".into(), form_encode(event.key).into());
@@ -166,8 +248,11 @@ pub fn event_message(event: &ObjectEvent<'_>, configuration_id: &str) -> String 
         object.insert("versionId".into(), version_id.into());
     }
     object.insert("sequencer".into(), format!("{:016X}", event.sequencer).into());
-    let mut record = serde_json::json!({
-            "eventVersion": "2.1",
+    if let Some((name, value)) = event.detail.as_ref().and_then(Detail::of_object) {
+        object.insert(name.into(), value);
+    }
+    let mut record = json!({
+            "eventVersion": RECORD_VERSION,
             "eventSource": "aws:s3",
             "awsRegion": event.region,
             "eventTime": event.time,
@@ -186,15 +271,15 @@ pub fn event_message(event: &ObjectEvent<'_>, configuration_id: &str) -> String 
                 "object": object,
             },
     });
-    if let Some((name, value)) = event.detail.as_ref().map(Detail::member) {
+    if let Some((name, value)) = event.detail.as_ref().and_then(Detail::member) {
         record[name] = value;
     }
-    serde_json::json!({ "Records": [record] }).to_string()
+    json!({ "Records": [record] }).to_string()
 }
 
 /// The message that a destination gets when it is configured.
 pub fn test_message(time: &str, bucket: &str, request_id: &str, host_id: &str) -> String {
-    serde_json::json!({
+    json!({
         "Service": "Amazon S3",
         "Event": "s3:TestEvent",
         "Time": time,

@@ -25,7 +25,10 @@ impl ByteRange {
 /// The part of an object of `size` bytes that `header` asks for; `None` if it asks for no single byte range, which
 /// means the whole object.
 pub fn requested(header: &str, size: u64) -> Result<Option<ByteRange>> {
-    let Some(spec) = header.trim().strip_prefix("bytes=") else { return Ok(None) };
+    let Some((unit, spec)) = header.trim().split_once('=') else { return Ok(None) };
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return Ok(None);
+    }
     let Some((first, last)) = spec.split_once('-') else { return Ok(None) };
     let (first, last) = (first.trim(), last.trim());
     let number =
@@ -66,7 +69,7 @@ mod tests {
     fn each_form() {
         assert_eq!(range("bytes=0-9", 100), Some((0, 9)));
         assert_eq!(range("bytes=90-", 100), Some((90, 99)));
-        assert_eq!(range("bytes=-10", 100), Some((90, 99)));
+        assert_eq!(range("Bytes=-10", 100), Some((90, 99)));
         assert_eq!(range("bytes=-1000", 100), Some((0, 99)));
         assert_eq!(range("bytes=95-1000", 100), Some((95, 99)));
         for ignored in ["bytes=5-2", "bytes=a-b", "items=0-1", "bytes=0-1,3-4", "bytes=", "bytes=-", "bytes=+1-2"] {

@@ -104,14 +104,25 @@ pub fn location(rule: &api::RoutingRule, key: &str, scheme: &str, host: &str) ->
     let redirect = &rule.redirect;
     let prefix = rule.condition.as_ref().and_then(|condition| condition.key_prefix_equals.as_deref()).unwrap_or("");
     let target = match (&redirect.replace_key_with, &redirect.replace_key_prefix_with) {
-        (Some(key), _) => key.clone(),
-        (None, Some(new)) => format!("{new}{}", key.strip_prefix(prefix).unwrap_or(key)),
-        (None, None) => key.to_owned(),
+        (Some(key), _) => verbatim(key),
+        (None, Some(new)) => format!("{}{}", verbatim(new), encoded_path(key.strip_prefix(prefix).unwrap_or(key))),
+        (None, None) => encoded_path(key),
     };
     let scheme = redirect.protocol.as_ref().map_or(scheme, api::Protocol::as_str);
     let host = redirect.host_name.as_deref().unwrap_or(host);
     let code = redirect.http_redirect_code.as_deref().and_then(|code| code.parse().ok()).unwrap_or(301);
-    (code, format!("{scheme}://{host}/{}", encoded_path(&target)))
+    (code, format!("{scheme}://{host}/{target}"))
+}
+
+/// What a rule puts into a link stays as it is (`#!/`), as far as a header can carry it.
+fn verbatim(text: &str) -> String {
+    text.chars()
+        .map(
+            |c| {
+                if c.is_ascii_graphic() { c.to_string() } else { fractus_sigv4::uri_encode(c.encode_utf8(&mut [0; 4])) }
+            },
+        )
+        .collect()
 }
 
 /// A key as the path of a link.
@@ -155,6 +166,9 @@ mod tests {
         assert_eq!(lead("x", None), None);
         assert_eq!(lead("x", Some(404)), Some((302, "http://example.com/gone.html".into())));
         assert_eq!(lead("x", Some(403)), None);
+        // The way of applications that read their path behind a hash.
+        let hash = api::Redirect { replace_key_prefix_with: Some("#!/".into()), ..Default::default() };
+        assert_eq!(location(&rule(None, Some("404"), hash), "a b", "http", "h"), (301, "http://h/#!/a%20b".into()));
     }
 
     #[test]

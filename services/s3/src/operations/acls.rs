@@ -16,7 +16,7 @@ use crate::operations::policy::blocked;
 use crate::permissions::{bucket_acl, canonical_user};
 use crate::service::S3;
 use crate::store::{Bucket, Object};
-use crate::versions;
+use crate::{replication, versions};
 
 pub fn not_supported() -> Error {
     Error::Other(Box::new(Failure::new("AccessControlListNotSupported", 400, "The bucket does not allow ACLs")))
@@ -49,7 +49,8 @@ pub async fn put_bucket(s3: &S3, cx: &Context, input: api::PutBucketAclInput) ->
             None => given.list(On::Bucket, &owner, &owner)?.ok_or_else(nothing_given)?,
         };
         let ownership = configurations::ownership(tx, scope, bucket)?;
-        if ownership == api::ObjectOwnership::BucketOwnerEnforced && list != Acl::private(&owner) {
+        let harmless = given.is_harmless(&owner) && list == Acl::private(&owner);
+        if ownership == api::ObjectOwnership::BucketOwnerEnforced && !harmless {
             return Err(not_supported());
         }
         if list.is_public() && configurations::public_access_block(tx, scope, bucket)?.block_public_acls {
@@ -109,7 +110,8 @@ pub async fn put_object(s3: &S3, cx: &Context, input: api::PutObjectAclInput) ->
                 None => given.list(On::Object, &owner, &bucket_owner)?.ok_or_else(nothing_given)?,
             };
             if ownership == api::ObjectOwnership::BucketOwnerEnforced {
-                return if list == Acl::private(&bucket_owner) { Ok(()) } else { Err(not_supported()) };
+                let harmless = given.is_harmless(&bucket_owner) && list == Acl::private(&bucket_owner);
+                return if harmless { Ok(()) } else { Err(not_supported()) };
             }
             if list.is_public() && block.block_public_acls {
                 let what = "public access control lists (ACLs)";
@@ -120,10 +122,12 @@ pub async fn put_object(s3: &S3, cx: &Context, input: api::PutObjectAclInput) ->
             object.extras = extras.boxed();
             Ok(())
         })?;
+        replication::enqueue_change(tx, scope, bucket, &input.key, &object)?;
         let happening = Happening::new(cx, "s3:ObjectAcl:Put", now);
         announce(tx, s3, bucket, &input.key, Some(&object), sequencer_of_change(&object, now), &happening)
     })
     .await?;
+    s3.replication.wake();
     Ok(api::PutObjectAclOutput::default())
 }
 

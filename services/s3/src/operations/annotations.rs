@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fractus_aws::{AccountId, Lane, Partition, World};
-use fractus_clock::Timestamp;
+use fractus_clock::{Random, Timestamp};
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Collection, Order, Range, Scope, Snapshot, Transaction};
@@ -19,12 +19,15 @@ use serde::{Deserialize, Serialize};
 use crate::directory::is_directory;
 use crate::error::{Error, Result};
 use crate::ingest::{Expected, Keeping, ingest};
+use crate::keys;
 use crate::model::encryption::Encryption;
+use crate::model::notification::Detail;
 use crate::notify::{Happening, announce};
 use crate::objects::{self, scope};
 use crate::operations::buckets::{decode_token, encode_token};
 use crate::operations::checksums::{self, given, show};
 use crate::operations::put::decoded_length;
+use crate::sealing::{self, Secret};
 use crate::service::S3;
 use crate::store::{Bucket, Checksum, Object, REPLACED};
 use crate::versions;
@@ -45,6 +48,9 @@ pub struct Annotation {
     pub etag: String,
     pub last_modified: Timestamp,
     pub checksum: Checksum,
+    /// Whether the payload lies sealed, as its object does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
 }
 
 fn failure(code: &'static str, status: u16, message: &str) -> Error {
@@ -125,12 +131,24 @@ pub async fn put(
     let expected = Expected {
         content_md5: input.content_md5.clone(),
         checksum: checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?,
+        besides: None,
         decoded_length: decoded_length(cx),
     };
     let (payload, ingested) = take_in(s3, input.annotation_payload, &expected).await?;
     let (scope, now) = (scope(cx), cx.now().to_millis_precision());
-    let annotation =
-        Annotation { size: ingested.size, etag: ingested.etag(), last_modified: now, checksum: ingested.checksum };
+    let (_, seen) = s3.store.read(|snapshot| of.find(snapshot, cx, &scope)).await?;
+    let secret = s3.keys.open(cx, seen.encryption()).await?;
+    let payload = match &secret {
+        Some(secret) => sealing::seal(secret, cx.random(), &payload)?,
+        None => payload,
+    };
+    let annotation = Annotation {
+        size: ingested.size,
+        etag: ingested.etag(),
+        last_modified: now,
+        checksum: ingested.checksum,
+        sealed: secret.is_some(),
+    };
     let (version_id, encryption, _sent) = s3
         .store
         .write(|tx| {
@@ -139,6 +157,11 @@ pub async fn put(
             if matches!(object.encryption(), Some(Encryption::Customer { .. })) {
                 let message = "Objects that are encrypted with a customer's key cannot have annotations.";
                 return Err(Error::invalid_request(message));
+            }
+            if object.sequencer != seen.sequencer || object.encryption() != seen.encryption() {
+                // It is sealed for an object that is not there any more.
+                let key = of.key.to_owned();
+                return Err(Error::ConditionalRequestConflict { condition: "x-amz-object-if-match", key });
             }
             let at = (bucket.id, of.key, object.sequencer, name);
             if !tx.contains(&ANNOTATIONS, &scope, &at)?
@@ -149,7 +172,9 @@ pub async fn put(
             }
             tx.put(&ANNOTATIONS, &scope, &at, &annotation)?;
             tx.put(&PAYLOADS, &scope, &at, &payload)?;
-            let happening = Happening::new(cx, "s3:ObjectAnnotation:Put", now);
+            let put = Some((annotation.size, annotation.etag.clone()));
+            let detail = Some(Detail::Annotation { name: name.to_owned(), put });
+            let happening = Happening { detail, ..Happening::new(cx, "s3:ObjectAnnotation:Put", now) };
             let sequencer = objects::sequencer_of_change(&object, now);
             let sent = announce(tx, s3, &bucket, of.key, Some(&object), sequencer, &happening)?;
             Ok((versions::shown_id(&bucket, &object), shown_encryption(&object), sent))
@@ -221,6 +246,13 @@ pub async fn get(
             Ok::<_, Error>((bucket, object, annotation, payload))
         })
         .await?;
+    let payload = match annotation.sealed {
+        true => {
+            let secret = s3.keys.open(cx, object.encryption()).await?;
+            sealing::unseal(&secret.ok_or_else(keys::unavailable)?, &payload)?
+        }
+        false => payload,
+    };
     let mut output = api::GetObjectAnnotationOutput {
         annotation_payload: ByteStream::from(payload),
         object_version_id: versions::shown_id(&bucket, &object),
@@ -320,7 +352,8 @@ pub async fn delete(
             }
             tx.delete(&ANNOTATIONS, &scope, &at)?;
             tx.delete(&PAYLOADS, &scope, &at)?;
-            let happening = Happening::new(cx, "s3:ObjectAnnotation:Delete", now);
+            let detail = Some(Detail::Annotation { name: input.annotation_name.clone(), put: None });
+            let happening = Happening { detail, ..Happening::new(cx, "s3:ObjectAnnotation:Delete", now) };
             let sequencer = objects::sequencer_of_change(&object, now);
             Ok((version_id, announce(tx, s3, &bucket, of.key, Some(&object), sequencer, &happening)?))
         })
@@ -328,12 +361,31 @@ pub async fn delete(
     Ok(api::DeleteObjectAnnotationOutput { object_version_id: version_id, request_charged: None })
 }
 
-/// A copy takes its source's annotations along, unless it is told not to.
-pub fn copy(
+/// Whether a version has annotations.
+pub fn has_any(snapshot: &Snapshot<'_>, scope: &Scope, (bucket, key, sequencer): Version<'_>) -> Result<bool> {
+    let range = Range::prefix(&(bucket.id, key, sequencer));
+    Ok(snapshot.keys(&ANNOTATIONS, scope, range, Order::Ascending)?.next().transpose()?.is_some())
+}
+
+/// Where a version's annotations hang: its bucket, its key, its sequencer.
+pub type Version<'a> = (&'a Bucket, &'a str, u64);
+
+/// What payloads were sealed with, what they are to be sealed with, and what makes it new.
+#[derive(Clone, Copy)]
+pub struct Sealing<'a> {
+    pub from: Option<&'a Secret>,
+    pub to: Option<&'a Secret>,
+    pub random: &'a Random,
+}
+
+/// A copy takes its source's annotations along, unless it is told not to; an object under another key its own. They lie
+/// sealed as their object does.
+pub fn carry(
     tx: &mut Transaction<'_>,
     scope: &Scope,
-    from: (&Bucket, &str, u64),
-    to: (&Bucket, &str, u64),
+    from: Version<'_>,
+    to: Version<'_>,
+    sealing: Sealing<'_>,
 ) -> Result<()> {
     let (source, key, sequencer) = from;
     let range = Range::prefix(&(source.id, key, sequencer));
@@ -343,8 +395,16 @@ pub fn copy(
         .collect::<std::result::Result<_, _>>()?;
     for ((_, _, _, name), annotation) in found {
         let payload = tx.get(&PAYLOADS, scope, &(source.id, key, sequencer, name.as_str()))?.unwrap_or_default();
+        let payload = match annotation.sealed {
+            true => sealing::unseal(sealing.from.ok_or_else(keys::unavailable)?, &payload)?,
+            false => payload,
+        };
+        let payload = match sealing.to {
+            Some(secret) => sealing::seal(secret, sealing.random, &payload)?,
+            None => payload,
+        };
         let at = (to.0.id, to.1, to.2, name.as_str());
-        tx.put(&ANNOTATIONS, scope, &at, &annotation)?;
+        tx.put(&ANNOTATIONS, scope, &at, &Annotation { sealed: sealing.to.is_some(), ..annotation })?;
         tx.put(&PAYLOADS, scope, &at, &payload)?;
     }
     Ok(())

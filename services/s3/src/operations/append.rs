@@ -69,6 +69,7 @@ pub async fn append(
     let keeping = Keeping::new(&s3.store, if stays_small { small_bytes } else { 0 });
     let keeping = keeping.sealed(secret.as_ref(), cx.random())?;
     let ingested = ingest(keeping, body, &request.expected).await?;
+    s3.body_has_come(cx);
     let added = ingested.blob.clone();
     let whole = BlobRef::concat([&bytes, &added]);
     let now = cx.now().to_millis_precision();

@@ -10,11 +10,12 @@ use crate::error::{Error, Result};
 use crate::extras::Extras;
 use crate::ingest::{Expected, Keeping, ingest};
 use crate::keys::{self, Need};
+use crate::metadata::changes::{self, About, What};
 use crate::model::archive::{self, Requested};
-use crate::model::encryption::Encryption;
+use crate::model::encryption::{Encryption, is_twice};
 use crate::notify::{Happening, announce};
 use crate::objects::{self, NewContent, sequencer_of_change};
-use crate::operations::get;
+use crate::operations::{annotations, get};
 use crate::sealing::Secret;
 use crate::service::S3;
 use crate::store::Object;
@@ -85,29 +86,36 @@ pub async fn update_encryption(
         version_id: input.version_id.as_deref(),
         owner: input.expected_bucket_owner.as_deref(),
     };
-    let need =
-        Need { key: wanted.kms_key_arn.clone(), bucket_key: wanted.bucket_key_enabled.unwrap_or(false), context: None };
+    let need = Need {
+        key: wanted.kms_key_arn.clone(),
+        bucket_key: wanted.bucket_key_enabled.unwrap_or(false),
+        context: None,
+        twice: false,
+    };
     let granted = s3.keys.grant(cx, &need, &input.bucket, &input.key).await?;
     let data_key = granted.of(need.clone())?;
     let resealed = reseal(s3, cx, target, granted.secret()).await?;
-    let new_id = cx.random().u64();
+    let (new_id, now) = (cx.random().u64(), cx.now());
     let changed = configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
         let kept = match &resealed {
             None => None,
-            Some((source, blob)) => {
+            Some(Resealed { source, blob, secret }) => {
                 let current = versions::object(tx, scope, bucket, &input.key, input.version_id.as_deref())?;
                 if current.sequencer != source.sequencer || current.encryption() != source.encryption() {
                     let key = input.key.clone();
                     return Err(Error::ConditionalRequestConflict { condition: "x-amz-version-id", key });
                 }
+                let version = (&*bucket, input.key.as_str(), current.sequencer);
+                let sealing = annotations::Sealing { from: secret.as_ref(), to: granted.secret(), random: cx.random() };
+                annotations::carry(tx, scope, version, version, sealing)?;
                 Some(NewContent::of_blob(blob.clone(), new_id).keep(tx, scope, Some(&current.content))?)
             }
         };
         let (content, freed) = kept.unzip();
-        versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
+        let changed = versions::rewrite(tx, scope, bucket, &input.key, input.version_id.as_deref(), |object| {
             let asked = match object.encryption() {
                 Some(Encryption::Customer { .. }) => None,
-                Some(Encryption::Kms { algorithm, .. }) if algorithm == "aws:kms:dsse" => None,
+                Some(Encryption::Kms { algorithm, .. }) if is_twice(algorithm) => None,
                 _ => Some(Encryption::Kms {
                     algorithm: "aws:kms".to_owned(),
                     key: need.key.clone(),
@@ -130,17 +138,35 @@ pub async fn update_encryption(
             }
             Ok(())
         })?;
+        let about = About {
+            cx,
+            what: What::UpdateMetadata,
+            key: &input.key,
+            version_id: changed.version_id.as_deref(),
+            sequencer: sequencer_of_change(&changed, now),
+            object: Some(&changed),
+            now,
+        };
+        changes::record(tx, bucket, &about)?;
         Ok(freed.flatten())
     })
     .await;
     match changed {
         Ok(freed) => s3.free(freed),
         Err(error) => {
-            s3.free(resealed.map(|(_, blob)| blob));
+            s3.free(resealed.map(|resealed| resealed.blob));
             return Err(error);
         }
     }
     Ok(api::UpdateObjectEncryptionOutput::default())
+}
+
+/// An object whose bytes are sealed anew.
+struct Resealed {
+    source: Object,
+    blob: BlobRef,
+    /// What they were sealed with before.
+    secret: Option<Secret>,
 }
 
 /// The object and its bytes as they are under a new data key, segment by segment; nothing where there is none, and where
@@ -149,19 +175,19 @@ async fn reseal(
     s3: &S3,
     cx: &Context,
     target: get::Target<'_>,
-    secret: Option<&Secret>,
-) -> Result<Option<(Object, BlobRef)>> {
-    let Some(secret) = secret else { return Ok(None) };
-    let (object, readable) = match get::stored(s3, cx, target).await {
+    new_secret: Option<&Secret>,
+) -> Result<Option<Resealed>> {
+    let Some(new_secret) = new_secret else { return Ok(None) };
+    let (source, readable) = match get::stored(s3, cx, target).await {
         Ok(found) => found,
         // Said by the transaction, where it is said of every object.
         Err(Error::InvalidRequest { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     let (mut from, mut blobs) = (0, Vec::new());
-    for length in objects::segments(&object) {
+    for length in objects::segments(&source) {
         let body = readable.clone().into_body(s3, from, from + length);
-        let keeping = Keeping::new(&s3.store, s3.config.small_object_bytes).sealed(Some(secret), cx.random())?;
+        let keeping = Keeping::new(&s3.store, s3.config.small_object_bytes).sealed(Some(new_secret), cx.random())?;
         match ingest(keeping, body, &Expected::default()).await {
             Ok(ingested) => blobs.push(ingested.blob),
             Err(error) => {
@@ -171,7 +197,7 @@ async fn reseal(
         }
         from += length;
     }
-    Ok(Some((object, BlobRef::concat(&blobs))))
+    Ok(Some(Resealed { source, blob: BlobRef::concat(&blobs), secret: readable.secret().cloned() }))
 }
 
 /// S3 has no torrents since 2022.

@@ -7,16 +7,28 @@ use crate::error::{Error, Result};
 use crate::model::encryption::{check_read, given_key};
 use crate::objects::{self, scope};
 use crate::operations::checksums::{self, show};
+use crate::operations::list::{max_entries, part_marker};
 use crate::service::S3;
-use crate::store::Object;
+use crate::store::{Checksum, Object};
 use crate::versions;
+
+/// What is said of a request that asks for nothing.
+pub fn none_named() -> Error {
+    Error::invalid_request(
+        "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty",
+    )
+}
 
 pub async fn get(
     s3: &S3,
     cx: &Context,
     input: api::GetObjectAttributesInput,
 ) -> Result<api::GetObjectAttributesOutput> {
-    let max = super::list::max_entries(input.max_parts, "max-parts")?;
+    if input.object_attributes.is_empty() {
+        return Err(none_named());
+    }
+    let max = max_entries(input.max_parts, "x-amz-max-parts")?;
+    let marker = part_marker(input.part_number_marker, "x-amz-part-number-marker")?;
     let scope = scope(cx);
     let (object, version_id) = s3
         .store
@@ -31,10 +43,11 @@ pub async fn get(
     let wants = |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
     let checksum = object.checksum.as_ref().filter(|_| wants("Checksum")).map(|own| {
         let mut shown = api::Checksum { checksum_type: Some(checksums::shown_type(own.kind)), ..Default::default() };
-        show!(shown, Some(own));
+        // How many parts a composite one is of is told elsewhere.
+        let value = own.value.split('-').next().unwrap_or_default().to_owned();
+        show!(shown, Some(Checksum { value, ..own.clone() }));
         shown
     });
-    let marker = input.part_number_marker.unwrap_or(0);
     Ok(api::GetObjectAttributesOutput {
         last_modified: Some(object.last_modified.to_secs_precision()),
         // Here, alone of all answers, the entity tag has no quotes.
@@ -49,9 +62,9 @@ pub async fn get(
 }
 
 /// A page of the object's parts. Their checksums are shown only where the whole is a checksum of checksums.
-fn parts(object: &Object, marker: i32, max: usize) -> api::GetObjectAttributesParts {
+fn parts(object: &Object, marker: u64, max: usize) -> api::GetObjectAttributesParts {
     let composite = object.checksum.as_ref().is_some_and(|own| own.kind == crate::store::ChecksumType::Composite);
-    let after: Vec<_> = object.parts.iter().filter(|part| i64::from(part.number) > i64::from(marker)).collect();
+    let after: Vec<_> = object.parts.iter().filter(|part| u64::from(part.number) > marker).collect();
     let page: Vec<api::ObjectPart> = after
         .iter()
         .take(max)
@@ -69,7 +82,7 @@ fn parts(object: &Object, marker: i32, max: usize) -> api::GetObjectAttributesPa
         .collect();
     api::GetObjectAttributesParts {
         total_parts_count: Some(object.parts.len() as i32),
-        part_number_marker: Some(marker),
+        part_number_marker: Some(marker as i32),
         next_part_number_marker: page.last().and_then(|part| part.part_number).or(Some(0)),
         max_parts: Some(max as i32),
         is_truncated: Some(after.len() > page.len()),

@@ -6,6 +6,7 @@ use fractus_aws::Region;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scope, Transaction};
+use fractus_wire::Failure;
 
 use crate::configurations::{self, Kind, Versioning};
 use crate::control::routing::Through;
@@ -140,13 +141,24 @@ fn region_of(cx: &Context, constraint: Option<&str>) -> Result<String> {
         None | Some("") => Err(Error::IllegalLocationConstraint { location: "unspecified".to_owned() }),
         // The location of us-east-1 is said by saying nothing.
         Some("us-east-1") => Err(Error::InvalidLocationConstraint { location: "us-east-1".into() }),
-        Some("EU") if matches!(endpoint, "us-east-1" | "eu-west-1") => Ok("eu-west-1".to_owned()),
-        Some(constraint) if Region::new(constraint).is_err() || !constraint.contains('-') => {
+        // The model knows the locations of all partitions.
+        Some(constraint) if !is_location(cx, constraint) => {
             Err(Error::InvalidLocationConstraint { location: constraint.to_owned() })
         }
+        Some("EU") if matches!(endpoint, "us-east-1" | "eu-west-1") => Ok("eu-west-1".to_owned()),
         Some(constraint) if endpoint == "us-east-1" || endpoint == constraint => Ok(constraint.to_owned()),
         Some(other) => Err(Error::IllegalLocationConstraint { location: other.to_owned() }),
     }
+}
+
+fn is_region(cx: &Context, name: &str) -> bool {
+    name == "us-east-1" || (name != "EU" && is_location(cx, name))
+}
+
+fn is_location(cx: &Context, constraint: &str) -> bool {
+    let is_known =
+        !matches!(api::BucketLocationConstraint::from(constraint), api::BucketLocationConstraint::Unknown(_));
+    is_known && Region::new(constraint).is_ok_and(|region| region.partition() == cx.world.partition)
 }
 
 pub async fn head(s3: &S3, cx: &Context, input: api::HeadBucketInput) -> Result<api::HeadBucketOutput> {
@@ -182,11 +194,14 @@ pub async fn delete(s3: &S3, cx: &Context, input: api::DeleteBucketInput) -> Res
         .write(|tx| {
             let bucket = objects::own(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let in_it = Range::prefix(&(bucket.id,));
-            if tx.keys(&OBJECTS, &scope, in_it, Order::Ascending)?.next().transpose()?.is_some() {
-                return Err(Error::BucketNotEmpty { bucket: input.bucket.clone() });
-            }
-            if versions::has_any(tx, &scope, &bucket)? {
-                return Err(Error::VersionsLeft { bucket: input.bucket.clone() });
+            if tx.keys(&OBJECTS, &scope, in_it, Order::Ascending)?.next().transpose()?.is_some()
+                || versions::has_any(tx, &scope, &bucket)?
+            {
+                let bucket_name = input.bucket.clone();
+                return Err(match bucket.settings.versioning {
+                    Some(_) => Error::VersionsLeft { bucket: bucket_name },
+                    None => Error::BucketNotEmpty { bucket: bucket_name },
+                });
             }
             let uploading = Range::prefix(&(bucket.id,));
             if tx.keys(&UPLOADS, &scope, uploading, Order::Ascending)?.next().transpose()?.is_some() {
@@ -214,6 +229,11 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListBucketsInput) -> Result
             max.to_string(),
             format!("Argument max-buckets must be an integer between 1 and {MAX_BUCKETS}"),
         ));
+    }
+    if let Some(region) = input.bucket_region.as_deref().filter(|region| !is_region(cx, region)) {
+        let message = format!("Argument value {region} is not a valid AWS Region");
+        let failure = Failure::new("InvalidArgument", 400, message).with_detail("ArgumentName", "bucket-region");
+        return Err(Error::Other(Box::new(failure)));
     }
     let scope = scope(cx);
     let account = cx.world.account.as_str();
@@ -276,7 +296,8 @@ pub fn encode_token(name: &str) -> String {
 pub fn decode_token(token: &str) -> Result<String> {
     use base64::Engine;
     let bytes = base64::engine::general_purpose::URL_SAFE.decode(token).ok();
-    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
-        Error::invalid_argument("continuation-token", token, "The continuation token provided is incorrect")
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|name| !name.is_empty()).ok_or_else(|| {
+        let failure = Failure::new("InvalidArgument", 400, "The continuation token provided is incorrect");
+        Error::Other(Box::new(failure.with_detail("ArgumentName", "continuation-token")))
     })
 }

@@ -64,8 +64,10 @@ pub fn shown_algorithm(algorithm: Algorithm) -> api::ChecksumAlgorithm {
     api::ChecksumAlgorithm::from(algorithm.as_str())
 }
 
-/// What a request says of its body's checksum: a header with a value, the SDK's algorithm, or a trailer that is
-/// announced. More than one value is refused.
+/// What a request says of its body's checksum: a header with a value, or a trailer that is announced; with it, its
+/// algorithm as the SDKs say it. More than one value is refused.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html#AmazonS3-PutObject-request-header-ChecksumAlgorithm>
 pub fn expected(
     cx: &Context,
     mut given: Vec<(Algorithm, String)>,
@@ -76,22 +78,46 @@ pub fn expected(
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
         ));
     }
-    if let Some((algorithm, value)) = given.pop() {
-        return Ok(Some((algorithm, Some(value))));
+    let found = match given.pop() {
+        Some((algorithm, value)) => Some((algorithm, Some(value))),
+        None => trailing(cx.header("x-amz-trailer"))?.map(|algorithm| (algorithm, None)),
+    };
+    match (sdk_algorithm, &found) {
+        (None, None) => check_names(cx)?,
+        (Some(name), Some((algorithm, _))) if Algorithm::parse(name) != Some(*algorithm) => {
+            return Err(Error::invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid."));
+        }
+        (Some(name), None) if Algorithm::parse(name).is_none() => {
+            return Err(Error::invalid_request("Value for x-amz-sdk-checksum-algorithm header is invalid."));
+        }
+        (Some(_), None) => {
+            return Err(Error::invalid_request(
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.",
+            ));
+        }
+        _ => {}
     }
-    let trailer = cx
-        .header("x-amz-trailer")
-        .and_then(|names| names.split(',').find_map(|name| Algorithm::of_header(name.trim())));
-    if let Some(algorithm) = trailer {
-        return Ok(Some((algorithm, None)));
+    Ok(found)
+}
+
+/// The algorithm of the checksum that is announced to come behind the body.
+fn trailing(names: Option<&str>) -> Result<Option<Algorithm>> {
+    let Some(names) = names.filter(|names| !names.trim().is_empty()) else { return Ok(None) };
+    let found = names.split(',').find_map(|name| Algorithm::of_header(&name.trim().to_ascii_lowercase()));
+    match found {
+        None => Err(Error::invalid_request("The value specified in the x-amz-trailer header is not supported")),
+        found => Ok(found),
     }
-    match sdk_algorithm {
-        None => Ok(None),
-        Some(name) => match Algorithm::parse(name) {
-            Some(algorithm) => Ok(Some((algorithm, None))),
-            None => Err(Error::invalid_request(
-                "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
-            )),
-        },
+}
+
+/// Of a checksum of another name nothing is known.
+fn check_names(cx: &Context) -> Result<()> {
+    const OTHERS: [&str; 3] = ["algorithm", "mode", "type"];
+    let names = cx.headers().keys().filter_map(|name| name.as_str().strip_prefix("x-amz-checksum-"));
+    match names.filter(|name| !OTHERS.contains(name)).find(|name| Algorithm::parse(name).is_none()) {
+        Some(_) => {
+            Err(Error::invalid_request("The algorithm type you specified in x-amz-checksum- header is invalid."))
+        }
+        None => Ok(()),
     }
 }

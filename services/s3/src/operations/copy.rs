@@ -17,10 +17,11 @@ use crate::model::checksum::Algorithm;
 use crate::model::conditions::{ReadConditions, WriteConditions};
 use crate::model::encryption::{show_encryption, source_key};
 use crate::model::names;
+use crate::model::notification::Detail;
 use crate::notify::Happening;
 use crate::objects::{self, NewContent, NewObject, Readable, scope};
 use crate::operations::checksums::{self, show};
-use crate::operations::{annotations, get, put, tagging};
+use crate::operations::{annotations, get, put};
 use crate::service::S3;
 use crate::store::{Content, Object, ObjectHeaders};
 use crate::versions;
@@ -50,7 +51,7 @@ pub fn source_of(cx: &Context, header: &str) -> Result<CopySource> {
     }
 }
 
-/// `bucket/key` or `/bucket/key`, percent-encoded, with `?versionId=` behind it.
+/// `bucket/key` or `/bucket/key`, encoded as a query is (a plus is a space), with `?versionId=` behind it.
 pub fn parse_source(header: &str) -> Result<CopySource> {
     let invalid = || {
         Error::invalid_argument(
@@ -61,14 +62,24 @@ pub fn parse_source(header: &str) -> Result<CopySource> {
     };
     let (path, query) = header.split_once('?').unwrap_or((header, ""));
     let version_id = query.strip_prefix("versionId=").filter(|id| !id.is_empty()).map(str::to_owned);
-    let decoded = percent_encoding::percent_decode_str(path).decode_utf8().map_err(|_| invalid())?;
+    let unreadable = || Error::invalid_argument("x-amz-copy-source", header, "Invalid copy source encoding");
+    if !is_encoded(path) {
+        return Err(unreadable());
+    }
+    let spaced = path.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8().map_err(|_| unreadable())?;
     let path = decoded.strip_prefix('/').unwrap_or(&decoded);
     let (bucket, key) =
         path.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(invalid)?;
     Ok(CopySource { bucket: bucket.to_owned(), key: key.to_owned(), version_id })
 }
 
-pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<api::CopyObjectOutput> {
+/// Whether every percent sign begins an encoded byte.
+fn is_encoded(text: &str) -> bool {
+    text.split('%').skip(1).all(|after| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
+}
+
+pub async fn copy(s3: &S3, cx: &Context, mut input: api::CopyObjectInput) -> Result<api::CopyObjectOutput> {
     names::check_key(&input.key)?;
     let from = source_of(cx, &input.copy_source)?;
     let mut wanted = wanted!(input, cx.now());
@@ -100,9 +111,10 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
         ));
     }
-    let headers = if replace { new_headers(&input)? } else { kept_headers(&source, &input) };
+    let given = put::object_headers!(cx, input);
+    let headers = if replace { given } else { kept_headers(&source, given) };
     let tags = match input.tagging_directive {
-        Some(api::TaggingDirective::Replace) => tagging::of_header(input.tagging.as_deref())?,
+        Some(api::TaggingDirective::Replace) => put::tags_in(&input.bucket, input.tagging.as_deref())?,
         _ => source.tags.clone(),
     };
     let asked = input.checksum_algorithm.as_ref().and_then(|name| Algorithm::parse(name.as_str()));
@@ -125,13 +137,13 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
     };
     let owner = input.expected_bucket_owner.as_deref();
     put::settle(s3, cx, &input.bucket, &input.key, owner, &mut wanted).await?;
+    let from_secret = readable.secret().cloned();
     let (blob, moved) = copied_bytes(s3, cx, &source, readable, &wanted).await?;
     let content = NewContent::of_blob(blob, cx.random().u64());
     let copies_annotations = !matches!(input.annotation_directive, Some(api::AnnotationDirective::Exclude))
         && input.sse_customer_key.is_none();
     let mut new = NewObject { key: input.key, content, object, wanted: Some(wanted) };
     let write_conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
-    let happening = Happening::new(cx, "s3:ObjectCreated:Copy", now);
     let scope = scope(cx);
     let copied = s3
         .store
@@ -146,10 +158,15 @@ pub async fn copy(s3: &S3, cx: &Context, input: api::CopyObjectInput) -> Result<
                 });
             }
             let bucket = objects::open(cx, tx, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
+            let from = (&*source_bucket, from.key.as_str(), current.sequencer);
+            let annotated = copies_annotations && annotations::has_any(tx, &scope, from)?;
+            let detail = Some(Detail::Copied { annotated });
+            let happening = Happening { detail, ..Happening::new(cx, "s3:ObjectCreated:Copy", now) };
             let put = objects::put(tx, s3, &scope, &bucket, &mut new, &write_conditions, &happening)?;
             if copies_annotations {
-                let from = (&*source_bucket, from.key.as_str(), current.sequencer);
-                annotations::copy(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer))?;
+                let to = new.wanted.as_ref().and_then(|wanted| wanted.secret_of(new.object.encryption()));
+                let sealing = annotations::Sealing { from: from_secret.as_ref(), to, random: cx.random() };
+                annotations::carry(tx, &scope, from, (&*bucket, &new.key, new.object.sequencer), sealing)?;
             }
             let stored = put::Stored::of(tx, &scope, &bucket, &new.key, &new.object)?;
             Ok((put, stored, versions::shown_id(&source_bucket, &current)))
@@ -214,24 +231,9 @@ async fn digests(
     Ok((format!("\"{}\"", hex::encode(md5)), Some(checksum)))
 }
 
-fn new_headers(input: &api::CopyObjectInput) -> Result<ObjectHeaders> {
-    let metadata = input.metadata.clone().unwrap_or_default();
-    names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-    Ok(ObjectHeaders {
-        content_type: input.content_type.clone(),
-        cache_control: input.cache_control.clone(),
-        content_disposition: input.content_disposition.clone(),
-        content_encoding: put::content_encoding(input.content_encoding.clone()),
-        content_language: input.content_language.clone(),
-        expires: input.expires.clone(),
-        website_redirect_location: input.website_redirect_location.clone(),
-        metadata: metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
-    })
-}
-
 /// Metadata is copied; a redirect is the copy's own.
-fn kept_headers(source: &Object, input: &api::CopyObjectInput) -> ObjectHeaders {
-    ObjectHeaders { website_redirect_location: input.website_redirect_location.clone(), ..source.headers.clone() }
+fn kept_headers(source: &Object, given: ObjectHeaders) -> ObjectHeaders {
+    ObjectHeaders { website_redirect_location: given.website_redirect_location, ..source.headers.clone() }
 }
 
 #[cfg(test)]
@@ -242,6 +244,10 @@ mod tests {
     fn sources_are_decoded() {
         let source = |header: &str| parse_source(header).map(|source| (source.bucket, source.key, source.version_id));
         assert_eq!(source("b/a%20b/c%2Bd").unwrap(), ("b".into(), "a b/c+d".into(), None));
+        assert_eq!(source("b/a+b").unwrap(), ("b".into(), "a b".into(), None));
+        for unreadable in ["b/%", "b/%2", "b/%zz", "b/%%20"] {
+            assert!(source(unreadable).is_err(), "{unreadable}");
+        }
         assert_eq!(source("/b/k?versionId=null").unwrap(), ("b".into(), "k".into(), Some("null".into())));
         assert!(source("b").is_err());
         assert!(source("/b/").is_err());

@@ -10,7 +10,9 @@ use fractus_wire::Failure;
 
 use crate::access;
 use crate::error::{Error, Result};
+use crate::logging::{self, Deleted};
 use crate::mfa;
+use crate::model::names;
 use crate::notify::Happening;
 use crate::objects::{self, Target, scope};
 use crate::operations::locks;
@@ -41,8 +43,13 @@ impl Conditions<'_> {
         if self.etag.is_none() && self.last_modified.is_none() && self.size.is_none() {
             return Ok(());
         }
-        let object = versions::object(tx, scope, bucket, key, version_id)?;
         let failed = |condition| Err(Error::PreconditionFailed { condition });
+        let object = match versions::object(tx, scope, bucket, key, version_id) {
+            // A delete marker is no object; what is not there at all meets a size and a time.
+            Err(Error::Deleted { .. }) if self.etag.is_some() => return failed("If-Match"),
+            Err(Error::NoSuchKey { .. } | Error::Deleted { .. }) if self.etag.is_none() => return Ok(()),
+            found => found?,
+        };
         let etag_differs = |wanted: &str| wanted != "*" && wanted.trim_matches('"') != object.etag.trim_matches('"');
         if self.etag.is_some_and(etag_differs) {
             return failed("If-Match");
@@ -136,7 +143,8 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                 };
                 let version_id = identifier.version_id.as_deref();
                 let target = Target { key: &identifier.key, version_id, bypass };
-                let outcome = mfa::check_deletion(cx, &bucket, version_id, input.mfa.as_deref())
+                let outcome = names::check_key(&identifier.key)
+                    .and_then(|()| mfa::check_deletion(cx, &bucket, version_id, input.mfa.as_deref()))
                     .and_then(|()| conditions.check(tx, &scope, &bucket, &identifier.key, version_id))
                     .and_then(|()| objects::delete(tx, s3, &scope, &bucket, target, &happening));
                 match outcome {
@@ -153,6 +161,7 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
     let quiet = input.delete.quiet.unwrap_or(false);
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     let mut outcomes = outcomes.into_iter();
+    let mut logged = Vec::new();
     for (identifier, refusal) in identifiers.into_iter().zip(refused) {
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
@@ -162,6 +171,14 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                 (failure.code, failure.message)
             }),
         };
+        if s3.schedule.may_watch() {
+            let code = outcome.as_ref().err().map(|(code, _)| code.clone().into_owned());
+            logged.push(Deleted {
+                key: identifier.key.clone(),
+                version_id: identifier.version_id.clone(),
+                error: code,
+            });
+        }
         match outcome {
             Ok(done) => {
                 s3.free(done.changed.freed);
@@ -181,6 +198,9 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
                 message: Some(message),
             }),
         }
+    }
+    if !logged.is_empty() {
+        Box::pin(logging::deleted(s3, cx, &input.bucket, &logged)).await;
     }
     Ok(api::DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() })
 }

@@ -41,6 +41,18 @@ pub fn is_form(head: &Parts) -> bool {
     head.method == Method::POST && head.uri.query().is_none() && content_type.starts_with("multipart/form-data")
 }
 
+/// The error of a POST to a bucket itself that is no form: other types cannot carry a file.
+pub fn no_form(head: &Parts) -> Option<Failure> {
+    let path = head.uri.path().trim_start_matches('/');
+    let of_bucket = !path.is_empty() && path.split_once('/').is_none_or(|(_, key)| key.is_empty());
+    if head.method != Method::POST || head.uri.query().is_some() || !of_bucket {
+        return None;
+    }
+    let message = "At least one of the pre-conditions you specified did not hold";
+    let failure = Failure::new("PreconditionFailed", 412, message);
+    Some(failure.with_detail("Condition", "Bucket POST must be of the enclosure-type multipart/form-data"))
+}
+
 pub async fn upload(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Response<ByteStream> {
     match take_form(s3, cx, request).await {
         Ok(response) => response,
@@ -93,11 +105,10 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
         }
     };
     let mut form = Multipart::with_constraints(chunks, boundary, Constraints::new().size_limit(limits));
-    let (fields, file) = read_fields(&mut form).await?;
-    let file_name = file.file_name().unwrap_or_default().to_owned();
+    let (mut fields, file) = read_fields(&mut form).await?;
+    let file_name = base_name(file.file_name().unwrap_or_default()).to_owned();
     let signer = cx.signed_by_form(Fields(&fields)).await.map_err(|failure| Error::Other(Box::new(failure)))?;
     let cx = signer.as_ref().unwrap_or(cx);
-    let sizes = check_policy(cx, &fields, &bucket)?;
     let key = Fields(&fields).get("key").filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| {
         Error::invalid_argument(
@@ -108,6 +119,9 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
     })?;
     let key = key.replace("${filename}", &file_name);
     names::check_key(&key)?;
+    // What the policy says of the key is said of what it becomes.
+    set(&mut fields, "key", &key);
+    let sizes = check_policy(cx, &fields, &bucket)?;
     let sets = Sets {
         tags: Fields(&fields).get("tagging").is_some(),
         list: Fields(&fields).get("acl").is_some(),
@@ -132,6 +146,19 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
 }
 
 type FormFields = Vec<(String, String)>;
+
+fn set(fields: &mut FormFields, name: &str, value: &str) {
+    if let Some((_, known)) = fields.iter_mut().find(|(known, _)| known == name) {
+        value.clone_into(known);
+    }
+}
+
+/// Browsers may give a path; the name is what follows its last slash, of either kind.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTForms.html>
+fn base_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
 
 /// The fields up to the file, which must be last, and the file itself.
 async fn read_fields(form: &mut Multipart<'static>) -> Result<(FormFields, Field<'static>)> {
@@ -194,7 +221,12 @@ fn expected(fields: &FormFields) -> Expected {
         let name = format!("x-amz-checksum-{}", algorithm.as_str().to_ascii_lowercase());
         Fields(fields).get(&name).map(|value| (algorithm, Some(value.to_owned())))
     });
-    Expected { content_md5: Fields(fields).get("content-md5").map(str::to_owned), checksum, decoded_length: None }
+    Expected {
+        content_md5: Fields(fields).get("content-md5").map(str::to_owned),
+        checksum,
+        decoded_length: None,
+        besides: None,
+    }
 }
 
 fn headers(fields: &FormFields) -> Result<ObjectHeaders> {

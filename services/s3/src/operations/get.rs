@@ -2,7 +2,9 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
 
-use fractus_host::Context;
+use std::collections::BTreeMap;
+
+use fractus_host::{CallerKind, Context};
 use fractus_s3_api as api;
 use fractus_store::Snapshot;
 
@@ -13,6 +15,7 @@ use crate::model::archive;
 use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{GivenKey, check_read, given_key, show_encryption};
 use crate::model::range::{self, ByteRange};
+use crate::model::{metadata, names};
 use crate::objects::{self, Readable, scope};
 use crate::operations::checksums::{self, show};
 use crate::service::S3;
@@ -58,13 +61,10 @@ fn select(object: &Object, range: Option<&str>, part_number: Option<i32>) -> Res
 
 /// One part of an object, as it was uploaded. An object that was put whole has one part.
 fn select_part(object: &Object, number: i32) -> Result<Selected> {
-    let number = u32::try_from(number).ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(|| {
-        Error::invalid_argument(
-            "partNumber",
-            number.to_string(),
-            "Part number must be an integer between 1 and 10000, inclusive",
-        )
-    })?;
+    let number = u32::try_from(number)
+        .ok()
+        .filter(|number| (1..=10_000).contains(number))
+        .ok_or_else(|| Error::invalid_argument("partNumber", number.to_string(), names::PART_NUMBER_BOUNDS))?;
     let count = u32::try_from(object.parts.len()).unwrap_or(u32::MAX);
     if object.parts.is_empty() {
         if number > 1 {
@@ -122,7 +122,7 @@ macro_rules! described {
             content_language: $input.response_content_language.or(headers.content_language),
             expires: expires.or(headers.expires),
             website_redirect_location: headers.website_redirect_location,
-            metadata: (!headers.metadata.is_empty()).then(|| headers.metadata.into_iter().collect()),
+            metadata: (!headers.metadata.is_empty()).then(|| shown_metadata(headers.metadata)),
             storage_class: $object.storage_class.as_deref().map(api::StorageClass::from),
             tag_count: (!$object.tags.is_empty()).then_some($object.tags.len() as i32),
             version_id: $seen.version_id,
@@ -146,12 +146,33 @@ macro_rules! described {
     }};
 }
 
+fn shown_metadata<C: FromIterator<(String, String)>>(kept: BTreeMap<String, String>) -> C {
+    kept.into_iter().map(|(name, value)| (name, metadata::written(value))).collect()
+}
+
+/// Headers of the answer are chosen by who has signed alone.
+macro_rules! check_overrides {
+    ($cx:expr, $input:expr) => {
+        let chosen = $input.response_cache_control.is_some()
+            || $input.response_content_disposition.is_some()
+            || $input.response_content_encoding.is_some()
+            || $input.response_content_language.is_some()
+            || $input.response_content_type.is_some()
+            || $input.response_expires.is_some();
+        if chosen && $cx.caller.kind == CallerKind::Anonymous {
+            let message = "Request specific response headers cannot be used for anonymous GET requests.";
+            return Err(Error::invalid_request(message));
+        }
+    };
+}
+
 /// What an object without a type is called.
 fn content_type(own: Option<String>) -> Option<String> {
     Some(own.unwrap_or_else(|| "binary/octet-stream".to_owned()))
 }
 
 pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
+    check_overrides!(cx, input);
     let target = Target {
         bucket: &input.bucket,
         key: &input.key,
@@ -174,6 +195,7 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
 }
 
 pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<api::HeadObjectOutput> {
+    check_overrides!(cx, input);
     let target = Target {
         bucket: &input.bucket,
         key: &input.key,
@@ -277,11 +299,19 @@ fn check_readable(
 
 /// An object's whole bytes and record, for who gives the right key where it takes one.
 pub async fn source(s3: &S3, cx: &Context, target: Target<'_>, given: GivenKey<'_>) -> Result<(Object, Readable)> {
-    let (object, (readable, tier)) = look(s3, cx, target, |snapshot, bucket, object| {
+    let found = look(s3, cx, target, |snapshot, bucket, object| {
         let tier = tiering::tier(snapshot, &scope(cx), bucket, target.key, object, cx.now())?;
         Ok((objects::readable(snapshot, &scope(cx), &object.content)?, tier))
-    })
-    .await?;
+    });
+    let (object, (readable, tier)) = found.await.map_err(|error| match error {
+        Error::IsDeleteMarker { .. } => Error::invalid_request(
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ),
+        other => other,
+    })?;
+    if archive::check_readable(&object, cx.now()).is_err() {
+        return Err(archive::source_not_readable(&object));
+    }
     check_readable(&object, tier.as_ref(), cx.now())?;
     open(s3, cx, object, readable, given).await
 }

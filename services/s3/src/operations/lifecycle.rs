@@ -7,13 +7,11 @@ use fractus_s3_api as api;
 
 use crate::configurations::{self, Kind, of};
 use crate::error::{Error, Result};
+use crate::lifecycle::MINIMUM;
 use crate::mfa;
 use crate::model::lifecycle::check;
 use crate::operations::missing;
 use crate::service::S3;
-
-/// The id under which the least size of a transition is kept beside the rules.
-const MINIMUM: &str = "minimum";
 
 pub async fn put(
     s3: &S3,
@@ -24,18 +22,14 @@ pub async fn put(
     check(&configuration)?;
     for rule in &mut configuration.rules {
         if rule.id.as_deref().is_none_or(str::is_empty) {
-            rule.id = Some(cx.random().uuid());
+            rule.id = Some(fresh_id(&cx.random().uuid()));
         }
     }
     let minimum = match &input.transition_default_minimum_object_size {
         None => api::TransitionDefaultMinimumObjectSize::AllStorageClasses128K,
         Some(api::TransitionDefaultMinimumObjectSize::Unknown(other)) => {
-            let message = "Value for x-amz-transition-default-minimum-object-size header is invalid.";
-            return Err(Error::invalid_argument(
-                "x-amz-transition-default-minimum-object-size",
-                other.clone(),
-                message,
-            ));
+            let message = format!("Invalid TransitionDefaultMinimumObjectSize found: {other}");
+            return Err(Error::invalid_request(message));
         }
         Some(known) => known.clone(),
     };
@@ -49,6 +43,12 @@ pub async fn put(
     .await?;
     s3.lifecycle.wake();
     Ok(api::PutBucketLifecycleConfigurationOutput { transition_default_minimum_object_size: Some(minimum) })
+}
+
+/// The id of a rule that came without one, in the form that S3's have.
+fn fresh_id(uuid: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(uuid)
 }
 
 pub fn not_there(bucket: &str) -> Error {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scan, Scope, Snapshot};
@@ -62,6 +63,14 @@ pub fn max_entries(asked: Option<i32>, parameter: &str) -> Result<usize> {
     }
 }
 
+/// The part that a page of parts begins after.
+pub fn part_marker(asked: Option<i32>, parameter: &str) -> Result<u64> {
+    u64::try_from(asked.unwrap_or(0)).map_err(|_| {
+        let message = format!("Argument {parameter} must be an integer between 0 and 2147483647");
+        Error::invalid_argument(parameter, asked.unwrap_or(0).to_string(), message)
+    })
+}
+
 /// Keys as the caller wants them written: `url` hides what XML cannot say.
 #[derive(Clone, Copy)]
 pub struct Encoding {
@@ -107,11 +116,17 @@ async fn page(
         .await
 }
 
+/// Whether a listing says how far restores from the archive are.
+pub fn shows_restores(asked: Option<&[api::OptionalObjectAttributes]>) -> bool {
+    asked.is_some_and(|asked| asked.contains(&api::OptionalObjectAttributes::RestoreStatus))
+}
+
 /// A page's entries as the API shows them.
 fn shown(
     page: Page<Listed>,
     encoding: Encoding,
     owner: Option<&api::Owner>,
+    restores_at: Option<Timestamp>,
 ) -> (Vec<api::Object>, Vec<api::CommonPrefix>) {
     let (mut contents, mut prefixes) = (Vec::with_capacity(page.entries.len()), Vec::new());
     for entry in page.entries {
@@ -121,6 +136,7 @@ fn shown(
                 last_modified: Some(object.last_modified.to_secs_precision()),
                 size: Some(object.size as i64),
                 storage_class: Some(object.storage_class().into()),
+                restore_status: restores_at.and_then(|now| object.restore()?.listed(now)),
                 checksum_algorithm: object
                     .checksum
                     .as_ref()
@@ -128,7 +144,6 @@ fn shown(
                 checksum_type: object.checksum.as_ref().map(|checksum| super::checksums::shown_type(checksum.kind)),
                 e_tag: Some(object.etag),
                 owner: owner.cloned(),
-                restore_status: None,
             }),
             Entry::CommonPrefix(prefix) => prefixes.push(api::CommonPrefix { prefix: Some(encoding.write(prefix)) }),
         }
@@ -139,19 +154,20 @@ fn shown(
 pub async fn v2(s3: &S3, cx: &Context, input: api::ListObjectsV2Input) -> Result<api::ListObjectsV2Output> {
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let token = input.continuation_token.as_deref().map(decode_token).transpose()?;
+    let restores = shows_restores(input.optional_object_attributes.as_deref());
     let start_after = input.start_after.clone().unwrap_or_default();
     let listing = Listing {
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref().unwrap_or_default(),
         after: token.as_deref().unwrap_or(&start_after),
-        max_entries: max_entries(input.max_keys, "max-keys")?,
+        max_entries: max_entries(input.max_keys, "maxKeys")?,
     };
     check_listing(&input.bucket, listing.prefix, listing.delimiter, &start_after)?;
     let (bucket, page) = page(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), &listing).await?;
     let next_continuation_token = page.next_after().map(encode_token);
     let (is_truncated, key_count) = (page.is_truncated, page.entries.len() as i32);
     let owner = input.fetch_owner.unwrap_or(false).then(|| owner(&bucket.account));
-    let (contents, common_prefixes) = shown(page, encoding, owner.as_ref());
+    let (contents, common_prefixes) = shown(page, encoding, owner.as_ref(), restores.then(|| cx.now()));
     Ok(api::ListObjectsV2Output {
         is_truncated: Some(is_truncated),
         contents: Some(contents),
@@ -180,13 +196,14 @@ pub async fn v1(s3: &S3, cx: &Context, input: api::ListObjectsInput) -> Result<a
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref().unwrap_or_default(),
         after: input.marker.as_deref().unwrap_or_default(),
-        max_entries: max_entries(input.max_keys, "max-keys")?,
+        max_entries: max_entries(input.max_keys, "maxKeys")?,
     };
     let (bucket, page) = page(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), &listing).await?;
     let next_marker = page.next_after().filter(|_| !listing.delimiter.is_empty()).map(str::to_owned);
     let is_truncated = page.is_truncated;
     let owner = owner(&bucket.account);
-    let (contents, common_prefixes) = shown(page, encoding, Some(&owner));
+    let restores = shows_restores(input.optional_object_attributes.as_deref());
+    let (contents, common_prefixes) = shown(page, encoding, Some(&owner), restores.then(|| cx.now()));
     Ok(api::ListObjectsOutput {
         is_truncated: Some(is_truncated),
         marker: Some(encoding.write(input.marker.unwrap_or_default())),

@@ -5,6 +5,7 @@
 use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
+use fractus_store::{Scope, Transaction};
 use fractus_wire::Failure;
 
 use crate::access;
@@ -12,10 +13,12 @@ use crate::configurations::{self, Kind, Of, Versioning, of};
 use crate::error::{Error, Result};
 use crate::extras::Extras;
 use crate::model::lock::{self, AskedHold, AskedRetention, HoldDuration, Mode};
+use crate::notify::{Happening, announce};
+use crate::objects::sequencer_of_change;
 use crate::operations::missing;
 use crate::service::S3;
-use crate::store::Object;
-use crate::versions;
+use crate::store::{Bucket, Object};
+use crate::{replication, versions};
 
 /// Sets or replaces the configuration; a bucket that keeps versions can get one at any time.
 pub async fn put_bucket(
@@ -69,30 +72,30 @@ async fn look(s3: &S3, cx: &Context, target: &Target<'_>) -> Result<Object> {
         if !bucket.settings.has(Kind::ObjectLock) {
             return Err(lock::no_lock_configured());
         }
-        versions::object(snapshot, scope, bucket, target.key, target.version_id)
+        versions::bearer(snapshot, scope, bucket, target.key, target.version_id)
     })
     .await
 }
 
-async fn change(
-    s3: &S3,
-    cx: &Context,
+/// Changes what protects a version, in a bucket that has locks.
+fn change_in(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
     target: &Target<'_>,
-    work: impl Fn(&mut Extras) -> Result<()> + Send + Sync,
-) -> Result<()> {
-    configurations::change(s3, cx, target.of, |tx, scope, bucket| {
-        if !bucket.settings.has(Kind::ObjectLock) {
-            return Err(lock::no_lock_configured());
-        }
-        versions::rewrite(tx, scope, bucket, target.key, target.version_id, |object| {
-            let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
-            work(&mut extras)?;
-            object.extras = extras.boxed();
-            Ok(())
-        })
-    })
-    .await?;
-    Ok(())
+    work: &dyn Fn(&mut Extras) -> Result<()>,
+) -> Result<Object> {
+    if !bucket.settings.has(Kind::ObjectLock) {
+        return Err(lock::no_lock_configured());
+    }
+    let object = versions::rewrite(tx, scope, bucket, target.key, target.version_id, |object| {
+        let mut extras = object.extras.take().map_or_else(Extras::default, |extras| *extras);
+        work(&mut extras)?;
+        object.extras = extras.boxed();
+        Ok(())
+    })?;
+    replication::enqueue_change(tx, scope, bucket, target.key, &object)?;
+    Ok(object)
 }
 
 /// Whether the caller may pass governance over: asks for it, and has the permission where policies are evaluated.
@@ -139,13 +142,19 @@ pub async fn put_retention(
     let now = cx.now();
     let asked = asked(input.retention.as_ref(), now)?;
     let bypass = bypasses(cx, &input.bucket, &input.key, input.bypass_governance_retention).await?;
-    change(s3, cx, &target!(input), |extras| {
-        let retention = asked.applied(extras.retention.as_ref(), now)?;
-        lock::check_change(extras.retention.as_ref(), retention.as_ref(), bypass, now)?;
-        extras.retention = retention;
-        Ok(())
+    let target = target!(input);
+    let _sent = configurations::change(s3, cx, target.of, |tx, scope, bucket| {
+        let object = change_in(tx, scope, bucket, &target, &|extras| {
+            let retention = asked.applied(extras.retention.as_ref(), now)?;
+            lock::check_change(extras.retention.as_ref(), retention.as_ref(), bypass, now)?;
+            extras.retention = retention;
+            Ok(())
+        })?;
+        let happening = Happening::new(cx, "s3:ObjectRetention:Put", now);
+        announce(tx, s3, bucket, target.key, Some(&object), sequencer_of_change(&object, now), &happening)
     })
     .await?;
+    s3.replication.wake();
     Ok(api::PutObjectRetentionOutput::default())
 }
 
@@ -182,11 +191,15 @@ pub async fn put_hold(
         Some(api::ObjectLockLegalHoldStatus::Off) => false,
         _ => return Err(Error::MalformedXml),
     };
-    change(s3, cx, &target!(input), |extras| {
-        extras.legal_hold = Some(on);
-        Ok(())
+    let target = target!(input);
+    configurations::change(s3, cx, target.of, |tx, scope, bucket| {
+        change_in(tx, scope, bucket, &target, &|extras| {
+            extras.legal_hold = Some(on);
+            Ok(())
+        })
     })
     .await?;
+    s3.replication.wake();
     Ok(api::PutObjectLegalHoldOutput::default())
 }
 

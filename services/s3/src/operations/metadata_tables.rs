@@ -1,54 +1,22 @@
-//! S3 Metadata: tables that tell of a bucket's objects. Configurations follow the rules of AWS, and tables come to be by the
-//! lane's clock; what is in them is for a service of tables to show, and there is none.
+//! S3 Metadata: what is configured of the tables that tell of a bucket's objects. What they come to is in [`crate::metadata`].
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/metadata-tables-overview.html>
 
-use std::time::Duration;
-
-use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
-use fractus_wire::Failure;
-use serde::{Deserialize, Serialize};
 
-use crate::configurations::{self, Kind, Of, of};
+use crate::configurations::{self, Of, of};
+use crate::directory::is_directory;
 use crate::error::{Error, Result};
+use crate::metadata::configured::{
+    self, AWS_BUCKET, Journal, MADE_WITHIN, Metadata, OWN_NAMESPACE, Switched, Table, namespace, status,
+};
+use crate::metadata::{LAST_CHANGES, STORAGE_SUFFIX};
+use crate::schedule::{self, Job};
 use crate::service::S3;
 
-/// Until a table is made, and until what is in the bucket stands in it. AWS says minutes, and hours for large buckets.
-const MADE_WITHIN: Duration = Duration::from_secs(300);
-const FILLED_WITHIN: Duration = Duration::from_secs(1_200);
 /// The fewest days that records of a journal may be kept.
 const MIN_DAYS: i32 = 7;
-
-/// A table on its way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Table {
-    id: String,
-    since: Timestamp,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Journal {
-    table: Table,
-    /// None: records are kept for ever.
-    days: Option<i32>,
-}
-
-/// A table that can be switched off.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Switched {
-    table: Option<Table>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    role: Option<String>,
-}
-
-/// What is configured on a bucket: the newer form with its tables, or one table in a bucket of the customer's.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Metadata {
-    Managed { journal: Journal, inventory: Option<Switched>, annotation: Option<Switched> },
-    Own { table_bucket: String, name: String, table: Table },
-}
 
 fn missing(bucket: &str) -> Error {
     crate::operations::missing("MetadataConfigurationNotFound", "The metadata configuration does not exist.", bucket)
@@ -56,19 +24,6 @@ fn missing(bucket: &str) -> Error {
 
 fn exists() -> Error {
     Error::other("MetadataConfigurationAlreadyExists", 409, "The metadata configuration already exists.")
-}
-
-fn to_text(metadata: &Metadata) -> Result<String> {
-    serde_json::to_string(metadata).map_err(broken)
-}
-
-fn of_text(text: &str) -> Result<Metadata> {
-    serde_json::from_str(text).map_err(broken)
-}
-
-fn broken(error: serde_json::Error) -> Error {
-    tracing::error!(error = %error, "a stored metadata configuration cannot be used");
-    Error::Other(Box::new(Failure::internal("We encountered an internal error. Please try again.")))
 }
 
 fn check_encryption(given: Option<&api::MetadataTableEncryptionConfiguration>) -> Result<()> {
@@ -108,33 +63,46 @@ fn is_on(state: &str) -> Result<bool> {
     }
 }
 
-fn new_table(cx: &Context) -> Table {
-    Table { id: cx.random().uuid(), since: cx.now() }
+/// A table, and the key that its files are encrypted by; that cannot be changed later.
+fn new_table(cx: &Context, encryption: Option<&api::MetadataTableEncryptionConfiguration>) -> Table {
+    let kms_key = encryption.and_then(|encryption| encryption.kms_key_arn.clone());
+    Table { id: cx.random().uuid(), since: cx.now(), kms_key, failed: None }
 }
 
 /// The table that a state asks for, where there may be one already.
-fn switched(cx: &Context, on: bool, before: Option<&Switched>, role: Option<String>) -> Switched {
+fn switched(
+    cx: &Context,
+    on: bool,
+    before: Option<&Switched>,
+    encryption: Option<&api::MetadataTableEncryptionConfiguration>,
+    role: Option<String>,
+) -> Switched {
     let known = before.and_then(|before| before.table.clone());
     let role = role.or_else(|| before.and_then(|before| before.role.clone()));
-    Switched { table: on.then(|| known.unwrap_or_else(|| new_table(cx))), role }
+    Switched { table: on.then(|| known.unwrap_or_else(|| new_table(cx, encryption))), role }
 }
 
 async fn create(s3: &S3, cx: &Context, of: Of<'_>, metadata: &Metadata) -> Result<()> {
-    let text = to_text(metadata)?;
+    if is_directory(of.bucket) || of.bucket.ends_with(STORAGE_SUFFIX) {
+        return Err(Error::MethodNotAllowed { method: cx.method().to_string(), resource: "BUCKET" });
+    }
+    let now = cx.now();
     configurations::change(s3, cx, of, |tx, scope, bucket| {
-        if configurations::text(tx, scope, bucket, Kind::Metadata, "")?.is_some() {
+        if configured::read(tx, scope, bucket)?.is_some() {
             return Err(exists());
         }
-        configurations::set_text(tx, scope, bucket, Kind::Metadata, "", &text)
+        let mut metadata = metadata.clone();
+        metadata.check(tx, scope, bucket)?;
+        configured::write(tx, scope, bucket, &mut metadata, now)?;
+        schedule::set(tx, scope, bucket, Job::Metadata, "", now.plus(MADE_WITHIN))
     })
-    .await
+    .await?;
+    s3.schedule.wake();
+    Ok(())
 }
 
 async fn find(s3: &S3, cx: &Context, of: Of<'_>) -> Result<Metadata> {
-    let text = configurations::look(s3, cx, of, |snapshot, scope, bucket| {
-        configurations::text(snapshot, scope, bucket, Kind::Metadata, "")
-    });
-    text.await?.map_or_else(|| Err(missing(of.bucket)), |text| of_text(&text))
+    configurations::look(s3, cx, of, configured::read).await?.ok_or_else(|| missing(of.bucket))
 }
 
 async fn change(
@@ -143,24 +111,37 @@ async fn change(
     of: Of<'_>,
     work: impl Fn(&mut Journal, &mut Option<Switched>, &mut Option<Switched>) + Send + Sync,
 ) -> Result<()> {
+    let now = cx.now();
     configurations::change(s3, cx, of, |tx, scope, bucket| {
-        let text = configurations::text(tx, scope, bucket, Kind::Metadata, "")?.ok_or_else(|| missing(of.bucket))?;
-        let mut metadata = of_text(&text)?;
+        let mut metadata = configured::read(tx, scope, bucket)?.ok_or_else(|| missing(of.bucket))?;
         let Metadata::Managed { journal, inventory, annotation } = &mut metadata else {
             return Err(missing(of.bucket));
         };
         work(journal, inventory, annotation);
-        configurations::set_text(tx, scope, bucket, Kind::Metadata, "", &to_text(&metadata)?)
+        metadata.check(tx, scope, bucket)?;
+        configured::write(tx, scope, bucket, &mut metadata, now)?;
+        schedule::set(tx, scope, bucket, Job::Metadata, "", now)
     })
-    .await
+    .await?;
+    s3.schedule.wake();
+    Ok(())
 }
 
-/// Deletes the configuration; its tables stay, as on AWS, and a new configuration has new ones.
+/// Deletes the configuration; its tables stay, as on AWS, until somebody deletes them, and show what happened until now.
 async fn delete(s3: &S3, cx: &Context, of: Of<'_>, managed: bool) -> Result<()> {
-    if matches!(find(s3, cx, of).await?, Metadata::Managed { .. }) != managed {
-        return Err(missing(of.bucket));
-    }
-    configurations::delete(s3, cx, of, Kind::Metadata, "").await.map(drop)
+    let now = cx.now();
+    configurations::change(s3, cx, of, |tx, scope, bucket| {
+        let found = configured::read(tx, scope, bucket)?.ok_or_else(|| missing(of.bucket))?;
+        if matches!(found, Metadata::Managed { .. }) != managed {
+            return Err(missing(of.bucket));
+        }
+        configurations::remove(tx, scope, bucket, configurations::Kind::Metadata, "")?;
+        tx.delete(&LAST_CHANGES, scope, &(bucket.id,))?;
+        schedule::set(tx, scope, bucket, Job::Metadata, "", now)
+    })
+    .await?;
+    s3.schedule.wake();
+    Ok(())
 }
 
 pub async fn create_managed(
@@ -175,17 +156,27 @@ pub async fn create_managed(
         None => None,
         Some(wanted) => {
             check_encryption(wanted.encryption_configuration.as_ref())?;
-            Some(switched(cx, is_on(wanted.configuration_state.as_str())?, None, None))
+            let on = is_on(wanted.configuration_state.as_str())?;
+            Some(switched(cx, on, None, wanted.encryption_configuration.as_ref(), None))
         }
     };
     let annotation = match &wanted.annotation_table_configuration {
         None => None,
         Some(wanted) => {
             check_encryption(wanted.encryption_configuration.as_ref())?;
-            Some(switched(cx, is_on(wanted.configuration_state.as_str())?, None, wanted.role.clone()))
+            let on = is_on(wanted.configuration_state.as_str())?;
+            let role = wanted.role.clone();
+            Some(switched(cx, on, None, wanted.encryption_configuration.as_ref(), role))
         }
     };
-    let metadata = Metadata::Managed { journal: Journal { table: new_table(cx), days }, inventory, annotation };
+    let metadata = Metadata::Managed {
+        journal: Journal {
+            table: new_table(cx, wanted.journal_table_configuration.encryption_configuration.as_ref()),
+            days,
+        },
+        inventory,
+        annotation,
+    };
     create(s3, cx, of!(input), &metadata).await?;
     Ok(Default::default())
 }
@@ -207,29 +198,27 @@ pub async fn create_own(
     if name.is_empty() || name.len() > 255 || !name.bytes().all(allowed) || name.starts_with('_') {
         return Err(Error::invalid_request("The table name is not valid"));
     }
-    let metadata =
-        Metadata::Own { table_bucket: destination.table_bucket_arn.clone(), name: name.clone(), table: new_table(cx) };
+    let metadata = Metadata::Own {
+        table_bucket: destination.table_bucket_arn.clone(),
+        name: name.clone(),
+        table: new_table(cx, None),
+    };
     create(s3, cx, of!(input), &metadata).await?;
     Ok(Default::default())
 }
 
-/// `CREATING`, then for a table that is filled from the bucket `BACKFILLING`, then `ACTIVE`.
-fn status(table: &Table, filled: bool, now: Timestamp) -> &'static str {
-    if now < table.since.plus(MADE_WITHIN) {
-        "CREATING"
-    } else if filled && now < table.since.plus(FILLED_WITHIN) {
-        "BACKFILLING"
-    } else {
-        "ACTIVE"
-    }
-}
-
 fn table_bucket(cx: &Context) -> String {
-    format!("arn:{}:s3tables:{}:{}:bucket/aws-s3", cx.world.partition, cx.region, cx.world.account)
+    format!("arn:{}:s3tables:{}:{}:bucket/{AWS_BUCKET}", cx.world.partition, cx.region, cx.world.account)
 }
 
 fn table_arn(bucket: &str, table: &Table) -> String {
     format!("{bucket}/table/{}", table.id)
+}
+
+/// Why there is no table, once it could have been made.
+fn error(table: Option<&Table>, now: fractus_clock::Timestamp) -> Option<api::ErrorDetails> {
+    let table = table.filter(|table| now >= table.since.plus(MADE_WITHIN))?;
+    table.failed.map(configured::Failed::details)
 }
 
 fn state(table: Option<&Table>) -> &'static str {
@@ -250,21 +239,21 @@ pub async fn get_managed(
         table_status: inventory.table.as_ref().map(|table| status(table, true, now).to_owned()),
         table_name: inventory.table.as_ref().map(|_| "inventory".to_owned()),
         table_arn: inventory.table.as_ref().map(arn),
-        ..Default::default()
+        error: error(inventory.table.as_ref(), now),
     });
     let annotation = annotation.map(|annotation| api::AnnotationTableConfigurationResult {
         configuration_state: state(annotation.table.as_ref()).into(),
         table_status: annotation.table.as_ref().map(|table| status(table, true, now).to_owned()),
         table_name: annotation.table.as_ref().map(|_| "annotation".to_owned()),
         table_arn: annotation.table.as_ref().map(arn),
+        error: error(annotation.table.as_ref(), now),
         role: annotation.role,
-        ..Default::default()
     });
     let result = api::MetadataConfigurationResult {
         destination_result: api::DestinationResult {
             table_bucket_type: Some(api::S3TablesBucketType::Aws),
             table_bucket_arn: Some(bucket.clone()),
-            table_namespace: Some(format!("b_{}", input.bucket)),
+            table_namespace: Some(namespace(&input.bucket)),
         },
         journal_table_configuration_result: Some(api::JournalTableConfigurationResult {
             table_status: status(&journal.table, false, now).to_owned(),
@@ -274,7 +263,7 @@ pub async fn get_managed(
                 expiration: if journal.days.is_some() { "ENABLED".into() } else { "DISABLED".into() },
                 days: journal.days,
             },
-            error: None,
+            error: error(Some(&journal.table), now),
         }),
         inventory_table_configuration_result: inventory,
         annotation_table_configuration_result: annotation,
@@ -294,14 +283,14 @@ pub async fn get_own(
         table_arn: table_arn(&table_bucket, &table),
         table_bucket_arn: table_bucket,
         table_name: name,
-        table_namespace: "aws_s3_metadata".to_owned(),
+        table_namespace: OWN_NAMESPACE.to_owned(),
     };
     let result = api::GetBucketMetadataTableConfigurationResult {
         metadata_table_configuration_result: api::MetadataTableConfigurationResult {
             s3_tables_destination_result: destination,
         },
         status: status(&table, false, cx.now()).to_owned(),
-        error: None,
+        error: error(Some(&table), cx.now()),
     };
     Ok(api::GetBucketMetadataTableConfigurationOutput { get_bucket_metadata_table_configuration_result: Some(result) })
 }
@@ -341,8 +330,11 @@ pub async fn update_inventory(
 ) -> Result<api::UpdateBucketMetadataInventoryTableConfigurationOutput> {
     let wanted = &input.inventory_table_configuration;
     check_encryption(wanted.encryption_configuration.as_ref())?;
-    let on = is_on(wanted.configuration_state.as_str())?;
-    change(s3, cx, of!(input), |_, inventory, _| *inventory = Some(switched(cx, on, inventory.as_ref(), None))).await?;
+    let (on, encryption) = (is_on(wanted.configuration_state.as_str())?, wanted.encryption_configuration.as_ref());
+    change(s3, cx, of!(input), |_, inventory, _| {
+        *inventory = Some(switched(cx, on, inventory.as_ref(), encryption, None));
+    })
+    .await?;
     Ok(Default::default())
 }
 
@@ -353,9 +345,9 @@ pub async fn update_annotation(
 ) -> Result<api::UpdateBucketMetadataAnnotationTableConfigurationOutput> {
     let wanted = &input.annotation_table_configuration;
     check_encryption(wanted.encryption_configuration.as_ref())?;
-    let on = is_on(wanted.configuration_state.as_str())?;
+    let (on, encryption) = (is_on(wanted.configuration_state.as_str())?, wanted.encryption_configuration.as_ref());
     change(s3, cx, of!(input), |_, _, annotation| {
-        *annotation = Some(switched(cx, on, annotation.as_ref(), wanted.role.clone()));
+        *annotation = Some(switched(cx, on, annotation.as_ref(), encryption, wanted.role.clone()));
     })
     .await?;
     Ok(Default::default())
@@ -364,15 +356,6 @@ pub async fn update_annotation(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tables_come_to_be_by_the_clock() {
-        let now = Timestamp::parse_date_time("2026-03-01T00:00:00Z").unwrap();
-        let table = Table { id: "id".into(), since: now };
-        let at = |secs, filled| status(&table, filled, now.plus(Duration::from_secs(secs)));
-        assert_eq!((at(0, false), at(299, true)), ("CREATING", "CREATING"));
-        assert_eq!((at(300, false), at(300, true), at(1_200, true)), ("ACTIVE", "BACKFILLING", "ACTIVE"));
-    }
 
     #[test]
     fn records_are_kept_for_a_week_or_more() {

@@ -7,6 +7,7 @@ pub mod archive;
 pub mod attributes;
 pub mod buckets;
 pub mod checksums;
+pub mod complete;
 pub mod copy;
 pub mod cors;
 pub mod delete;

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketNotificationConfiguration.html>
 
+use std::collections::HashSet;
+
 use fractus_aws::Arn;
 use fractus_host::Context;
 use fractus_s3_api as api;
@@ -62,6 +64,14 @@ fn target(given: Given, fresh_id: String) -> Result<NotificationTarget> {
             given.arn,
             "The ARN is not well formed",
         ));
+    }
+    if given.arn.ends_with(".fifo") {
+        let reason = "FIFO destinations are not supported".to_owned();
+        return Err(Error::UnableToValidateDestinations { arn: given.arn, reason });
+    }
+    if given.id.as_ref().is_some_and(|id| id.chars().count() > 255) {
+        let message = "ID length should not exceed allowed limit of 255";
+        return Err(Error::invalid_argument("Id", given.id.unwrap_or_default(), message));
     }
     if given.events.is_empty() {
         return Err(Error::MalformedXml);
@@ -132,6 +142,11 @@ pub async fn put(
         .into_iter()
         .map(|given| target(given, cx.random().uuid()))
         .collect::<Result<Vec<_>>>()?;
+    let mut ids = HashSet::new();
+    if let Some(target) = targets.iter().find(|target| !ids.insert(target.id.as_str())) {
+        let message = "Same ID used for multiple configurations. IDs must be unique";
+        return Err(Error::invalid_argument("Id", target.id.clone(), message));
+    }
     check_no_overlap(&targets)?;
     let (scope, now) = (scope(cx), cx.now());
     let owner = input.expected_bucket_owner.as_deref();
@@ -149,8 +164,8 @@ pub async fn put(
             for target in &targets {
                 check_region(target, &bucket.region)?;
                 let known = bucket.notifications.targets.iter().any(|known| known.arn == target.arn);
-                // The message is a part of the validation.
-                if !known && validates {
+                // The message is a part of the validation, which of functions looks at their permissions alone.
+                if !known && validates && target.kind != DestinationKind::Function {
                     let message = test_message(&now.date_time_millis(), &bucket.name, &cx.request_id, &s3.host_id);
                     sent.push(notify::send(tx, s3, cx, &bucket, &target.arn, message, now)?);
                 }

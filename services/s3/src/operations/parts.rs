@@ -11,24 +11,22 @@ use crate::ingest::{Expected, Keeping, digest_stored, ingest};
 use crate::model::checksum::Algorithm;
 use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{Encryption, GivenKey, check_read, given_key, show_encryption, source_key};
-use crate::model::range;
+use crate::model::{lock, names};
 use crate::objects::{self, scope};
 use crate::operations::buckets::owner;
 use crate::operations::checksums::{self, given, show};
+use crate::operations::list::{max_entries, part_marker};
 use crate::operations::multipart::{self, MAX_PARTS};
 use crate::operations::{copy, get, put};
 use crate::sealing::Secret;
 use crate::service::S3;
-use crate::store::{Content, PARTS, Part, Upload};
+use crate::store::{ChecksumType, Content, PARTS, Part, Upload};
 
 fn part_number(number: i32) -> Result<u64> {
-    u64::try_from(number).ok().filter(|number| (1..=MAX_PARTS).contains(number)).ok_or_else(|| {
-        Error::invalid_argument(
-            "partNumber",
-            number.to_string(),
-            "Part number must be an integer between 1 and 10000, inclusive",
-        )
-    })
+    u64::try_from(number)
+        .ok()
+        .filter(|number| (1..=MAX_PARTS).contains(number))
+        .ok_or_else(|| Error::invalid_argument("partNumber", number.to_string(), names::PART_NUMBER_BOUNDS))
 }
 
 /// Which upload a part belongs to.
@@ -84,6 +82,24 @@ fn algorithm_of(upload: &Upload) -> Option<Algorithm> {
     upload.checksum_algorithm.as_deref().and_then(Algorithm::parse)
 }
 
+/// A part's checksum is by the upload's algorithm, and each must come with one that a checksum of checksums is made of.
+fn check_algorithm(upload: &Upload, asked: Option<Algorithm>) -> Result<()> {
+    let Some(own) = algorithm_of(upload) else { return Ok(()) };
+    let is_right = match asked {
+        Some(asked) => asked == own,
+        None => upload.checksum_type != Some(ChecksumType::Composite),
+    };
+    if is_right {
+        return Ok(());
+    }
+    let name = |algorithm: Algorithm| algorithm.as_str().to_ascii_lowercase();
+    Err(Error::invalid_request(format!(
+        "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+        name(own),
+        asked.map_or_else(|| "null".to_owned(), name)
+    )))
+}
+
 /// Every part of an upload under a customer's key comes with that key, and of another with none. Gives the key where it is
 /// what seals the part.
 fn check_part_key(upload: &Upload, given: GivenKey<'_>) -> Result<Option<Secret>> {
@@ -130,33 +146,36 @@ pub async fn upload(s3: &S3, cx: &Context, input: api::UploadPartInput) -> Resul
     let upload = find_upload(s3, cx, &place).await?;
     let secret = secret_of_part(s3, cx, &upload, given_key!(input)).await?;
     let asked = checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?;
-    if let (Some(own), Some((asked, _))) = (algorithm_of(&upload), &asked)
-        && own != *asked
-    {
-        return Err(Error::invalid_request(format!(
-            "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
-            own.as_str().to_ascii_lowercase(),
-            asked.as_str().to_ascii_lowercase()
-        )));
+    let asked_algorithm = asked.as_ref().map(|(algorithm, _)| *algorithm);
+    check_algorithm(&upload, asked_algorithm)?;
+    let has_digest = asked.is_some() || input.content_md5.is_some();
+    if !has_digest && upload.extras.as_ref().is_some_and(|extras| extras.is_locked()) {
+        return Err(lock::needs_digest("Put Part"));
     }
     let expected = Expected {
         content_md5: input.content_md5.clone(),
         checksum: asked.or_else(|| algorithm_of(&upload).map(|algorithm| (algorithm, None))),
+        // The whole will have the default one, by whatever each part is held against.
+        besides: algorithm_of(&upload).is_none().then_some(Algorithm::Crc64Nvme),
         decoded_length: put::decoded_length(cx),
     };
     let keeping = Keeping::new(&s3.store, s3.config.small_object_bytes).sealed(secret.as_ref(), cx.random())?;
     let ingested = ingest(keeping, input.body, &expected).await?;
+    s3.body_has_come(cx);
     let part = Part {
         size: ingested.size,
         etag: etag(cx, place.bucket, &upload, &ingested.md5),
         last_modified: cx.now().to_millis_precision(),
         content: Content::Blob(ingested.blob.clone()),
-        checksum: Some(ingested.checksum),
+        checksum: Some(ingested.besides.unwrap_or_else(|| ingested.checksum.clone())),
     };
     keep(s3, cx, &place, number, part.clone(), ingested.blob).await?;
     let mut output = api::UploadPartOutput { e_tag: Some(part.etag), ..Default::default() };
     show_encryption!(output, upload.encryption());
-    show!(output, &part.checksum);
+    // What nobody asked for is not told of.
+    if asked_algorithm.is_some() || upload.checksum_algorithm.is_some() {
+        show!(output, Some(&ingested.checksum));
+    }
     Ok(output)
 }
 
@@ -207,7 +226,9 @@ pub async fn upload_copy(s3: &S3, cx: &Context, input: api::UploadPartCopyInput)
     keep(s3, cx, &place, number, part.clone(), blob).await?;
     let mut result =
         api::CopyPartResult { e_tag: Some(part.etag), last_modified: Some(part.last_modified), ..Default::default() };
-    show!(result, &part.checksum);
+    if upload.checksum_algorithm.is_some() {
+        show!(result, &part.checksum);
+    }
     let mut output = api::UploadPartCopyOutput {
         copy_part_result: Some(result),
         copy_source_version_id: source.version_id,
@@ -226,8 +247,15 @@ fn copy_range(header: &str, size: u64) -> Result<std::ops::Range<u64>> {
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
         )
     };
-    let parsed = range::requested(header, size)?.ok_or_else(invalid)?;
-    let last = header.rsplit('-').next().and_then(|last| last.trim().parse::<u64>().ok()).ok_or_else(invalid)?;
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse::<u64>().ok()).flatten().ok_or_else(invalid)
+    };
+    let (first, last) = header.strip_prefix("bytes=").and_then(|range| range.split_once('-')).ok_or_else(invalid)?;
+    let (first, last) = (number(first)?, number(last)?);
+    if first > last {
+        return Err(invalid());
+    }
     if last >= size {
         return Err(Error::invalid_argument(
             "x-amz-copy-source-range",
@@ -235,12 +263,12 @@ fn copy_range(header: &str, size: u64) -> Result<std::ops::Range<u64>> {
             format!("Range specified is not valid for source object of size: {size}"),
         ));
     }
-    Ok(parsed.first..parsed.last + 1)
+    Ok(first..last + 1)
 }
 
 pub async fn list(s3: &S3, cx: &Context, input: api::ListPartsInput) -> Result<api::ListPartsOutput> {
-    let max = super::list::max_entries(input.max_parts, "max-parts")?;
-    let after = input.part_number_marker.and_then(|marker| u64::try_from(marker).ok()).unwrap_or(0);
+    let max = max_entries(input.max_parts, "max-parts")?;
+    let after = part_marker(input.part_number_marker, "part-number-marker")?;
     let scope = scope(cx);
     let (bucket, upload, mut parts) = s3
         .store
@@ -288,4 +316,29 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListPartsInput) -> Result<a
         checksum_type: upload.checksum_type.map(checksums::shown_type),
         ..Default::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_range_has_both_ends_within_its_source() {
+        assert_eq!(copy_range("bytes=0-4", 5).unwrap(), 0..5);
+        assert_eq!(copy_range("bytes=2-2", 5).unwrap(), 2..3);
+        for refused in [
+            "0-2",
+            "bytes=0",
+            "bytes=-2",
+            "bytes=2-",
+            "bytes=3-1",
+            "bytes=a-b",
+            "bytes=0-2,3-4",
+            "bytes=+0-2",
+            "bytes=0-5",
+            "bytes=5-6",
+        ] {
+            assert!(copy_range(refused, 5).is_err(), "{refused}");
+        }
+    }
 }

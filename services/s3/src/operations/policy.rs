@@ -6,9 +6,11 @@ use fractus_host::Context;
 use fractus_policy::{Policy, PolicyKind, Statement};
 use fractus_s3_api as api;
 use fractus_wire::Failure;
+use serde_json::Value;
 
 use crate::configurations::{self, Kind, Of, of};
 use crate::error::{Error, Result};
+use crate::model::vocabulary::{self, On};
 use crate::notify::bucket_arn;
 use crate::operations::missing;
 use crate::service::S3;
@@ -26,25 +28,42 @@ fn checked(text: &str, bucket: &str) -> Result<Policy> {
     }
     let policy = Policy::parse(text).map_err(|flaw| malformed(flaw.s3_message()))?;
     policy.validate(PolicyKind::Resource).map_err(|flaw| malformed(flaw.s3_message()))?;
+    if policy.statements().is_empty() {
+        return Err(malformed("Could not parse the policy: Statement is empty!"));
+    }
+    check_users(text)?;
     policy.statements().iter().try_for_each(|statement| check_statement(statement, bucket))?;
     Ok(policy)
 }
 
-fn check_statement(statement: &Statement, bucket: &str) -> Result<()> {
-    let (_, actions) = statement.actions();
+/// Whether a statement has actions and conditions that S3 knows; gives what the actions are on.
+pub fn check_words(statement: &Statement) -> Result<Vec<On>> {
+    let (not_action, actions) = statement.actions();
     let actions: Vec<&str> = actions.collect();
-    let of_s3 = |action: &&&str| **action == "*" || action.to_ascii_lowercase().starts_with("s3:");
-    if actions.iter().any(|action| !of_s3(&action)) {
+    let on: Vec<On> = actions.iter().map(|action| vocabulary::on(action)).collect();
+    if on.contains(&On::default()) {
         return Err(malformed("Policy has invalid action"));
     }
-    let (negated, resources) = statement.resources();
+    for condition in statement.conditions() {
+        if !vocabulary::knows_key(condition.key()) {
+            return Err(malformed("Policy has an invalid condition key"));
+        }
+        if !not_action && !vocabulary::bears_on(condition.key(), actions.iter().copied()) {
+            return Err(malformed("Conditions do not apply to combination of actions and resources in statement"));
+        }
+    }
+    Ok(on)
+}
+
+fn check_statement(statement: &Statement, bucket: &str) -> Result<()> {
+    let on = check_words(statement)?;
+    let (not_resource, resources) = statement.resources();
     let resources: Vec<&str> = resources.collect();
     if resources.iter().any(|resource| !is_in(resource, bucket)) {
         return Err(malformed("Policy has invalid resource"));
     }
-    let (not_action, _) = statement.actions();
-    let applies = |action: &&str| resources.iter().any(|resource| applies(action, resource, bucket));
-    if !negated && !not_action && !actions.iter().any(applies) {
+    let applies = |on: &On| resources.iter().any(|resource| applies(*on, resource, bucket));
+    if !not_resource && !statement.actions().0 && !on.iter().any(applies) {
         return Err(malformed("Action does not apply to any resource(s) in statement"));
     }
     Ok(())
@@ -71,27 +90,38 @@ fn may_match(pattern: &str, name: &str) -> bool {
     name.starts_with(fixed)
 }
 
-/// Whether an action is one on objects; a pattern may be one on both.
-fn applies(action: &str, arn: &str, bucket: &str) -> bool {
-    const ON_OBJECTS: [&str; 6] = [
-        "abortmultipartupload",
-        "bypassgovernanceretention",
-        "listmultipartuploadparts",
-        "initiatereplication",
-        "object",
-        "annotation",
-    ];
+/// Whether an action on such things may be on what a resource names.
+fn applies(on: On, arn: &str, bucket: &str) -> bool {
     let resource = resource_of(arn).unwrap_or_default();
-    let on_object = resource.contains('/') || (resource != bucket && resource.contains(['*', '?', '$']));
-    let on_bucket = !resource.contains('/');
-    let action = action.to_ascii_lowercase();
-    if action.contains(['*', '?']) {
-        return true;
+    let names_objects = resource.contains('/') || (resource != bucket && resource.contains(['*', '?', '$']));
+    (on.objects && names_objects) || (on.buckets && !resource.contains('/'))
+}
+
+/// Whether every user that is named has the form of one.
+fn check_users(text: &str) -> Result<()> {
+    fn names(value: &Value, found: &mut Vec<String>) {
+        let statements = match &value["Statement"] {
+            Value::Array(all) => all.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        for statement in statements {
+            for element in ["Principal", "NotPrincipal"] {
+                match &statement[element]["CanonicalUser"] {
+                    Value::Array(all) => found.extend(all.iter().filter_map(Value::as_str).map(str::to_owned)),
+                    Value::String(one) => found.push(one.clone()),
+                    _ => {}
+                }
+            }
+        }
     }
-    let bucket_objects = ["s3:putbucketobjectlockconfiguration", "s3:getbucketobjectlockconfiguration"];
-    let wants_object =
-        ON_OBJECTS.iter().any(|word| action.contains(word)) && !bucket_objects.contains(&action.as_str());
-    if wants_object { on_object } else { on_bucket }
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::from_str(text) {
+        names(&value, &mut found);
+    }
+    match found.iter().all(|id| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        true => Ok(()),
+        false => Err(malformed("Invalid principal in policy")),
+    }
 }
 
 pub async fn put(s3: &S3, cx: &Context, input: api::PutBucketPolicyInput) -> Result<api::PutBucketPolicyOutput> {
@@ -169,6 +199,8 @@ mod tests {
         let nowhere = "Action does not apply to any resource(s) in statement";
         assert_eq!(statement(r#""s3:ListBucket""#, object), nowhere);
         assert_eq!(statement(r#""s3:GetObject""#, r#""arn:aws:s3:::bucket""#), nowhere);
+        assert_eq!(statement(r#""s3:ReplicateDelete""#, object), "valid");
+        assert_eq!(statement(r#""s3:NoSuchThing""#, object), "Policy has invalid action");
         assert_eq!(statement(r#""sqs:SendMessage""#, object), "Policy has invalid action");
         assert_eq!(statement(r#""s3:GetObject""#, r#""arn:aws:s3:::other/*""#), "Policy has invalid resource");
         assert_eq!(statement(r#""s3:GetObject""#, r#""bucket/*""#), "Policy has invalid resource");

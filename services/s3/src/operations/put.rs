@@ -4,6 +4,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Scope, Snapshot};
 use fractus_wire::{ByteStream, Failure};
+use serde::{Deserialize, Serialize};
 
 use crate::control::outposts::place;
 use crate::directory;
@@ -40,10 +41,29 @@ pub fn storage_class(asked: Option<&str>) -> Result<Option<String>> {
     match asked {
         None | Some("STANDARD") => Ok(None),
         Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
-        Some(_) => {
-            let message = "The storage class you specified is not valid";
-            Err(Error::Other(Box::new(Failure::new("InvalidStorageClass", 400, message))))
+        Some(class) => Err(Error::Other(Box::new(invalid_storage_class(class)))),
+    }
+}
+
+pub fn invalid_storage_class(asked: &str) -> Failure {
+    let message = "The storage class you specified is not valid";
+    Failure::new("InvalidStorageClass", 400, message).with_detail("StorageClassRequested", asked)
+}
+
+/// Where a website redirects to instead of showing the object.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
+pub fn redirect(location: Option<String>) -> Result<Option<String>> {
+    const MAX_BYTES: usize = 2 * 1024;
+    let refuse = |message: &str| Err(Error::other("InvalidRedirectLocation", 400, message));
+    match location {
+        Some(location) if !["/", "http://", "https://"].iter().any(|prefix| location.starts_with(prefix)) => {
+            refuse("The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
         }
+        Some(location) if location.len() > MAX_BYTES => {
+            refuse("The length of website redirect location cannot exceed 2,048 characters.")
+        }
+        location => Ok(location),
     }
 }
 
@@ -53,17 +73,44 @@ pub fn class_in(bucket: &str, asked: Option<&str>) -> Result<Option<String>> {
         None | Some(directory::STORAGE_CLASS) if directory::is_directory(bucket) => {
             Ok(Some(directory::STORAGE_CLASS.to_owned()))
         }
-        Some(_) if directory::is_directory(bucket) => storage_class(Some("")),
         None | Some(place::STORAGE_CLASS) if place::is_kept(bucket) => Ok(Some(place::STORAGE_CLASS.to_owned())),
-        Some(_) if place::is_kept(bucket) => storage_class(Some("")),
+        Some(class) if directory::is_directory(bucket) || place::is_kept(bucket) => {
+            Err(Error::Other(Box::new(invalid_storage_class(class))))
+        }
         asked => storage_class(asked),
     }
+}
+
+/// The tags of what is put into a bucket: in directory buckets nothing has any.
+pub fn tags_in(bucket: &str, header: Option<&str>) -> Result<Vec<(String, String)>> {
+    let tags = tagging::of_header(header)?;
+    if !tags.is_empty() && directory::is_directory(bucket) {
+        return Err(Error::NotImplemented { header: "x-amz-tagging".into() });
+    }
+    Ok(tags)
 }
 
 /// The length of the body proper, where `aws-chunked` wraps it.
 pub fn decoded_length(cx: &Context) -> Option<u64> {
     cx.header("x-amz-decoded-content-length").and_then(|length| length.parse().ok())
 }
+
+/// The headers that an input gives its object. One without a value is none.
+macro_rules! object_headers {
+    ($cx:expr, $input:expr) => {
+        $crate::store::ObjectHeaders {
+            content_type: $input.content_type.take().filter(|text| !text.is_empty()),
+            cache_control: $input.cache_control.take(),
+            content_disposition: $input.content_disposition.take(),
+            content_encoding: $crate::operations::put::content_encoding($input.content_encoding.take()),
+            content_language: $input.content_language.take(),
+            expires: $input.expires.take(),
+            website_redirect_location: $crate::operations::put::redirect($input.website_redirect_location.take())?,
+            metadata: $crate::model::metadata::given($cx.headers(), $input.metadata.take().unwrap_or_default())?,
+        }
+    };
+}
+pub(crate) use object_headers;
 
 /// `aws-chunked` is how the body came, not what it is.
 pub fn content_encoding(header: Option<String>) -> Option<String> {
@@ -99,26 +146,17 @@ struct Asked {
 
 fn asked(cx: &Context, mut input: api::PutObjectInput) -> Result<Asked> {
     names::check_key(&input.key)?;
-    let metadata = input.metadata.take().unwrap_or_default();
-    names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     let expected = Expected {
         content_md5: input.content_md5.take(),
         checksum: checksums::expected(cx, given!(input), input.checksum_algorithm.as_ref().map(|name| name.as_str()))?,
+        besides: None,
         decoded_length: decoded_length(cx),
     };
-    let headers = ObjectHeaders {
-        content_type: input.content_type,
-        cache_control: input.cache_control,
-        content_disposition: input.content_disposition,
-        content_encoding: content_encoding(input.content_encoding),
-        content_language: input.content_language,
-        expires: input.expires,
-        website_redirect_location: input.website_redirect_location,
-        metadata: metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
-    };
+    let headers = object_headers!(cx, input);
     let storage_class = class_in(&input.bucket, input.storage_class.as_ref().map(|class| class.as_str()))?;
-    let tags = tagging::of_header(input.tagging.as_deref())?;
-    let wanted = wanted!(input, cx.now());
+    let tags = tags_in(&input.bucket, input.tagging.as_deref())?;
+    let mut wanted = wanted!(input, cx.now());
+    wanted.lacks_digest = expected.content_md5.is_none() && expected.checksum.is_none();
     let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
     let request = Box::new(Request {
         bucket: input.bucket,
@@ -164,6 +202,7 @@ pub struct Request {
 }
 
 /// What is known of an object once it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stored {
     pub version_id: Option<String>,
     pub expiration: Option<String>,
@@ -229,6 +268,7 @@ pub async fn store_object(
             return Err(error);
         }
     };
+    s3.body_has_come(cx);
     let now = cx.now().to_millis_precision();
     let object = Object {
         size: ingested.size,

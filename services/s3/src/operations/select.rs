@@ -66,7 +66,7 @@ pub async fn select(
     check_compression(s3, &readable, compression).await?;
     let range = scan_range(input.scan_range.as_ref(), object.size, compression, format.as_ref())?;
     let evaluator = Evaluator::new(query, cx.now());
-    let tally = Tally::of(s3, cx, &input.bucket, &input.key, &object.tags).await;
+    let tally = Tally::of(s3, cx, &input.bucket, &input.key, &object).await;
     let (selection, source) = match format {
         Some(format) => {
             let records = Records::new(format, range);
@@ -193,8 +193,7 @@ impl Running {
             }
             if let Some(tally) = self.tally.take() {
                 let counts = self.selection.counts();
-                let (scanned, returned) = (counts.scanned as f64, counts.returned as f64);
-                tally.add(&[("SelectBytesScanned", scanned), ("SelectBytesReturned", returned)]).await;
+                tally.add(counts.scanned, counts.returned).await;
             }
         }
         Ok(())

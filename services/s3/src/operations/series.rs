@@ -207,6 +207,11 @@ fn check_tiering(tiering: &api::IntelligentTieringConfiguration) -> Result<()> {
     if tiering.tierings.is_empty() || matches!(tiering.status, api::IntelligentTieringStatus::Unknown(_)) {
         return Err(Error::MalformedXml);
     }
+    let twice =
+        |at: usize| tiering.tierings[..at].iter().any(|tier| tier.access_tier == tiering.tierings[at].access_tier);
+    if (0..tiering.tierings.len()).any(twice) {
+        return Err(Error::MalformedXml);
+    }
     let within = |tier: &api::Tiering| match tier.access_tier {
         api::IntelligentTieringAccessTier::ArchiveAccess => (90..=730).contains(&tier.days),
         api::IntelligentTieringAccessTier::DeepArchiveAccess => (180..=730).contains(&tier.days),

@@ -8,6 +8,7 @@ use fractus_wire::Failure;
 use crate::configurations::{self, Kind, Versioning, of};
 use crate::error::{Error, Result};
 use crate::logging::LOGGED;
+use crate::model::replication;
 use crate::operations::acls::not_supported;
 use crate::operations::missing;
 use crate::service::S3;
@@ -79,6 +80,11 @@ pub async fn put_logging(
         Error::Other(Box::new(failure))
     };
     let status = &input.bucket_logging_status;
+    let format = status.logging_enabled.as_ref().and_then(|enabled| enabled.target_object_key_format.as_ref());
+    // "Only one format, either PartitionedPrefix or SimplePrefix, is allowed."
+    if format.is_some_and(|format| format.simple_prefix.is_some() && format.partitioned_prefix.is_some()) {
+        return Err(Error::MalformedXml);
+    }
     configurations::change(s3, cx, of!(input), |tx, scope, bucket| {
         if let Some(enabled) = &status.logging_enabled {
             let target = tx.get(&BUCKETS, scope, &(enabled.target_bucket.as_str(),))?;
@@ -127,46 +133,6 @@ pub async fn get_logging(
     Ok(api::GetBucketLoggingOutput { logging_enabled: found.and_then(|found| found.logging_enabled) })
 }
 
-pub fn check_replication(configuration: &api::ReplicationConfiguration) -> Result<()> {
-    if configuration.rules.is_empty() {
-        return Err(Error::MalformedXml);
-    }
-    if configuration.rules.len() > 1_000 {
-        return Err(Error::invalid_request("The replication configuration must have no more than 1000 rules"));
-    }
-    if !configuration.role.starts_with("arn:") {
-        let message = "Invalid Role specified in replication configuration";
-        return Err(Error::invalid_argument("Role", configuration.role.clone(), message));
-    }
-    let mut ids = std::collections::HashSet::new();
-    for rule in &configuration.rules {
-        if matches!(rule.status, api::ReplicationRuleStatus::Unknown(_)) {
-            return Err(Error::MalformedXml);
-        }
-        if rule.id.as_ref().is_some_and(|id| id.len() > 255 || !ids.insert(id.clone())) {
-            return Err(Error::invalid_argument(
-                "ID",
-                rule.id.clone().unwrap_or_default(),
-                "Rule Id must be unique. Found same Id for more than one rule",
-            ));
-        }
-        if !rule.destination.bucket.starts_with("arn:") {
-            return Err(Error::invalid_argument("Bucket", rule.destination.bucket.clone(), "Invalid bucket ARN"));
-        }
-        if rule.filter.is_some() && rule.delete_marker_replication.is_none() {
-            return Err(Error::invalid_request(
-                "DeleteMarkerReplication must be specified for this version of Cross Region Replication configuration schema. Please refer to S3 Developer Guide for more information.",
-            ));
-        }
-        if rule.filter.is_some() && rule.priority.is_none() {
-            return Err(Error::invalid_request(
-                "Priority must be specified for this version of Cross Region Replication configuration schema. Please refer to S3 Developer Guide for more information.",
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// Both ends of a replication keep versions.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-requirements.html>
@@ -176,7 +142,7 @@ pub async fn put_replication(
     input: api::PutBucketReplicationInput,
 ) -> Result<api::PutBucketReplicationOutput> {
     let mut configuration = input.replication_configuration.clone();
-    check_replication(&configuration)?;
+    replication::check(&configuration)?;
     for rule in &mut configuration.rules {
         rule.id.get_or_insert_with(|| cx.random().uuid());
     }
@@ -188,6 +154,9 @@ pub async fn put_replication(
         }
         for rule in &configuration.rules {
             let name = rule.destination.bucket.rsplit(':').next().unwrap_or_default();
+            if name == bucket.name {
+                return Err(Error::invalid_request("Destination bucket cannot be the same as the source bucket."));
+            }
             let target = tx.get(&BUCKETS, scope, &(name,))?;
             let target = target.ok_or_else(|| Error::invalid_request("Destination bucket must exist."))?;
             if target.settings.versioning != Some(Versioning::Enabled) {

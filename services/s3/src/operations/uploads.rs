@@ -80,8 +80,11 @@ pub async fn list(
             Ok::<_, Error>((bucket, page))
         })
         .await?;
-    let next = page.next_after().map(|text| text.split_once(BETWEEN).unwrap_or((text, "")));
-    let next = next.map(|(key, upload_id)| (key.to_owned(), upload_id.to_owned()));
+    // Where the page ends is told of the last one, too.
+    let next = page.entries.last().map_or(("", ""), |last| match last {
+        Entry::Key(text, _) | Entry::CommonPrefix(text) => text.split_once(BETWEEN).unwrap_or((text, "")),
+    });
+    let (next_key, next_upload) = (next.0.to_owned(), next.1.to_owned());
     let is_truncated = page.is_truncated;
     let (mut uploads, mut common_prefixes) = (Vec::new(), Vec::new());
     for entry in page.entries {
@@ -105,15 +108,14 @@ pub async fn list(
             }
         }
     }
-    let (next_key, next_upload) = next.unzip();
     Ok(api::ListMultipartUploadsOutput {
         bucket: Some(place::shown(input.bucket)),
         key_marker: Some(encoding.write(input.key_marker.unwrap_or_default())),
         upload_id_marker: Some(input.upload_id_marker.unwrap_or_default()),
-        next_key_marker: next_key.map(|key| encoding.write(key)),
+        next_key_marker: Some(encoding.write(next_key)),
         prefix: input.prefix.map(|text| encoding.write(text)),
         delimiter: input.delimiter.map(|text| encoding.write(text)),
-        next_upload_id_marker: next_upload,
+        next_upload_id_marker: Some(next_upload),
         max_uploads: Some(max as i32),
         is_truncated: Some(is_truncated),
         uploads: Some(uploads),

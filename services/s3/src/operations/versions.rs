@@ -4,6 +4,7 @@
 
 use std::iter::Peekable;
 
+use fractus_clock::Timestamp;
 use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scan, Scope, Snapshot};
@@ -16,7 +17,7 @@ use crate::mfa;
 use crate::model::list::{self, Entry, From, Keys, Listing, Page};
 use crate::operations::buckets::owner;
 use crate::operations::checksums::{shown_algorithm, shown_type};
-use crate::operations::list::{Encoding, max_entries};
+use crate::operations::list::{Encoding, max_entries, shows_restores};
 use crate::service::S3;
 use crate::store::{Bucket, OBJECTS, Object};
 use crate::versions::{self, VERSIONS, Version};
@@ -178,7 +179,14 @@ impl Keys<Listed, Error> for Versions<'_, '_> {
     }
 }
 
-fn shown_version(key: String, listed: Listed, object: Object, owner: &api::Owner) -> api::ObjectVersion {
+fn shown_version(
+    key: String,
+    listed: Listed,
+    object: Object,
+    owner: &api::Owner,
+    restores_at: Option<Timestamp>,
+) -> api::ObjectVersion {
+    let restore = object.extras.as_ref().and_then(|extras| extras.restore);
     let checksum = object.checksum.as_ref();
     api::ObjectVersion {
         e_tag: Some(object.etag.clone()),
@@ -191,18 +199,24 @@ fn shown_version(key: String, listed: Listed, object: Object, owner: &api::Owner
         is_latest: Some(listed.is_latest),
         last_modified: Some(object.last_modified.to_secs_precision()),
         owner: Some(owner.clone()),
-        restore_status: None,
+        restore_status: restores_at.and_then(|now| restore?.listed(now)),
     }
 }
 
 /// Adds a page's entries to the answer.
-fn fill(output: &mut api::ListObjectVersionsOutput, page: Page<Listed>, encoding: Encoding, owner: &api::Owner) {
+fn fill(
+    output: &mut api::ListObjectVersionsOutput,
+    page: Page<Listed>,
+    encoding: Encoding,
+    owner: &api::Owner,
+    restores_at: Option<Timestamp>,
+) {
     let (mut versions, mut markers, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
     for entry in page.entries {
         match entry {
             Entry::CommonPrefix(prefix) => prefixes.push(api::CommonPrefix { prefix: Some(encoding.write(prefix)) }),
             Entry::Key(key, mut listed) => match listed.version.object.take() {
-                Some(object) => versions.push(shown_version(encoding.write(key), listed, *object, owner)),
+                Some(object) => versions.push(shown_version(encoding.write(key), listed, *object, owner, restores_at)),
                 None => markers.push(api::DeleteMarkerEntry {
                     owner: Some(owner.clone()),
                     key: Some(encoding.write(key)),
@@ -221,16 +235,23 @@ fn fill(output: &mut api::ListObjectVersionsOutput, page: Page<Listed>, encoding
 pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) -> Result<api::ListObjectVersionsOutput> {
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let key_marker = input.key_marker.clone().unwrap_or_default();
-    let id_marker = input.version_id_marker.as_deref().filter(|id| !id.is_empty());
-    if id_marker.is_some() && key_marker.is_empty() {
-        let message = "A version-id marker cannot be specified without a key marker.";
-        return Err(Error::invalid_argument("version-id-marker", id_marker.unwrap_or_default(), message));
+    let id_marker = input.version_id_marker.as_deref();
+    if let Some(id) = id_marker {
+        let message = match (key_marker.is_empty(), id.is_empty()) {
+            (true, false) => "A version-id marker cannot be specified without a key marker.",
+            (false, true) => "A version-id marker cannot be empty.",
+            _ => "",
+        };
+        if !message.is_empty() {
+            return Err(Error::invalid_argument("version-id-marker", id, message));
+        }
     }
+    let id_marker = id_marker.filter(|id| !id.is_empty());
     let listing = Listing {
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref().unwrap_or_default(),
         after: &key_marker,
-        max_entries: max_entries(input.max_keys, "max-keys")?,
+        max_entries: max_entries(input.max_keys, "maxKeys")?,
     };
     let (account, page) = configurations::look(s3, cx, of!(input), |snapshot, scope, bucket| {
         let after_rank = match id_marker {
@@ -269,7 +290,8 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) ->
         output.next_key_marker = Some(encoding.write(key.clone()));
         output.next_version_id_marker = id;
     }
-    fill(&mut output, page, encoding, &owner(&account));
+    let restores = shows_restores(input.optional_object_attributes.as_deref());
+    fill(&mut output, page, encoding, &owner(&account), restores.then(|| cx.now()));
     Ok(output)
 }
 

@@ -3,6 +3,7 @@
 
 mod destinations;
 mod forms;
+mod heads;
 mod regions;
 mod tiers;
 mod uploads;

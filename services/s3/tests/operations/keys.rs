@@ -396,6 +396,98 @@ async fn an_object_is_sealed_anew_under_another_key() {
 }
 
 #[tokio::test]
+async fn what_asks_for_two_layers_lies_in_two() {
+    let kms = Arc::new(Kms::default());
+    let (stack, client) = stack_on(&kms, StackBuilder::on_disk).await;
+    heard(&kms, &client).await;
+    let twice = Some(api::ServerSideEncryption::AwsKmsDsse);
+    for (key, body) in [("small", HIDDEN.to_owned()), ("large", long(HIDDEN))] {
+        let input = api::PutObjectInput { server_side_encryption: twice.clone(), ..under(key, &body, KEY) };
+        let output = client.call(api::PutObject, input).await.unwrap();
+        assert_eq!(output.server_side_encryption, twice);
+        assert_eq!(
+            kms.taken(),
+            [of("GenerateDataKey", &format!("arn:aws:s3:::bucket/{key}"))],
+            "one layer is S3's own"
+        );
+        assert_eq!(read(&client, get_input(key)).await.unwrap(), body);
+        kms.taken();
+    }
+    let ranged = api::GetObjectInput { range: Some("bytes=65530-131080".into()), ..get_input("large") };
+    assert_eq!(read(&client, ranged).await.unwrap(), long(HIDDEN)[65_530..=131_080]);
+    let create = api::CreateMultipartUploadInput { server_side_encryption: twice, ..upload_of("parts") };
+    let upload = client.call(api::CreateMultipartUpload, create).await.unwrap().upload_id.unwrap();
+    let first = client.call(api::UploadPart, part_of("parts", &upload, 1, &long(HIDDEN))).await.unwrap().e_tag;
+    let second = client.call(api::UploadPart, part_of("parts", &upload, 2, HIDDEN)).await.unwrap().e_tag;
+    complete(&client, "parts", &upload, vec![first, second]).await;
+    let part = api::GetObjectInput { part_number: Some(2), ..get_input("parts") };
+    assert_eq!(read(&client, part).await.unwrap(), HIDDEN);
+    let files = files_below(stack.folder());
+    assert!(!have(&files, HIDDEN.as_bytes()));
+    // Each chunk has a tag of each layer.
+    let plain = long(HIDDEN).len();
+    let sealed = 16 + plain + plain.div_ceil(64 * 1024) * 2 * 16;
+    let lengths: Vec<u64> = files.iter().filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).collect();
+    assert!(lengths.contains(&(sealed as u64)), "{sealed} of {lengths:?}");
+}
+
+#[tokio::test]
+async fn annotations_lie_as_their_objects_do() {
+    let kms = Arc::new(Kms::default());
+    let (stack, client) = stack_on(&kms, StackBuilder::on_disk).await;
+    heard(&kms, &client).await;
+    client.call(api::PutObject, under("k", "x", KEY)).await.unwrap();
+    let annotate = api::PutObjectAnnotationInput {
+        bucket: "bucket".into(),
+        key: "k".into(),
+        annotation_name: "a".into(),
+        annotation_payload: fractus_wire::ByteStream::from(Bytes::from_static(HIDDEN.as_bytes())),
+        ..Default::default()
+    };
+    kms.taken();
+    client.call(api::PutObjectAnnotation, annotate).await.unwrap();
+    assert_eq!(kms.taken(), [of("Decrypt", "arn:aws:s3:::bucket/k")]);
+    let annotation = async |key: &str| {
+        let input = api::GetObjectAnnotationInput {
+            bucket: "bucket".into(),
+            key: key.into(),
+            annotation_name: "a".into(),
+            ..Default::default()
+        };
+        let output = client.call(api::GetObjectAnnotation, input).await?;
+        assert_eq!(output.content_length, Some(HIDDEN.len() as i64));
+        Ok::<_, Failure>(String::from_utf8(output.annotation_payload.collect(1 << 20).await.unwrap().to_vec()).unwrap())
+    };
+    assert_eq!(annotation("k").await.unwrap(), HIDDEN);
+    let copy = |to: &str, encryption| api::CopyObjectInput {
+        bucket: "bucket".into(),
+        key: to.into(),
+        copy_source: "bucket/k".into(),
+        ssekms_key_id: (encryption == api::ServerSideEncryption::AwsKms).then(|| KEY.into()),
+        server_side_encryption: Some(encryption),
+        ..Default::default()
+    };
+    client.call(api::CopyObject, copy("sealed", api::ServerSideEncryption::AwsKms)).await.unwrap();
+    assert_eq!(annotation("sealed").await.unwrap(), HIDDEN);
+    let update = api::UpdateObjectEncryptionInput {
+        bucket: "bucket".into(),
+        key: "sealed".into(),
+        object_encryption: api::ObjectEncryption::Ssekms(api::SSEKMSEncryption {
+            kms_key_arn: KEY.into(),
+            bucket_key_enabled: Some(true),
+        }),
+        ..Default::default()
+    };
+    client.call(api::UpdateObjectEncryption, update).await.unwrap();
+    assert_eq!(annotation("sealed").await.unwrap(), HIDDEN);
+    assert!(!have(&files_below(stack.folder()), HIDDEN.as_bytes()));
+    client.call(api::CopyObject, copy("open", api::ServerSideEncryption::Aes256)).await.unwrap();
+    *kms.is_disabled.lock() = true;
+    assert_eq!(annotation("open").await.unwrap(), HIDDEN);
+    assert_eq!(annotation("k").await.unwrap_err().code, "KMS.DisabledException");
+}
+
+#[tokio::test]
 async fn a_callers_own_key_seals_too_and_is_not_kept() {
     let stack = Stack::new().with("s3", |host| fractus_s3::start(config(), host)).on_disk().start().await;
     let client = client_of(&stack);

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
 mod access;
+mod access_logs;
 mod archive;
 mod keys;
 mod lifecycle;
+mod metadata;
 mod newer;
 mod object_lambda;
 mod protection;
@@ -24,6 +26,17 @@ pub async fn stack() -> Stack {
     Stack::new().with("s3", |host| fractus_s3::start(config(), host)).start().await
 }
 
+/// A stack whose clock stands at a day's noon.
+pub async fn frozen() -> (Stack, Client) {
+    let stack = Stack::new()
+        .frozen_at("2026-03-01T12:00:00Z")
+        .with("s3", |host| fractus_s3::start(config(), host))
+        .start()
+        .await;
+    let client = client_of(&stack);
+    (stack, client)
+}
+
 /// Small bounds, so that small bodies reach the large paths.
 pub fn config() -> fractus_s3::Config {
     fractus_s3::Config { min_part_bytes: 10, small_object_bytes: 64, ..Default::default() }
@@ -38,9 +51,13 @@ pub async fn bucket(client: &Client, name: &str) {
     client.call(api::CreateBucket, input).await.unwrap();
 }
 
+/// With a digest, as the SDKs send one, and as buckets with locks demand it.
 pub fn put_input(key: &str, body: &str) -> api::PutObjectInput {
+    use base64::Engine;
+    use md5::Digest;
+    let content_md5 = Some(base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(body)));
     let body = ByteStream::from(Bytes::from(body.to_owned()));
-    api::PutObjectInput { bucket: "bucket".into(), key: key.into(), body, ..Default::default() }
+    api::PutObjectInput { bucket: "bucket".into(), key: key.into(), body, content_md5, ..Default::default() }
 }
 
 pub async fn put(client: &Client, key: &str, body: &str) -> api::PutObjectOutput {

@@ -123,6 +123,41 @@ async fn governance_can_be_bypassed_and_compliance_cannot() {
 }
 
 #[tokio::test]
+async fn what_is_locked_comes_with_a_digest() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    locked(&client).await;
+    let bare =
+        |hold| api::PutObjectInput { content_md5: None, object_lock_legal_hold_status: hold, ..put_input("k", "x") };
+    client.call(api::PutObject, bare(None)).await.unwrap();
+    let on = Some(api::ObjectLockLegalHoldStatus::On);
+    let refused = client.call(api::PutObject, bare(on.clone())).await.unwrap_err();
+    assert_eq!((refused.status, refused.code.as_ref()), (400, "InvalidRequest"));
+    assert!(refused.message.ends_with("Put Object requests with Object Lock parameters"), "{}", refused.message);
+    client
+        .call(api::PutObject, api::PutObjectInput { object_lock_legal_hold_status: on, ..put_input("k", "x") })
+        .await
+        .unwrap();
+    let mode = api::ObjectLockRetentionMode::Governance;
+    client.call(api::PutObjectLockConfiguration, default_retention(mode)).await.unwrap();
+    assert_eq!(client.call(api::PutObject, bare(None)).await.unwrap_err().code, "InvalidRequest");
+    let create = api::CreateMultipartUploadInput { bucket: "bucket".into(), key: "k".into(), ..Default::default() };
+    let upload_id = client.call(api::CreateMultipartUpload, create).await.unwrap().upload_id.unwrap();
+    let part = |content_md5| api::UploadPartInput {
+        bucket: "bucket".into(),
+        key: "k".into(),
+        upload_id: upload_id.clone(),
+        part_number: 1,
+        content_md5,
+        body: fractus_wire::ByteStream::from(bytes::Bytes::from_static(b"x")),
+        ..Default::default()
+    };
+    let refused = client.call(api::UploadPart, part(None)).await.unwrap_err();
+    assert!(refused.message.contains("Put Part requests"), "{}", refused.message);
+    client.call(api::UploadPart, part(put_input("k", "x").content_md5)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_bucket_without_locks_has_none() {
     let stack = stack().await;
     let client = client_of(&stack);

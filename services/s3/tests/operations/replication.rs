@@ -33,6 +33,27 @@ fn configuration(rule: api::ReplicationRule) -> api::PutBucketReplicationInput {
     }
 }
 
+async fn version_target(client: &Client) {
+    let target = api::PutBucketVersioningInput {
+        bucket: "copies".into(),
+        versioning_configuration: api::VersioningConfiguration {
+            status: Some(api::BucketVersioningStatus::Enabled),
+            mfa_delete: None,
+        },
+        ..Default::default()
+    };
+    client.call(api::PutBucketVersioning, target).await.unwrap();
+}
+
+/// Two buckets, of which the second gets what is put into the first below `in/`.
+pub async fn replicated(client: &Client) {
+    bucket(client, "bucket").await;
+    bucket(client, "copies").await;
+    set_versioning(client, api::BucketVersioningStatus::Enabled).await;
+    version_target(client).await;
+    client.call(api::PutBucketReplication, configuration(rule("in/", true))).await.unwrap();
+}
+
 #[tokio::test]
 async fn versions_and_markers_are_copied_under_their_own_ids() {
     let stack = stack().await;
@@ -44,15 +65,7 @@ async fn versions_and_markers_are_copied_under_their_own_ids() {
     set_versioning(&client, api::BucketVersioningStatus::Enabled).await;
     let early = client.call(api::PutBucketReplication, configuration(rule("in/", true))).await.unwrap_err();
     assert_eq!(early.message, "Destination bucket must have versioning enabled.");
-    let target = api::PutBucketVersioningInput {
-        bucket: "copies".into(),
-        versioning_configuration: api::VersioningConfiguration {
-            status: Some(api::BucketVersioningStatus::Enabled),
-            mfa_delete: None,
-        },
-        ..Default::default()
-    };
-    client.call(api::PutBucketVersioning, target).await.unwrap();
+    version_target(&client).await;
     client.call(api::PutBucketReplication, configuration(rule("in/", true))).await.unwrap();
     let small = put(&client, "in/small", "one").await.version_id.unwrap();
     put(&client, "in/large", &"x".repeat(5_000)).await;

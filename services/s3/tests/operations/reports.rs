@@ -9,16 +9,6 @@ use crate::*;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn frozen() -> (Stack, Client) {
-    let stack = Stack::new()
-        .frozen_at("2026-03-01T12:00:00Z")
-        .with("s3", |host| fractus_s3::start(config(), host))
-        .start()
-        .await;
-    let client = client_of(&stack);
-    (stack, client)
-}
-
 async fn put_metrics(client: &Client, id: &str, prefix: Option<&str>) {
     let filter = prefix.map(|prefix| api::MetricsFilter { prefix: Some(prefix.into()), ..Default::default() });
     let input = api::PutBucketMetricsConfigurationInput {
@@ -72,6 +62,44 @@ async fn requests_are_counted_by_filter() {
     assert_eq!(of(&metrics(&stack, "logs").await, "PutRequests"), Some(1.0), "nobody counts any more");
     let url = format!("{}/_aws/s3/metrics?bucket=nowhere", stack.url("s3").trim_end_matches('/'));
     assert_eq!(fractus_testkit::http::get_json(&url).await.0, 404);
+}
+
+#[tokio::test]
+async fn latencies_are_measured_by_the_lanes_clock() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    put_metrics(&client, "all", None).await;
+    put(&client, "key", "12345").await;
+    let all = metrics(&stack, "all").await;
+    let latencies =
+        |all: &[(String, f64)]| (of(all, "FirstByteLatency").unwrap(), of(all, "TotalRequestLatency").unwrap());
+    assert_eq!(latencies(&all), (0.0, 0.0), "nothing takes any time while the clock stands");
+    stack.clock().scale(1_000.0);
+    read(&client, get_input("key")).await.unwrap();
+    stack.clock().freeze();
+    let all = metrics(&stack, "all").await;
+    let (first, total) = latencies(&all);
+    assert!(first > 0.0 && total >= first, "{all:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_flows_counts_what_went_out() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    put_metrics(&client, "long", Some("long")).await;
+    let long = "x".repeat(3 << 20);
+    put(&client, "long", &long).await;
+    let input = api::GetObjectInput { range: Some("bytes=0-1999999".into()), ..get_input("long") };
+    let answer = client.call(api::GetObject, input).await.unwrap();
+    assert_eq!(answer.body.collect(1 << 22).await.unwrap().len(), 2_000_000);
+    // Told before the last byte went out: there is nothing to wait for.
+    let all = metrics(&stack, "long").await;
+    let counted = ["BytesDownloaded", "GetRequests", "BytesUploaded"].map(|name| of(&all, name));
+    assert_eq!(counted, [Some(2_000_000.0), Some(1.0), Some(long.len() as f64)], "{all:?}");
+    let head = api::HeadObjectInput { bucket: "bucket".into(), key: "long".into(), ..Default::default() };
+    client.call(api::HeadObject, head).await.unwrap();
+    let all = metrics(&stack, "long").await;
+    assert_eq!((of(&all, "HeadRequests"), of(&all, "BytesDownloaded")), (Some(1.0), Some(2_000_000.0)), "{all:?}");
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ fn check(input: &api::CreateJobInput) -> Result<()> {
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-iam-role-policies.html>
 pub fn access(input: &api::CreateJobInput) -> Vec<Access> {
     let mut wanted = vec![Access::to_all()];
-    wanted.extend(roles::to_pass(&input.role_arn, "batchoperations.s3.amazonaws.com"));
+    wanted.extend(roles::to_pass(&input.role_arn, roles::BATCH));
     wanted
 }
 

@@ -89,7 +89,7 @@ pub async fn read(
     sink: &mut impl Sink,
 ) -> Result<(), Unusable> {
     let name = bucket_of_arn(&generator.source_bucket);
-    let wanted = access::to_list(cx, name, None, None, None);
+    let wanted = access::to_list(cx, name, access::Listing::whole());
     cx.authorize(&wanted).await.map_err(|failure| Error::Other(Box::new(failure)))?;
     let scope = objects::scope(cx);
     let owner = generator.expected_bucket_owner.as_deref();

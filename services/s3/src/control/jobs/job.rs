@@ -1,6 +1,6 @@
 //! A job's record, its states, and which come after which.
 
-use fractus_aws::{AccountId, Partition, Region, World};
+use fractus_aws::{AccountId, Arn, Partition, Region, World};
 use fractus_bus::contracts::Cause;
 use fractus_clock::Timestamp;
 use fractus_host::{Caller, CallerKind, Context};
@@ -236,17 +236,37 @@ impl Job {
         At { account: self.account.clone(), region: self.region.clone(), id: self.id.clone() }
     }
 
+    fn role(&self, partition: Partition, account: &AccountId) -> Option<Arn> {
+        self.asked().ok().and_then(|asked| roles::of_account(&asked.role_arn?, partition, account))
+    }
+
+    fn session_name(&self) -> String {
+        format!("s3-batch-operations_{}", self.id)
+    }
+
+    /// [`Job::context`] with a session of its role from STS, where there is one; the error says why its role may not be
+    /// assumed.
+    pub async fn acting(&self, s3: &S3, lane: &fractus_aws::Lane, partition: Partition) -> (Context, Option<String>) {
+        let mut cx = self.context(s3, lane, partition);
+        let Some(role) = self.role(partition, &cx.world.account) else { return (cx, None) };
+        match roles::assumed(s3, &cx, &role, self.session_name(), self.arn(partition).parse().ok()).await {
+            Ok(Some(caller)) => cx.caller = std::sync::Arc::new(caller),
+            Ok(None) => {}
+            Err(reason) => return (cx, Some(reason)),
+        }
+        (cx, None)
+    }
+
     /// What it does is done by its role, in its account and region.
     pub fn context(&self, s3: &S3, lane: &fractus_aws::Lane, partition: Partition) -> Context {
         let account = AccountId::new(&self.account).unwrap_or_else(|_| AccountId::default_account());
         let region = Region::new(&self.region).unwrap_or_else(|_| Region::us_east_1());
-        let cause = Cause::root(self.id.clone(), "batchoperations.s3.amazonaws.com".to_owned());
+        let cause = Cause::root(self.id.clone(), roles::BATCH.to_owned());
         let world = World { lane: lane.clone(), partition, account: account.clone() };
         let mut cx = Context::internal(&s3.host, world, region, cause);
         // Not the service itself: where policies are evaluated, they are asked about the role.
-        let role = self.asked().ok().and_then(|asked| roles::of_account(&asked.role_arn?, partition, &account));
-        cx.caller = std::sync::Arc::new(match role {
-            Some(role) => roles::session(&role, &format!("s3-batch-operations_{}", self.id)).into_caller(),
+        cx.caller = std::sync::Arc::new(match self.role(partition, &account) {
+            Some(role) => roles::session(&role, &self.session_name()).into_caller(),
             // A job of before its role was looked at.
             None => Caller {
                 arn: format!("arn:{partition}:iam::{account}:root"),

@@ -122,8 +122,17 @@ async fn step(
         let Some(job) = found else {
             return s3.store.write(|tx| Ok::<_, Error>(tx.delete(&WAITING, scope, &place)?)).await;
         };
-        let cx = job.context(s3, lane, world.partition);
-        Step { s3, cx: &cx, world, scope, at: &at }.take(job).await
+        // What a job does itself it does as its role; the rest is S3's.
+        let acts = matches!(job.status, Status::Preparing | Status::Active);
+        let (cx, refused) = match acts {
+            true => job.acting(s3, lane, world.partition).await,
+            false => (job.context(s3, lane, world.partition), None),
+        };
+        let step = Step { s3, cx: &cx, world, scope, at: &at };
+        match refused {
+            Some(reason) => step.fail(job.status, "AccessDenied", &reason, cx.now()).await,
+            None => step.take(job).await,
+        }
     };
     let outcome = work.await;
     (at.id, outcome)

@@ -1,16 +1,21 @@
 //! Counting what lies in a bucket, a page at a time.
 
+use std::time::Duration;
+
 use fractus_store::{Order, Range};
 
 use super::Export;
-use super::counts::ByClass;
+use super::counts::{ByClass, Counts, UNCLASSED};
 use super::filter::{Group, holds};
 use super::prefixes::{Prefixes, Wanted};
+use crate::directory;
 use crate::error::{Error, Result};
 use crate::store::{BUCKETS, Bucket, OBJECTS, OWNED_BUCKETS, Object, PARTS, UPLOADS};
 use crate::versions::{VERSIONS, Version};
 
 const AT_ONCE: usize = 500;
+/// When an upload that is not complete is told of apart.
+const OLD_AFTER: Duration = Duration::from_secs(7 * 86_400);
 
 /// What is counted of one bucket: all of it, each group, and each prefix where those are wanted.
 pub struct Counted {
@@ -19,7 +24,18 @@ pub struct Counted {
     pub prefixes: Option<Prefixes>,
 }
 
+impl Counted {
+    /// Adds what has a key, to the bucket's counts and those of its prefixes.
+    fn of_key(&mut self, key: &str, class: &str, add: impl Fn(&mut Counts)) {
+        add(self.all.entry(class.to_owned()).or_default());
+        if let Some(prefixes) = &mut self.prefixes {
+            prefixes.add(key, class, add);
+        }
+    }
+}
+
 impl Export<'_> {
+    /// The account's general purpose buckets: Storage Lens is of those alone.
     pub async fn buckets(&self) -> Result<Vec<Bucket>> {
         self.s3
             .store
@@ -29,6 +45,9 @@ impl Export<'_> {
                     snapshot.keys(&OWNED_BUCKETS, self.scope, Range::prefix(&(self.account,)), Order::Ascending)?
                 {
                     let (_, name) = key?;
+                    if directory::is_directory(&name) {
+                        continue;
+                    }
                     found.extend(snapshot.get(&BUCKETS, self.scope, &(name.as_str(),))?);
                 }
                 Ok(found)
@@ -43,7 +62,7 @@ impl Export<'_> {
             prefixes: prefixes.cloned().map(Prefixes::new),
         };
         // A bucket that is empty is in the report all the same.
-        counted.all.entry("STANDARD".to_owned()).or_default();
+        counted.all.entry(UNCLASSED.to_owned()).or_default();
         let mut after: Option<String> = None;
         loop {
             let page = self.s3.store.read(|snapshot| {
@@ -80,7 +99,7 @@ impl Export<'_> {
             for (key, _, version) in &page {
                 match &version.object {
                     Some(object) => self.add(&mut counted, groups, key, object, false),
-                    None => counted.all.entry("STANDARD".to_owned()).or_default().delete_markers += 1,
+                    None => counted.of_key(key, UNCLASSED, |counts| counts.add_marker(key)),
                 }
             }
             match page.into_iter().next_back() {
@@ -94,12 +113,9 @@ impl Export<'_> {
 
     fn add(&self, counted: &mut Counted, groups: &[Group], key: &str, object: &Object, is_current: bool) {
         let class = object.storage_class();
-        counted.all.entry(class.to_owned()).or_default().add(object, is_current);
-        if let Some(prefixes) = &mut counted.prefixes {
-            prefixes.add(key, class, object, is_current);
-        }
+        counted.of_key(key, class, |counts| counts.add(object, is_current));
         for (group, by_class) in groups.iter().zip(&mut counted.groups) {
-            if holds(&group.filter, key, object, self.now) {
+            if holds(&group.filter, key, object, self.at) {
                 by_class.entry(class.to_owned()).or_default().add(object, is_current);
             }
         }
@@ -120,16 +136,15 @@ impl Export<'_> {
                     for part in snapshot.range(&PARTS, self.scope, Range::prefix(&(id.as_str(),)), Order::Ascending)? {
                         bytes += part?.1.size;
                     }
-                    found.push((key, id, upload.storage_class, bytes));
+                    found.push((key, id, upload, bytes));
                 }
                 Ok::<_, Error>(found)
             });
             let page = page.await?;
-            for (_, _, class, bytes) in &page {
-                let class = class.as_deref().unwrap_or("STANDARD");
-                let counts = counted.all.entry(class.to_owned()).or_default();
-                counts.uploads += 1;
-                counts.upload_bytes += bytes;
+            for (key, _, upload, bytes) in &page {
+                let class = upload.storage_class.as_deref().unwrap_or(UNCLASSED);
+                let is_old = self.at.since(upload.initiated_at) > OLD_AFTER;
+                counted.of_key(key, class, |counts| counts.add_upload(*bytes, is_old));
             }
             match page.into_iter().next_back() {
                 Some((key, id, ..)) => after = Some((key, id)),

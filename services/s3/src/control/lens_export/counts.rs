@@ -2,93 +2,157 @@
 
 use std::collections::BTreeMap;
 
+use super::activity::Row;
+use super::sizes;
+use crate::replication::Status;
 use crate::store::Object;
+
+/// One count of what is stored.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub enum Stored {
+    CurrentBytes,
+    CurrentObjects,
+    OlderBytes,
+    OlderObjects,
+    MarkerBytes,
+    Markers,
+    EncryptedBytes,
+    EncryptedObjects,
+    LockedBytes,
+    LockedObjects,
+    SourceBytes,
+    SourceObjects,
+    ReplicaBytes,
+    ReplicaObjects,
+    UploadBytes,
+    Uploads,
+    OldUploadBytes,
+    OldUploads,
+}
+
+const KINDS: usize = Stored::OldUploads as usize + 1;
 
 /// What is counted of a bucket, of one storage class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    current_bytes: u64,
-    current_objects: u64,
-    older_bytes: u64,
-    older_objects: u64,
-    pub delete_markers: u64,
-    encrypted_bytes: u64,
-    encrypted_objects: u64,
-    locked_bytes: u64,
-    locked_objects: u64,
-    replicated_bytes: u64,
-    replicated_objects: u64,
-    pub upload_bytes: u64,
-    pub uploads: u64,
+    stored: [u64; KINDS],
+    by_size: [u32; sizes::NAMES.len()],
+}
+
+/// What the metrics of a row are of, as far as it decides which there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    Bucket,
+    /// A group of objects has no metrics of replicas.
+    Group,
 }
 
 impl Counts {
     pub fn add(&mut self, object: &Object, is_current: bool) {
-        let (bytes, objects) = match is_current {
-            true => (&mut self.current_bytes, &mut self.current_objects),
-            false => (&mut self.older_bytes, &mut self.older_objects),
-        };
-        *bytes += object.size;
-        *objects += 1;
+        use Stored::*;
+        let (bytes, objects) = if is_current { (CurrentBytes, CurrentObjects) } else { (OlderBytes, OlderObjects) };
+        self.one(bytes, objects, object.size);
         // Everything is encrypted, by S3's keys where by nobody else's.
-        self.encrypted_bytes += object.size;
-        self.encrypted_objects += 1;
+        self.one(EncryptedBytes, EncryptedObjects, object.size);
+        self.size(object.size);
         let Some(extras) = object.extras.as_deref() else { return };
         if extras.retention.is_some() || extras.legal_hold == Some(true) {
-            self.locked_bytes += object.size;
-            self.locked_objects += 1;
+            self.one(LockedBytes, LockedObjects, object.size);
         }
-        if extras.replication.is_some() {
-            self.replicated_bytes += object.size;
-            self.replicated_objects += 1;
+        match extras.replication {
+            Some(Status::Completed) => self.one(SourceBytes, SourceObjects, object.size),
+            Some(Status::Replica) => self.one(ReplicaBytes, ReplicaObjects, object.size),
+            Some(Status::Pending | Status::Failed) | None => {}
         }
     }
 
-    pub fn merge(&mut self, other: &Counts) {
-        let pairs: [(&mut u64, u64); 13] = [
-            (&mut self.current_bytes, other.current_bytes),
-            (&mut self.current_objects, other.current_objects),
-            (&mut self.older_bytes, other.older_bytes),
-            (&mut self.older_objects, other.older_objects),
-            (&mut self.delete_markers, other.delete_markers),
-            (&mut self.encrypted_bytes, other.encrypted_bytes),
-            (&mut self.encrypted_objects, other.encrypted_objects),
-            (&mut self.locked_bytes, other.locked_bytes),
-            (&mut self.locked_objects, other.locked_objects),
-            (&mut self.replicated_bytes, other.replicated_bytes),
-            (&mut self.replicated_objects, other.replicated_objects),
-            (&mut self.upload_bytes, other.upload_bytes),
-            (&mut self.uploads, other.uploads),
-        ];
-        for (sum, more) in pairs {
-            *sum += more;
+    /// A delete marker takes the room of its key.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html>
+    pub fn add_marker(&mut self, key: &str) {
+        self.one(Stored::MarkerBytes, Stored::Markers, key.len() as u64);
+        self.size(0);
+    }
+
+    /// An upload that is not complete, and whether it is older than seven days.
+    pub fn add_upload(&mut self, bytes: u64, is_old: bool) {
+        self.one(Stored::UploadBytes, Stored::Uploads, bytes);
+        self.size(bytes);
+        if is_old {
+            self.one(Stored::OldUploadBytes, Stored::OldUploads, bytes);
         }
+    }
+
+    fn one(&mut self, bytes: Stored, objects: Stored, size: u64) {
+        self.stored[bytes as usize] += size;
+        self.stored[objects as usize] += 1;
+    }
+
+    fn size(&mut self, bytes: u64) {
+        let count = &mut self.by_size[sizes::of_object(bytes)];
+        *count = count.saturating_add(1);
+    }
+
+    pub fn merge(&mut self, other: &Counts) {
+        self.stored.iter_mut().zip(other.stored).for_each(|(sum, more)| *sum += more);
+        self.by_size.iter_mut().zip(other.by_size).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    }
+
+    fn get(&self, count: Stored) -> u64 {
+        self.stored[count as usize]
     }
 
     /// All that is stored, which shares are taken of.
     pub fn bytes(&self) -> u64 {
-        self.current_bytes + self.older_bytes + self.upload_bytes
+        use Stored::*;
+        [CurrentBytes, OlderBytes, MarkerBytes, UploadBytes].map(|count| self.get(count)).iter().sum()
     }
 
+    fn objects(&self) -> u64 {
+        use Stored::*;
+        [CurrentObjects, OlderObjects, Markers].map(|count| self.get(count)).iter().sum()
+    }
+
+    /// The free metrics, and objects by their size where those are wanted.
+    ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage_lens_metrics_glossary.html>
-    pub fn metrics(&self) -> [(&'static str, u64); 15] {
-        [
-            ("StorageBytes", self.bytes()),
-            ("ObjectCount", self.current_objects + self.older_objects + self.delete_markers),
-            ("CurrentVersionStorageBytes", self.current_bytes),
-            ("CurrentVersionObjectCount", self.current_objects),
-            ("NonCurrentVersionStorageBytes", self.older_bytes),
-            ("NonCurrentVersionObjectCount", self.older_objects),
-            ("DeleteMarkerObjectCount", self.delete_markers),
-            ("EncryptedStorageBytes", self.encrypted_bytes),
-            ("EncryptedObjectCount", self.encrypted_objects),
-            ("ObjectLockEnabledStorageBytes", self.locked_bytes),
-            ("ObjectLockEnabledObjectCount", self.locked_objects),
-            ("ReplicatedStorageBytes", self.replicated_bytes),
-            ("ReplicatedObjectCount", self.replicated_objects),
-            ("IncompleteMultipartUploadStorageBytes", self.upload_bytes),
-            ("IncompleteMultipartUploadObjectCount", self.uploads),
-        ]
+    pub fn rows(&self, of: Of, by_size: bool) -> Vec<Row> {
+        use Stored::*;
+        let mut rows: Vec<Row> = vec![
+            ("StorageBytes".into(), self.bytes()),
+            ("ObjectCount".into(), self.objects()),
+            ("UnencryptedStorageBytes".into(), self.bytes() - self.get(EncryptedBytes) - self.get(UploadBytes)),
+            ("UnencryptedObjectCount".into(), self.objects() - self.get(EncryptedObjects)),
+        ];
+        let named = [
+            ("CurrentVersionStorageBytes", CurrentBytes),
+            ("CurrentVersionObjectCount", CurrentObjects),
+            ("NonCurrentVersionStorageBytes", OlderBytes),
+            ("NonCurrentVersionObjectCount", OlderObjects),
+            ("DeleteMarkerStorageBytes", MarkerBytes),
+            ("DeleteMarkerObjectCount", Markers),
+            ("EncryptedStorageBytes", EncryptedBytes),
+            ("EncryptedObjectCount", EncryptedObjects),
+            ("ObjectLockEnabledStorageBytes", LockedBytes),
+            ("ObjectLockEnabledObjectCount", LockedObjects),
+            ("ReplicatedStorageBytesSource", SourceBytes),
+            ("ReplicatedObjectCountSource", SourceObjects),
+            ("IncompleteMultipartUploadStorageBytes", UploadBytes),
+            ("IncompleteMultipartUploadObjectCount", Uploads),
+            ("IncompleteMPUStorageBytesOlderThan7Days", OldUploadBytes),
+            ("IncompleteMPUObjectCountOlderThan7Days", OldUploads),
+        ];
+        rows.extend(named.map(|(name, count)| (name.into(), self.get(count))));
+        if of == Of::Bucket {
+            rows.push(("ReplicatedStorageBytes".into(), self.get(ReplicaBytes)));
+            rows.push(("ReplicatedObjectCount".into(), self.get(ReplicaObjects)));
+        }
+        if by_size {
+            let named = sizes::NAMES.iter().zip(self.by_size);
+            rows.extend(named.map(|(size, count)| (format!("Object{size}Count").into(), u64::from(count))));
+        }
+        rows
     }
 }
 
@@ -99,3 +163,6 @@ pub type ByClass = BTreeMap<String, Counts>;
 pub fn bytes(by_class: &ByClass) -> u64 {
     by_class.values().map(Counts::bytes).sum()
 }
+
+/// The class of what has none: delete markers, a bucket's settings, requests about no object.
+pub const UNCLASSED: &str = "STANDARD";

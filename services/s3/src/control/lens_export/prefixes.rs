@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use fractus_s3control_api as api;
+use serde::{Deserialize, Serialize};
 
-use super::counts::{self, ByClass};
-use crate::store::Object;
+use super::counts::{self, ByClass, Counts};
 
 /// How deep prefixes go, and how deep where nothing is said.
 const MAX_DEPTH: i32 = 10;
@@ -17,10 +17,10 @@ const MIN_PERCENTAGE: f64 = 1.0;
 const MAX_PREFIXES: usize = 100_000;
 
 /// Which prefixes a configuration wants.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Wanted {
-    delimiter: String,
-    depth: usize,
+    pub delimiter: String,
+    pub depth: usize,
     min_percentage: f64,
 }
 
@@ -40,7 +40,7 @@ impl Wanted {
     }
 
     /// The prefixes that a key is below, the shortest first.
-    fn of_key<'k>(&self, key: &'k str) -> impl Iterator<Item = &'k str> {
+    pub fn of_key<'k>(&self, key: &'k str) -> impl Iterator<Item = &'k str> {
         let length = self.delimiter.len();
         let ends: Vec<usize> = key.match_indices(&self.delimiter).take(self.depth).map(|(at, _)| at + length).collect();
         ends.into_iter().map(|end| &key[..end])
@@ -58,7 +58,8 @@ impl Prefixes {
         Prefixes { wanted, counted: BTreeMap::new() }
     }
 
-    pub fn add(&mut self, key: &str, class: &str, object: &Object, is_current: bool) {
+    /// Adds what has this key to each prefix that it is below.
+    pub fn add(&mut self, key: &str, class: &str, add: impl Fn(&mut Counts)) {
         for prefix in self.wanted.of_key(key) {
             if !self.counted.contains_key(prefix) {
                 if self.counted.len() >= MAX_PREFIXES {
@@ -67,7 +68,7 @@ impl Prefixes {
                 self.counted.insert(prefix.to_owned(), ByClass::new());
             }
             if let Some(by_class) = self.counted.get_mut(prefix) {
-                by_class.entry(class.to_owned()).or_default().add(object, is_current);
+                add(by_class.entry(class.to_owned()).or_default());
             }
         }
     }

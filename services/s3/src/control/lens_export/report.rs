@@ -2,7 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage_lens_understanding_metrics_export_schema.html>
 
-use super::counts::Counts;
+use super::activity::Row;
 use crate::model::encoding::form_encode;
 use fractus_s3_columns::write::{Cell, ColumnKind, ColumnSpec, File};
 
@@ -35,7 +35,7 @@ pub struct Head<'a> {
 pub struct Record<'a> {
     pub region: &'a str,
     pub class: &'a str,
-    /// `ACCOUNT`, `BUCKET`, `PREFIX` ...
+    /// `ACCOUNT`, `BUCKET`, `PREFIX`, `STORAGE_LENS_GROUP_ACCOUNT`, `STORAGE_LENS_GROUP_BUCKET`.
     pub kind: &'a str,
     /// A prefix (URL-encoded in the file), or a group's ARN.
     pub value: &'a str,
@@ -60,7 +60,7 @@ impl Report {
         Report::Parquet(Box::new(File::new(columns.into())))
     }
 
-    pub fn write(&mut self, head: &Head<'_>, record: Record<'_>, counts: &Counts) {
+    pub fn write(&mut self, head: &Head<'_>, record: Record<'_>, rows: impl IntoIterator<Item = Row>) {
         let encoded;
         let value = match record.kind {
             "PREFIX" => {
@@ -72,11 +72,11 @@ impl Report {
         let Head { id, date, account } = *head;
         let Record { region, class, kind, bucket, .. } = record;
         let said = ["V_1", id, date, account, region, class, kind, value, bucket];
-        for (metric, count) in counts.metrics() {
+        for (metric, count) in rows {
             match self {
                 Report::Csv(text) => text.push_str(&format!("{},{metric},{count}\n", said.join(","))),
                 Report::Parquet(file) => {
-                    let texts = said.into_iter().chain([metric]).map(|text| Cell::Text(text.to_owned()));
+                    let texts = said.into_iter().chain([&*metric]).map(|text| Cell::Text(text.to_owned()));
                     let number = Cell::Long(i64::try_from(count).unwrap_or(i64::MAX));
                     file.row(texts.chain([number]));
                 }
@@ -116,7 +116,7 @@ mod tests {
         let mut report = Report::csv();
         let head = Head { id: "i", date: "2026-03-01", account: "000000000000" };
         let record = Record { region: "us-east-1", class: "STANDARD", kind: "PREFIX", value: "a,b/", bucket: "b" };
-        report.write(&head, record, &Counts::default());
+        report.write(&head, record, [("StorageBytes".into(), 0)]);
         let Report::Csv(text) = &report else { panic!() };
         let line = "V_1,i,2026-03-01,000000000000,us-east-1,STANDARD,PREFIX,a%2Cb/,b,StorageBytes,0";
         assert_eq!(text.lines().nth(1), Some(line));

@@ -14,7 +14,7 @@ use crate::control::errors::{invalid, refused};
 use crate::control::outposts::place::Place;
 use crate::control::outposts::{converted, points};
 use crate::error::{Error, Result};
-use crate::model::lifecycle;
+use crate::model::{lifecycle, replication};
 use crate::objects;
 use crate::operations::lifecycle::not_there;
 use crate::operations::{policy, settings, tagging, versions};
@@ -174,7 +174,7 @@ pub async fn put_replication(
         rule.id.get_or_insert_with(|| cx.random().uuid());
     }
     let acts = converted::replication(&given);
-    settings::check_replication(&acts)?;
+    replication::check(&acts)?;
     keep(s3, cx, &name, Kind::Replication, (&acts, &given), |snapshot, scope, versioning| {
         if versioning != Some(Versioning::Enabled) {
             return Err(invalid("Versioning must be 'Enabled' on the bucket to apply a replication configuration"));

@@ -2,20 +2,30 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html>
 
-use std::collections::HashSet;
+mod check;
+
 use std::time::Duration;
 
 use fractus_clock::Timestamp;
 use fractus_s3_api as api;
 
-use crate::error::{Error, Result};
+pub use check::check;
 
-const MAX_RULES: usize = 1_000;
 const DAY_SECS: i64 = 86_400;
-/// Smaller objects stay where they are unless a rule names sizes.
+/// Smaller objects stay where they are unless a rule names sizes, or the configuration leaves it to the storage class.
 const MIN_TRANSITION_BYTES: u64 = 128 * 1024;
-/// Days before which an object does not go to a class for infrequent access.
-const MIN_INFREQUENT_DAYS: i32 = 30;
+
+/// Which objects are too small to be moved.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-transition-general-considerations.html>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Least {
+    /// 128 KiB, for every class.
+    #[default]
+    AllClasses,
+    /// 128 KiB but for the archives, which take all.
+    ByClass,
+}
 
 /// What a rule is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +107,7 @@ pub fn midnight_after(moment: Timestamp) -> Timestamp {
 pub struct Rule {
     pub id: String,
     pub scope: Scope,
+    least: Least,
     pub expires: Option<When>,
     pub removes_lone_markers: bool,
     pub noncurrent_days: Option<(i32, usize)>,
@@ -105,12 +116,20 @@ pub struct Rule {
     pub abort_days: Option<i32>,
 }
 
+impl Rule {
+    /// Whether the rule moves an object of this size to a class at all.
+    fn moves(&self, bytes: u64, class: &str) -> bool {
+        let archives = self.least == Least::ByClass && matches!(class, "GLACIER" | "DEEP_ARCHIVE");
+        bytes >= MIN_TRANSITION_BYTES || self.scope.names_sizes() || archives
+    }
+}
+
 fn when(days: Option<i32>, date: Option<Timestamp>) -> Option<When> {
     days.map(When::Days).or(date.map(When::On))
 }
 
 /// The rules of a configuration that are on.
-pub fn rules(configuration: &api::BucketLifecycleConfiguration) -> Vec<Rule> {
+pub fn rules(configuration: &api::BucketLifecycleConfiguration, least: Least) -> Vec<Rule> {
     let on = configuration.rules.iter().filter(|rule| rule.status == api::ExpirationStatus::Enabled);
     let kept = |newer: Option<i32>| usize::try_from(newer.unwrap_or(0)).unwrap_or(0);
     let class = |class: &Option<api::TransitionStorageClass>| {
@@ -119,6 +138,7 @@ pub fn rules(configuration: &api::BucketLifecycleConfiguration) -> Vec<Rule> {
     on.map(|rule| Rule {
         id: rule.id.clone().unwrap_or_default(),
         scope: Scope::of(rule),
+        least,
         expires: rule.expiration.as_ref().and_then(|expiration| when(expiration.days, expiration.date)),
         removes_lone_markers: rule.expiration.as_ref().is_some_and(|expiration| {
             expiration.expired_object_delete_marker == Some(true) || expiration.days.is_some()
@@ -170,8 +190,7 @@ pub fn transition<'r>(
     let due = rules
         .iter()
         .filter(|rule| rule.scope.takes(subject))
-        .filter(|rule| subject.size >= MIN_TRANSITION_BYTES || rule.scope.names_sizes())
-        .flat_map(|rule| &rule.transitions)
+        .flat_map(|rule| rule.transitions.iter().filter(|(_, class)| rule.moves(subject.size, class)))
         .filter(|(when, _)| when.due(since) <= now)
         .map(|(_, class)| class.as_str());
     due.max_by_key(|class| depth(class)).filter(|class| depth(class) > depth(current))
@@ -189,8 +208,7 @@ pub fn noncurrent_transition<'r>(
     let due = rules
         .iter()
         .filter(|rule| rule.scope.takes(subject))
-        .filter(|rule| subject.size >= MIN_TRANSITION_BYTES || rule.scope.names_sizes())
-        .flat_map(|rule| &rule.noncurrent_transitions)
+        .flat_map(|rule| rule.noncurrent_transitions.iter().filter(|(.., class)| rule.moves(subject.size, class)))
         .filter(|(days, kept, _)| passed >= *kept && When::Days(*days).due(since) <= now)
         .map(|(_, _, class)| class.as_str());
     due.max_by_key(|class| depth(class)).filter(|class| depth(class) > depth(current))
@@ -201,146 +219,6 @@ pub fn abortion<'r>(rules: &'r [Rule], key: &str, since: Timestamp) -> Option<(T
     let subject = Subject { key, tags: &[], size: 0 };
     let due = rules.iter().filter(|rule| rule.scope.takes(&subject));
     due.filter_map(|rule| Some((When::Days(rule.abort_days?).due(since), rule.id.as_str()))).min_by_key(|(at, _)| *at)
-}
-
-fn argument(message: impl Into<String>) -> Error {
-    Error::Other(Box::new(fractus_wire::Failure::new("InvalidArgument", 400, message)))
-}
-
-/// Checks a configuration before it is kept.
-pub fn check(configuration: &api::BucketLifecycleConfiguration) -> Result<()> {
-    if configuration.rules.is_empty() || configuration.rules.len() > MAX_RULES {
-        return Err(Error::MalformedXml);
-    }
-    let mut ids = HashSet::new();
-    for rule in &configuration.rules {
-        if let Some(id) = rule.id.as_deref().filter(|id| !id.is_empty()) {
-            if id.chars().count() > 255 {
-                return Err(argument("ID length should not exceed allowed limit of 255"));
-            }
-            if !ids.insert(id) {
-                return Err(argument("Rule ID must be unique. Found same ID for more than one rule"));
-            }
-        }
-        check_shape(rule)?;
-        check_expiration(rule)?;
-        check_transitions(rule)?;
-        check_others(rule)?;
-    }
-    Ok(())
-}
-
-fn check_shape(rule: &api::LifecycleRule) -> Result<()> {
-    if matches!(rule.status, api::ExpirationStatus::Unknown(_)) || rule.filter.is_some() == rule.prefix.is_some() {
-        return Err(Error::MalformedXml);
-    }
-    if let Some(filter) = &rule.filter {
-        let said = [
-            filter.prefix.is_some(),
-            filter.tag.is_some(),
-            filter.object_size_greater_than.is_some(),
-            filter.object_size_less_than.is_some(),
-            filter.and.is_some(),
-        ];
-        if said.iter().filter(|said| **said).count() > 1 {
-            return Err(Error::MalformedXml);
-        }
-    }
-    let acts = rule.expiration.is_some()
-        || rule.noncurrent_version_expiration.is_some()
-        || rule.abort_incomplete_multipart_upload.is_some()
-        || rule.transitions.as_ref().is_some_and(|transitions| !transitions.is_empty())
-        || rule.noncurrent_version_transitions.as_ref().is_some_and(|transitions| !transitions.is_empty());
-    if acts { Ok(()) } else { Err(Error::invalid_request("At least one action needs to be specified in a rule")) }
-}
-
-fn is_midnight(date: Timestamp) -> bool {
-    date.secs().rem_euclid(DAY_SECS) == 0
-}
-
-fn check_expiration(rule: &api::LifecycleRule) -> Result<()> {
-    let Some(expiration) = &rule.expiration else { return Ok(()) };
-    let said =
-        [expiration.days.is_some(), expiration.date.is_some(), expiration.expired_object_delete_marker.is_some()];
-    if said.iter().filter(|said| **said).count() != 1 {
-        return Err(Error::MalformedXml);
-    }
-    if expiration.days.is_some_and(|days| days <= 0) {
-        return Err(argument("'Days' for Expiration action must be a positive integer"));
-    }
-    if expiration.date.is_some_and(|date| !is_midnight(date)) {
-        return Err(argument("'Date' must be at midnight GMT"));
-    }
-    let scope = Scope::of(rule);
-    if expiration.expired_object_delete_marker == Some(true) && !scope.tags.is_empty() {
-        return Err(Error::invalid_request("'ExpiredObjectDeleteMarker' cannot be specified with a tag based filter"));
-    }
-    Ok(())
-}
-
-fn check_transitions(rule: &api::LifecycleRule) -> Result<()> {
-    let expires = rule.expiration.as_ref().and_then(|expiration| expiration.days);
-    for to in rule.transitions.iter().flatten() {
-        let class = match &to.storage_class {
-            Some(class) if !matches!(class, api::TransitionStorageClass::Unknown(_)) => class.as_str(),
-            _ => return Err(Error::MalformedXml),
-        };
-        if to.days.is_some() && to.date.is_some() {
-            return Err(Error::MalformedXml);
-        }
-        if to.date.is_some_and(|date| !is_midnight(date)) {
-            return Err(argument("'Date' must be at midnight GMT"));
-        }
-        let Some(days) = to.days else { continue };
-        if days < 0 {
-            return Err(argument("'Days' in Transition action must be nonnegative"));
-        }
-        if matches!(class, "STANDARD_IA" | "ONEZONE_IA") && days < MIN_INFREQUENT_DAYS {
-            return Err(argument(format!(
-                "'Days' in Transition action must be greater than or equal to {MIN_INFREQUENT_DAYS} for storageClass '{class}'"
-            )));
-        }
-        if expires.is_some_and(|expires| expires <= days) {
-            let prefix = Scope::of(rule).prefix;
-            return Err(argument(format!(
-                "'Days' in the Expiration action for filter '(prefix={prefix})' must be greater than 'Days' in the Transition action"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn check_others(rule: &api::LifecycleRule) -> Result<()> {
-    if let Some(old) = &rule.noncurrent_version_expiration {
-        match old.noncurrent_days {
-            Some(1..) => {}
-            Some(_) => {
-                return Err(argument(
-                    "'NoncurrentDays' for NoncurrentVersionExpiration action must be a positive integer",
-                ));
-            }
-            None => return Err(Error::MalformedXml),
-        }
-        if old.newer_noncurrent_versions.is_some_and(|newer| !(1..=100).contains(&newer)) {
-            return Err(argument(
-                "'NewerNoncurrentVersions' for NoncurrentVersionExpiration action must be between 1 and 100",
-            ));
-        }
-    }
-    let Some(abort) = &rule.abort_incomplete_multipart_upload else { return Ok(()) };
-    if abort.days_after_initiation.is_none_or(|days| days <= 0) {
-        return Err(argument(
-            "'DaysAfterInitiation' for AbortIncompleteMultipartUpload action must be a positive integer",
-        ));
-    }
-    let scope = Scope::of(rule);
-    if !scope.tags.is_empty() {
-        return Err(Error::invalid_request("AbortIncompleteMultipartUpload cannot be specified with Tags."));
-    }
-    if scope.names_sizes() {
-        return Err(Error::invalid_request("AbortIncompleteMultipartUpload cannot be specified with Object Size."));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -367,7 +245,7 @@ mod tests {
         let put = Timestamp::parse_date_time("2014-01-15T10:30:00Z").unwrap();
         assert_eq!(When::Days(3).due(put).date_time(), "2014-01-19T00:00:00Z");
         let filter = api::LifecycleRuleFilter { prefix: Some("logs/".into()), ..Default::default() };
-        let rules = rules(&whole(rule(filter, 3)));
+        let rules = rules(&whole(rule(filter, 3)), Least::default());
         let subject = |key| Subject { key, tags: &[], size: 1 };
         let (at, id) = expiry(&rules, &subject("logs/a"), put).unwrap();
         assert_eq!((at.date_time().as_str(), id), ("2014-01-19T00:00:00Z", "r"));
@@ -392,17 +270,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
-        let filter = || api::LifecycleRuleFilter { prefix: Some(String::new()), ..Default::default() };
-        assert!(check(&whole(rule(filter(), 1))).is_ok());
-        assert!(check(&whole(rule(filter(), 0))).is_err());
-        let both = api::LifecycleRule { prefix: Some(String::new()), ..rule(filter(), 1) };
-        assert!(matches!(check(&whole(both)), Err(Error::MalformedXml)));
-        let idle = api::LifecycleRule { expiration: None, ..rule(filter(), 1) };
-        assert!(matches!(check(&whole(idle)), Err(Error::InvalidRequest { .. })));
-        let early =
-            api::Transition { days: Some(3), storage_class: Some(api::TransitionStorageClass::StandardIa), date: None };
-        let early = api::LifecycleRule { transitions: Some(vec![early]), expiration: None, ..rule(filter(), 1) };
-        assert!(check(&whole(early)).is_err());
+    fn small_objects_stay_unless_the_configuration_says_otherwise() {
+        let put = Timestamp::parse_date_time("2014-01-15T10:30:00Z").unwrap();
+        let later = Timestamp::parse_date_time("2015-01-15T10:30:00Z").unwrap();
+        let to = |class: &str| api::Transition { days: Some(30), storage_class: Some(class.into()), date: None };
+        let moved = |least: Least, class: &str, bytes: u64| {
+            let rule = api::LifecycleRule { transitions: Some(vec![to(class)]), ..rule(Default::default(), 4000) };
+            let subject = Subject { key: "k", tags: &[], size: bytes };
+            transition(&rules(&whole(rule), least), &subject, "STANDARD", put, later).is_some()
+        };
+        assert!(!moved(Least::AllClasses, "GLACIER", 1) && moved(Least::AllClasses, "GLACIER", 128 * 1024));
+        assert!(moved(Least::ByClass, "GLACIER", 1) && moved(Least::ByClass, "DEEP_ARCHIVE", 1));
+        assert!(!moved(Least::ByClass, "STANDARD_IA", 1) && !moved(Least::ByClass, "GLACIER_IR", 1));
     }
 }

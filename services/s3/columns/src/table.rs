@@ -1,0 +1,277 @@
+//! Data files of Iceberg tables: Parquet whose columns carry the ids of the table's fields, with times of a microsecond and maps
+//! of texts beside what inventories have.
+//!
+//! <https://iceberg.apache.org/spec/#parquet>
+
+use super::MAGIC;
+use super::thrift::Writer;
+use super::write::{put_bit, put_text_value, runs, snappy_page};
+
+/// Types of Iceberg, as far as tables here have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Boolean,
+    Long,
+    /// Microseconds since 1970, of no time zone.
+    Timestamp,
+    /// Of texts to texts. Its key's and its value's fields have the ids given here.
+    Map(i32, i32),
+}
+
+/// A field of a table's schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    pub id: i32,
+    pub name: &'static str,
+    pub kind: Kind,
+    pub required: bool,
+    pub doc: &'static str,
+}
+
+/// What a row has of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Null,
+    Text(String),
+    Boolean(bool),
+    /// A number, or microseconds.
+    Long(i64),
+    Map(Vec<(String, String)>),
+}
+
+impl Value {
+    pub fn text(text: Option<&str>) -> Self {
+        text.map_or(Value::Null, |text| Value::Text(text.to_owned()))
+    }
+}
+
+/// One column as it is stored: of a map there are two.
+#[derive(Default)]
+struct Leaf {
+    values: Vec<u8>,
+    bits: usize,
+    definitions: Vec<u8>,
+    repetitions: Vec<u8>,
+}
+
+/// A file that is being filled.
+pub struct DataFile {
+    fields: &'static [Field],
+    leaves: Vec<Leaf>,
+    rows: usize,
+}
+
+impl DataFile {
+    pub fn new(fields: &'static [Field]) -> Self {
+        let count = fields.iter().map(|field| if matches!(field.kind, Kind::Map(..)) { 2 } else { 1 }).sum();
+        DataFile { fields, leaves: (0..count).map(|_| Leaf::default()).collect(), rows: 0 }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds a row, a value for each field.
+    pub fn row(&mut self, values: impl IntoIterator<Item = Value>) {
+        let mut leaves = self.leaves.iter_mut();
+        for (field, value) in self.fields.iter().zip(values) {
+            let Some(first) = leaves.next() else { return };
+            if !matches!(field.kind, Kind::Map(..)) {
+                first.put(value);
+            } else if let Some(second) = leaves.next() {
+                put_map(first, second, value);
+            }
+        }
+        self.rows += 1;
+    }
+
+    /// The bytes of the file; `name` is what its schema is called.
+    pub fn finish(self, name: &str) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        let (mut chunks, mut total) = (Vec::new(), 0_i64);
+        let mut leaves = self.leaves.iter();
+        for field in self.fields {
+            for path in paths(field) {
+                let Some(leaf) = leaves.next() else { break };
+                let start = out.len() as i64;
+                let unpacked = leaf.write(&mut out, field);
+                total += unpacked;
+                let meta = Writer::default()
+                    .int(1, physical(field.kind))
+                    .ints(2, &[0, 3])
+                    .texts(3, &path)
+                    .int(4, 1)
+                    .long(5, leaf.definitions.len() as i64)
+                    .long(6, unpacked)
+                    .long(7, out.len() as i64 - start)
+                    .long(9, start);
+                chunks.push(Writer::default().long(2, start).structure(3, meta));
+            }
+        }
+        let root = Writer::default().text(4, name).int(5, self.fields.len() as i32);
+        let group = Writer::default().structures(1, chunks).long(2, total).long(3, self.rows as i64);
+        let footer = Writer::default()
+            .int(1, 1)
+            .structures(2, std::iter::once(root).chain(self.fields.iter().flat_map(elements)).collect())
+            .long(3, self.rows as i64)
+            .structures(4, vec![group])
+            .text(6, "fractus")
+            .finish();
+        out.extend(&footer);
+        out.extend((footer.len() as u32).to_le_bytes());
+        out.extend(MAGIC);
+        out
+    }
+}
+
+impl Leaf {
+    fn put(&mut self, value: Value) {
+        self.definitions.push(u8::from(value != Value::Null));
+        match value {
+            Value::Null | Value::Map(_) => {}
+            Value::Text(text) => put_text_value(&mut self.values, &text),
+            Value::Long(number) => self.values.extend(number.to_le_bytes()),
+            Value::Boolean(value) => put_bit(&mut self.values, &mut self.bits, value),
+        }
+    }
+
+    fn level(&mut self, definition: u8, repetition: u8) {
+        self.definitions.push(definition);
+        self.repetitions.push(repetition);
+    }
+
+    /// Writes the column as one page; gives how many bytes it is unpacked.
+    fn write(&self, out: &mut Vec<u8>, field: &Field) -> i64 {
+        let mut body = Vec::new();
+        let mut levels = |levels: &[u8]| {
+            let packed = runs(levels.iter().copied());
+            body.extend((packed.len() as u32).to_le_bytes());
+            body.extend(packed);
+        };
+        if matches!(field.kind, Kind::Map(..)) {
+            levels(&self.repetitions);
+            levels(&self.definitions);
+        } else if !field.required {
+            levels(&self.definitions);
+        }
+        body.extend(&self.values);
+        let (head, packed, unpacked) = snappy_page(self.definitions.len(), &body);
+        out.extend(head);
+        out.extend(packed);
+        unpacked
+    }
+}
+
+/// No map, an empty one, and each entry are told apart by their levels.
+fn put_map(keys: &mut Leaf, values: &mut Leaf, value: Value) {
+    match value {
+        Value::Map(entries) if entries.is_empty() => {
+            keys.level(1, 0);
+            values.level(1, 0);
+        }
+        Value::Map(entries) => {
+            for (at, (key, value)) in entries.iter().enumerate() {
+                let again = u8::from(at > 0);
+                keys.level(2, again);
+                values.level(2, again);
+                put_text_value(&mut keys.values, key);
+                put_text_value(&mut values.values, value);
+            }
+        }
+        _ => {
+            keys.level(0, 0);
+            values.level(0, 0);
+        }
+    }
+}
+
+fn paths(field: &Field) -> Vec<Vec<&'static str>> {
+    match field.kind {
+        Kind::Map(..) => vec![vec![field.name, "key_value", "key"], vec![field.name, "key_value", "value"]],
+        _ => vec![vec![field.name]],
+    }
+}
+
+/// The format's number of the type that is stored.
+fn physical(kind: Kind) -> i32 {
+    match kind {
+        Kind::Boolean => 0,
+        Kind::Long | Kind::Timestamp => 2,
+        Kind::Text | Kind::Map(..) => 6,
+    }
+}
+
+/// A field as the file's schema has it.
+fn elements(field: &Field) -> Vec<Writer> {
+    let repetition = i32::from(!field.required);
+    let leaf = || Writer::default().int(1, physical(field.kind)).int(3, repetition).text(4, field.name);
+    match field.kind {
+        Kind::Text => vec![leaf().int(6, 0).int(9, field.id)],
+        Kind::Boolean | Kind::Long => vec![leaf().int(9, field.id)],
+        Kind::Timestamp => {
+            // Of no zone, which the older way of saying what a number means has no word for.
+            let unit = Writer::default().structure(2, Writer::default());
+            let timestamp = Writer::default().bool(1, false).structure(2, unit);
+            vec![leaf().int(9, field.id).structure(10, Writer::default().structure(8, timestamp))]
+        }
+        Kind::Map(key, value) => {
+            let text = |name: &str, id| Writer::default().int(1, 6).int(3, 0).text(4, name).int(6, 0).int(9, id);
+            vec![
+                Writer::default().int(3, repetition).text(4, field.name).int(5, 1).int(6, 1).int(9, field.id),
+                Writer::default().int(3, 2).text(4, "key_value").int(5, 2),
+                text("key", key),
+                text("value", value),
+            ]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    const fn field(id: i32, name: &'static str, kind: Kind, required: bool) -> Field {
+        Field { id, name, kind, required, doc: "" }
+    }
+
+    const FIELDS: [Field; 5] = [
+        field(1, "key", Kind::Text, true),
+        field(2, "at", Kind::Timestamp, false),
+        field(3, "ok", Kind::Boolean, false),
+        field(4, "tags", Kind::Map(5, 6), false),
+        field(7, "size", Kind::Long, false),
+    ];
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let maps = [Value::Null, Value::Map(Vec::new()), Value::Map(vec![tag("a", "1"), tag("b", "")])];
+        let mut file = DataFile::new(&FIELDS);
+        for number in 0..30_i64 {
+            let size = if number % 4 == 0 { Value::Null } else { Value::Long(number) };
+            let map = maps[number as usize % 3].clone();
+            let key = Value::Text(format!("k{number}"));
+            file.row([key, Value::Long(number * 1_000_000), Value::Boolean(number % 2 == 0), map, size]);
+        }
+        let records = read::all(&file.finish("table")).unwrap();
+        assert_eq!(records.len(), 30);
+        let json: Vec<_> = records.iter().map(|record| record.json()).collect();
+        assert!(json[0].starts_with("{\"key\":\"k0\",\"at\":"), "{}", json[0]);
+        assert!(json[0].ends_with("\"ok\":true,\"tags\":null,\"size\":null}"), "{}", json[0]);
+        assert!(json[1].contains("\"ok\":false,\"tags\":") && !json[1].contains("\"tags\":null"), "{}", json[1]);
+        assert!(
+            json[2].contains("\"a\"") && json[2].contains("\"b\"") && json[2].ends_with("\"size\":2}"),
+            "{}",
+            json[2]
+        );
+        assert!(!json[1].contains("\"a\""), "{}", json[1]);
+    }
+
+    #[test]
+    fn runs_of_levels_are_written_once() {
+        assert_eq!(runs([1, 1, 1, 0, 2]), [6, 1, 2, 0, 2, 2]);
+        assert_eq!(runs([]), Vec::<u8>::new());
+    }
+}

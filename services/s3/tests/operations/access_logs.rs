@@ -1,0 +1,215 @@
+//! Access logs: what their lines say of requests.
+
+use std::time::Duration;
+
+use fractus_testkit::wait_for;
+
+use crate::*;
+
+/// The fields of one line: quoted ones are one field each, and so is the time.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = Vec::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let (field, after) = match rest.as_bytes()[0] {
+            b'"' => rest[1..].split_once('"').map(|(field, after)| (field, after.trim_start())).unwrap(),
+            b'[' => rest[1..].split_once(']').map(|(field, after)| (field, after.trim_start())).unwrap(),
+            _ => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        fields.push(field.to_owned());
+        rest = after;
+    }
+    fields
+}
+
+const OPERATION: usize = 6;
+const KEY: usize = 7;
+const STATUS: usize = 9;
+const CODE: usize = 10;
+const SENT: usize = 11;
+const SIZE: usize = 12;
+const TOTAL: usize = 13;
+const TURN_AROUND: usize = 14;
+const VERSION: usize = 17;
+const SIGNATURE: usize = 19;
+const AUTHENTICATION: usize = 21;
+const FIELDS: usize = 27;
+
+async fn logged_stack() -> (Stack, Client) {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    bucket(&client, "logs").await;
+    log(&client, "bucket").await;
+    (stack, client)
+}
+
+async fn log(client: &Client, bucket: &str) {
+    let enabled =
+        api::LoggingEnabled { target_bucket: "logs".into(), target_prefix: format!("{bucket}/"), ..Default::default() };
+    let input = api::PutBucketLoggingInput {
+        bucket: bucket.into(),
+        bucket_logging_status: api::BucketLoggingStatus { logging_enabled: Some(enabled) },
+        ..Default::default()
+    };
+    client.call(api::PutBucketLogging, input).await.unwrap();
+}
+
+/// The lines that were delivered below a prefix, when there are as many as expected.
+async fn lines(stack: &Stack, client: &Client, prefix: &str, expected: usize) -> Vec<Vec<String>> {
+    stack.clock().freeze();
+    stack.clock().advance(Duration::from_secs(301));
+    wait_for("the log is delivered", async || {
+        let list = api::ListObjectsV2Input { bucket: "logs".into(), prefix: Some(prefix.into()), ..Default::default() };
+        let found = client.call(api::ListObjectsV2, list).await.unwrap().contents.unwrap_or_default();
+        let mut lines = Vec::new();
+        for object in found {
+            let input = api::GetObjectInput { bucket: "logs".into(), ..get_input(&object.key.unwrap()) };
+            lines.extend(read(client, input).await.unwrap().lines().map(fields));
+        }
+        (lines.len() >= expected).then_some(lines)
+    })
+    .await
+}
+
+fn of<'a>(lines: &'a [Vec<String>], operation: &str) -> Vec<&'a Vec<String>> {
+    lines.iter().filter(|line| line[OPERATION] == operation).collect()
+}
+
+#[tokio::test]
+async fn a_line_has_every_field_of_the_format() {
+    let (stack, client) = logged_stack().await;
+    put(&client, "a key", &"x".repeat(100)).await;
+    read(&client, api::GetObjectInput { range: Some("bytes=0-9".into()), ..get_input("a key") }).await.unwrap();
+    read(&client, get_input("none")).await.unwrap_err();
+    let head = api::HeadObjectInput { bucket: "bucket".into(), key: "a key".into(), ..Default::default() };
+    client.call(api::HeadObject, head).await.unwrap();
+    let status = api::GetBucketLoggingInput { bucket: "bucket".into(), ..Default::default() };
+    client.call(api::GetBucketLogging, status).await.unwrap();
+    plain(&stack, "GET", "/bucket/a%20key?versionId=null", &[]).await;
+    let lines = lines(&stack, &client, "bucket/", 7).await;
+    assert!(lines.iter().all(|line| line.len() == FIELDS), "{lines:?}");
+    let put = of(&lines, "REST.PUT.OBJECT")[0];
+    assert_eq!((put[KEY].as_str(), put[STATUS].as_str(), put[SENT].as_str()), ("a%20key", "200", "-"));
+    assert_eq!(put[SIZE], "100");
+    assert_eq!(put[2], "01/Mar/2026:12:00:00 +0000");
+    assert_eq!((put[SIGNATURE].as_str(), put[AUTHENTICATION].as_str()), ("SigV4", "AuthHeader"));
+    let reads = of(&lines, "REST.GET.OBJECT");
+    assert_eq!((reads[0][STATUS].as_str(), reads[0][SENT].as_str(), reads[0][SIZE].as_str()), ("206", "10", "100"));
+    // Nothing takes any time while the clock stands.
+    assert_eq!((reads[0][TOTAL].as_str(), reads[0][TURN_AROUND].as_str()), ("0", "0"));
+    assert_eq!((reads[1][STATUS].as_str(), reads[1][CODE].as_str()), ("404", "NoSuchKey"));
+    assert!(reads[1][SENT].parse::<u64>().unwrap() > 100, "the error's own bytes: {}", reads[1][SENT]);
+    assert_eq!(
+        (reads[2][STATUS].as_str(), reads[2][SIGNATURE].as_str(), reads[2][VERSION].as_str()),
+        ("403", "-", "null")
+    );
+    let head = of(&lines, "REST.HEAD.OBJECT")[0];
+    assert_eq!((head[SENT].as_str(), head[SIZE].as_str()), ("-", "100"));
+    let status = of(&lines, "REST.GET.LOGGING_STATUS")[0];
+    assert_eq!(
+        (status[KEY].as_str(), status[TURN_AROUND].as_str()),
+        ("-", "-"),
+        "a bucket's requests have no turn-around"
+    );
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_lanes_clock() {
+    let (stack, client) = logged_stack().await;
+    // A request takes some microseconds, each of which is more than a day.
+    stack.clock().scale(1e12);
+    put(&client, "key", &"x".repeat(1 << 16)).await;
+    read(&client, get_input("key")).await.unwrap();
+    let lines = lines(&stack, &client, "bucket/", 2).await;
+    for operation in ["REST.PUT.OBJECT", "REST.GET.OBJECT"] {
+        let line = of(&lines, operation)[0];
+        let (total, turn_around): (u64, u64) = (line[TOTAL].parse().unwrap(), line[TURN_AROUND].parse().unwrap());
+        assert!(turn_around > 0 && total >= turn_around, "{operation}: {total} {turn_around}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_is_logged_where_it_reads_too() {
+    let (stack, client) = logged_stack().await;
+    bucket(&client, "elsewhere").await;
+    put(&client, "from here", "12345").await;
+    let input = api::CopyObjectInput {
+        bucket: "elsewhere".into(),
+        key: "to".into(),
+        copy_source: "bucket/from%20here".into(),
+        ..Default::default()
+    };
+    client.call(api::CopyObject, input).await.unwrap();
+    let lines = lines(&stack, &client, "bucket/", 3).await;
+    let read = of(&lines, "REST.COPY.OBJECT_GET")[0];
+    assert_eq!((read[KEY].as_str(), read[STATUS].as_str(), read[SIZE].as_str()), ("from+here", "200", "5"));
+    assert!(read[8].starts_with("PUT /elsewhere/to "), "{}", read[8]);
+    assert!(of(&lines, "REST.COPY.OBJECT").is_empty(), "the bucket that is written to is not logged");
+}
+
+#[tokio::test]
+async fn each_key_of_a_batch_delete_has_its_line() {
+    let (stack, client) = logged_stack().await;
+    put(&client, "a", "1").await;
+    put(&client, "b", "2").await;
+    let objects = ["a", "b"].map(|key| api::ObjectIdentifier { key: key.into(), ..Default::default() });
+    let input = api::DeleteObjectsInput {
+        bucket: "bucket".into(),
+        delete: api::Delete { objects: objects.into(), quiet: Some(true) },
+        ..Default::default()
+    };
+    client.call(api::DeleteObjects, input).await.unwrap();
+    let lines = lines(&stack, &client, "bucket/", 6).await;
+    let batch = of(&lines, "REST.POST.MULTI_OBJECT_DELETE")[0];
+    let mut keys: Vec<_> =
+        of(&lines, "BATCH.DELETE.OBJECT").into_iter().map(|line| (&line[5], &line[KEY], &line[STATUS])).collect();
+    keys.sort();
+    let id = &batch[5];
+    assert_eq!(keys, [(id, &"a".to_owned(), &"204".to_owned()), (id, &"b".to_owned(), &"204".to_owned())]);
+    assert!(lines.iter().all(|line| line.len() == FIELDS), "{lines:?}");
+}
+
+#[tokio::test]
+async fn what_a_lifecycle_does_is_logged() {
+    let (stack, client) = logged_stack().await;
+    put(&client, "tmp/old one", "12345").await;
+    put(&client, "cold/a", &"x".repeat(256 * 1024)).await;
+    let rule = |prefix: &str| api::LifecycleRule {
+        id: Some(prefix.into()),
+        status: api::ExpirationStatus::Enabled,
+        filter: Some(api::LifecycleRuleFilter { prefix: Some(prefix.into()), ..Default::default() }),
+        ..Default::default()
+    };
+    let expire = api::LifecycleRule {
+        expiration: Some(api::LifecycleExpiration { days: Some(1), ..Default::default() }),
+        ..rule("tmp/")
+    };
+    let transition = api::Transition {
+        days: Some(30),
+        storage_class: Some(api::TransitionStorageClass::StandardIa),
+        ..Default::default()
+    };
+    let cool = api::LifecycleRule { transitions: Some(vec![transition]), ..rule("cold/") };
+    let input = api::PutBucketLifecycleConfigurationInput {
+        bucket: "bucket".into(),
+        lifecycle_configuration: Some(api::BucketLifecycleConfiguration { rules: vec![expire, cool] }),
+        ..Default::default()
+    };
+    client.call(api::PutBucketLifecycleConfiguration, input).await.unwrap();
+    stack.clock().advance(Duration::from_secs(40 * 86_400));
+    wait_for("the lifecycle has done its work", async || {
+        read(&client, get_input("tmp/old one")).await.is_err().then_some(())
+    })
+    .await;
+    let head = api::HeadObjectInput { bucket: "bucket".into(), key: "cold/a".into(), ..Default::default() };
+    wait_for("the object is moved", async || {
+        client.call(api::HeadObject, head.clone()).await.unwrap().storage_class.map(|_| ())
+    })
+    .await;
+    let lines = lines(&stack, &client, "bucket/", 6).await;
+    let own = |operation| of(&lines, operation)[0];
+    let expired = own("S3.EXPIRE.OBJECT");
+    assert_eq!((expired[4].as_str(), expired[KEY].as_str(), expired[SIZE].as_str()), ("AmazonS3", "tmp/old+one", "5"));
+    let moved = own("S3.TRANSITION_SIA.OBJECT");
+    assert_eq!((moved[KEY].as_str(), moved[SIZE].as_str(), moved.len()), ("cold/a", "262144", FIELDS));
+}
