@@ -1,6 +1,7 @@
 """Metadata tables of S3, read by PyIceberg through the REST catalog as AWS's page says it is done, and by boto3's s3tables."""
 
 import datetime
+import json
 import os
 import signal
 import threading
@@ -22,7 +23,9 @@ def client_at(running, service):
     return boto3.client(service, endpoint_url=running.url, region_name=REGION, config=config, **KEYS)
 
 
-def catalog_at(running, warehouse=WAREHOUSE):
+def catalog_at(running, warehouse=WAREHOUSE, keys=KEYS):
+    access, secret, token = (keys.get(f"aws_{name}") for name in ("access_key_id", "secret_access_key", "session_token"))
+    session = {"client.session-token": token, "s3.session-token": token} if token else {}
     return load_catalog(
         "tables",
         **{
@@ -32,13 +35,14 @@ def catalog_at(running, warehouse=WAREHOUSE):
             "rest.sigv4-enabled": "true",
             "rest.signing-name": "s3tables",
             "rest.signing-region": REGION,
-            "client.access-key-id": KEYS["aws_access_key_id"],
-            "client.secret-access-key": KEYS["aws_secret_access_key"],
+            "client.access-key-id": access,
+            "client.secret-access-key": secret,
             "client.region": REGION,
             "s3.endpoint": running.url,
-            "s3.access-key-id": KEYS["aws_access_key_id"],
-            "s3.secret-access-key": KEYS["aws_secret_access_key"],
+            "s3.access-key-id": access,
+            "s3.secret-access-key": secret,
             "s3.region": REGION,
+            **session,
         },
     )
 
@@ -371,3 +375,35 @@ def test_nothing_is_lost_when_s3_is_killed(own_stack, tmp_path):
     assert len({row["sequence_number"] for row in journal}) == len(journal)
     inventory = wait_for(lambda: keys_of("inventory"), seconds=60, pause=0.5)
     assert len(inventory) == len(listed)
+
+
+def test_signatures_and_permissions_are_checked(own_stack, tmp_path):
+    """Of keys that were issued every signature is verified; where policies are enforced, they say who reads what."""
+    config = tmp_path / "enforced.toml"
+    config.write_text('auth = "enforced"\n')
+    running = own_stack("--config", str(config), services=("s3", "sts"))
+    s3, sts = client_at(running, "s3"), client_at(running, "sts")
+    s3.create_bucket(Bucket="source")
+    configured(s3, "source")
+    s3.put_object(Bucket="source", Key="k", Body=b"")
+    made(running, "source", "journal")
+
+    def issued(policy):
+        document = json.dumps({"Version": "2012-10-17", "Statement": policy})
+        keys = sts.get_federation_token(Name="reader", Policy=document)["Credentials"]
+        return {
+            "aws_access_key_id": keys["AccessKeyId"],
+            "aws_secret_access_key": keys["SecretAccessKey"],
+            "aws_session_token": keys["SessionToken"],
+        }
+
+    allowed = [{"Effect": "Allow", "Action": ["s3tables:*", "s3:GetObject"], "Resource": "*"}]
+    table = catalog_at(running, keys=issued(allowed)).load_table(("b_source", "journal"))
+    assert [row["key"] for row in table.scan().to_arrow().to_pylist()] == ["k"]
+    with pytest.raises(Exception, match="SignatureDoesNotMatch|403|Forbidden"):
+        catalog_at(running, keys=issued(allowed) | {"aws_secret_access_key": "of another"}).list_namespaces()
+    listing = [{"Effect": "Allow", "Action": ["s3tables:GetTableBucket", "s3tables:ListNamespaces"], "Resource": WAREHOUSE}]
+    catalog = catalog_at(running, keys=issued(listing))
+    assert catalog.list_namespaces() == [("b_source",)]
+    with pytest.raises(Exception, match="s3tables:GetTableMetadataLocation"):
+        catalog.load_table(("b_source", "journal"))

@@ -73,11 +73,11 @@ async fn serve_connection(router: Arc<Router>, stream: TcpStream, peer: SocketAd
         return;
     }
     let Some((opening, stream)) = opening::read(stream).await else { return };
-    let caller = Caller { peer, tls: false };
+    let caller = Caller { peer, tls: None };
     match opening {
         opening::Opening::Tls(read) => {
-            if let Some((stream, http2)) = tls::accept(&router, read, stream).await {
-                serve::serve(router, stream, http2, Caller { peer, tls: true }, drain).await;
+            if let Some((stream, agreed, http2)) = tls::accept(&router, read, stream).await {
+                serve::serve(router, stream, http2, Caller { peer, tls: Some(agreed) }, drain).await;
             }
         }
         opening::Opening::Http2(read) => {

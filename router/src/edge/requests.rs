@@ -12,6 +12,7 @@ use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
+use super::tls;
 use crate::admin;
 use crate::answer::{self, Failure};
 use crate::proxy::body::RouterBody;
@@ -31,7 +32,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
     pub peer: SocketAddr,
-    pub tls: bool,
+    pub tls: Option<tls::Agreed>,
 }
 
 /// Answers every request, whatever it is.

@@ -20,6 +20,8 @@ const MAX_ATTEMPTS: usize = 3;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// TLS's version and cipher: `TLSv1.3 TLS_AES_128_GCM_SHA256`.
+const X_FORWARDED_TLS: HeaderName = HeaderName::from_static("x-forwarded-tls");
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -104,8 +106,11 @@ fn say_who_called(headers: &mut HeaderMap, caller: Caller) {
     if let Ok(list) = HeaderValue::try_from(list) {
         headers.insert(X_FORWARDED_FOR, list);
     }
-    if caller.tls {
+    if let Some(agreed) = caller.tls {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+        if let Ok(value) = HeaderValue::try_from(format!("{} {}", agreed.version, agreed.cipher)) {
+            headers.insert(X_FORWARDED_TLS, value);
+        }
     } else if !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }

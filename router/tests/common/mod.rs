@@ -127,7 +127,10 @@ pub async fn call(address: SocketAddr, head: &str, body: &str) -> String {
 pub async fn echo(name: &'static str, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let header = |name: &str| parts.headers.get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
-    let (host, proto) = (header("host"), header("x-forwarded-proto"));
+    let (host, mut proto) = (header("host"), header("x-forwarded-proto"));
+    if let Some(tls) = parts.headers.get("x-forwarded-tls") {
+        proto = format!("{proto} tls={}", tls.to_str().unwrap());
+    }
     let body = body.collect().await.unwrap().to_bytes();
     text(format!("{name} {} {} host={host} proto={proto} {}", parts.method, parts.uri, String::from_utf8_lossy(&body)))
 }

@@ -207,3 +207,10 @@ pub fn to_put(cx: &Context, bucket: &str, key: &str, sets: Sets) -> Vec<Access> 
     }
     wanted
 }
+
+/// Some operations are for callers who have signed, whatever is open to everybody.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpu-process>
+pub fn check_known(cx: &Context, what: &'static str) -> Result<()> {
+    if cx.caller.kind == CallerKind::Anonymous { Err(Error::AnonymousForbidden { what }) } else { Ok(()) }
+}

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::model::filter::{Filter, Subject};
 use crate::model::lifecycle::midnight_after;
-use crate::report_access::{self, Writer};
+use crate::report_access::{self, About, Writer};
 use crate::schedule::{Parcel, put_parcel};
 use crate::service::S3;
 use crate::store::{Bucket, OBJECTS, Object};
@@ -165,7 +165,7 @@ pub async fn export(
         wanted: Wanted::default(),
     };
     let place = (target, parcel.key.as_str());
-    report_access::check(s3, (world, scope), Writer::Reports, bucket, place, now).await?;
+    report_access::check(s3, (world, scope), Writer::Reports, About::bucket(world, bucket), place, now).await?;
     if !put_parcel(s3, world, scope, parcel).await? {
         tracing::warn!(bucket = bucket.name, "the destination bucket of storage class analysis is not there");
     }

@@ -7,6 +7,9 @@ use fractus_wire::{BodyError, Failure};
 
 use crate::keys::Need;
 
+/// How a refusal begins that is of nobody's permissions.
+pub const ANONYMOUS: &str = "Anonymous users";
+
 /// Why S3 refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -94,8 +97,8 @@ pub enum Error {
     MethodNotAllowed { method: String, resource: &'static str },
     #[error("Access Denied")]
     AccessDenied,
-    #[error("Anonymous access is forbidden for this operation")]
-    AnonymousForbidden,
+    #[error("{ANONYMOUS} cannot {what}. Please authenticate.")]
+    AnonymousForbidden { what: &'static str },
     #[error("The {what} does not exist")]
     NoSuchConfiguration { code: &'static str, what: &'static str },
     #[error("A header you provided implies functionality that is not implemented")]
@@ -168,7 +171,7 @@ impl Error {
             MissingContentLength => ("MissingContentLength", 411),
             MetadataTooLarge { .. } => ("MetadataTooLarge", 400),
             MethodNotAllowed { .. } => ("MethodNotAllowed", 405),
-            AccessDenied | AnonymousForbidden => ("AccessDenied", 403),
+            AccessDenied | AnonymousForbidden { .. } => ("AccessDenied", 403),
             NoSuchConfiguration { code, .. } => (code, 404),
             NotImplemented { .. } => ("NotImplemented", 501),
             UnableToValidateDestinations { .. } => ("InvalidArgument", 400),

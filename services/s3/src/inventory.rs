@@ -22,7 +22,7 @@ use crate::model::encryption::{Asked, Encryption};
 use crate::model::lifecycle::midnight_after;
 use crate::model::lock::EventHold;
 use crate::permissions::canonical_user;
-use crate::report_access::{self, Writer};
+use crate::report_access::{self, About, Writer};
 use crate::schedule::{Parcel, put_parcel};
 use crate::service::S3;
 use crate::store::{Bucket, OBJECTS, Object};
@@ -183,7 +183,15 @@ impl Report<'_> {
         });
         let wanted = Wanted { encryption, ..Wanted::default() };
         let place = (self.world, self.scope);
-        report_access::check(self.s3, place, Writer::Reports, self.bucket, (target, &key), self.now).await?;
+        report_access::check(
+            self.s3,
+            place,
+            Writer::Reports,
+            About::bucket(place.0, self.bucket),
+            (target, &key),
+            self.now,
+        )
+        .await?;
         put_parcel(self.s3, self.world, self.scope, Parcel { bucket: target, key, content_type, content, wanted }).await
     }
 

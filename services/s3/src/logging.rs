@@ -20,7 +20,7 @@ use crate::configurations::{self, Kind};
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::metrics;
-use crate::report_access::{self, Writer};
+use crate::report_access::{self, About, Writer};
 use crate::schedule::{self, Job, Parcel};
 use crate::service::S3;
 use crate::store::Bucket;
@@ -150,7 +150,9 @@ pub async fn deliver(s3: &S3, world: &World, scope: &Scope, bucket: &Bucket, now
                 wanted: wanted(&enabled),
             };
             let place = (parcel.bucket, parcel.key.as_str());
-            match report_access::check(s3, (world, scope), Writer::AccessLogs, bucket, place, now).await {
+            match report_access::check(s3, (world, scope), Writer::AccessLogs, About::bucket(world, bucket), place, now)
+                .await
+            {
                 Ok(()) => {
                     if !schedule::put_parcel(s3, world, scope, parcel).await? {
                         let name = bucket.name.as_str();

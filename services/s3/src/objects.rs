@@ -41,9 +41,10 @@ pub fn bucket(snapshot: &Snapshot<'_>, scope: &Scope, name: &str, expected_owner
 
 #[cold]
 fn no_bucket(name: &str) -> Error {
-    // Of a bucket on an Outpost it is its own name.
-    let bucket = place::shown(name.to_owned());
-    if names::may_be_bucket(&bucket) { Error::NoSuchBucket { bucket } } else { Error::InvalidBucketName { bucket } }
+    let bucket = name.to_owned();
+    // On an Outpost it has a name that none of a request's can be.
+    let may_be = names::may_be_bucket(name) || place::is_kept(name);
+    if may_be { Error::NoSuchBucket { bucket } } else { Error::InvalidBucketName { bucket } }
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>

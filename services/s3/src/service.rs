@@ -20,7 +20,7 @@ use crate::control::jobs::work::Jobs;
 use crate::control::lens_export::Lens;
 use crate::control::outposts::place;
 use crate::destinations::Destinations;
-use crate::error::Error;
+use crate::error::{ANONYMOUS, Error};
 use crate::keys::Keys;
 use crate::lifecycle::Lifecycle;
 use crate::metadata::catalog;
@@ -233,7 +233,8 @@ impl Service for S3 {
         for (_, value) in &mut failure.details {
             *value = place::shown(std::mem::take(value));
         }
-        if failure.code == "AccessDenied" && cx.caller.kind == CallerKind::Anonymous {
+        let is_anonymous = cx.caller.kind == CallerKind::Anonymous && !failure.message.starts_with(ANONYMOUS);
+        if failure.code == "AccessDenied" && is_anonymous {
             failure.message = "Access Denied".to_owned();
         }
         if cx.extensions().get::<control::Controlled>().is_some() { failure } else { heads::tell(cx, failure) }
@@ -244,7 +245,10 @@ impl Service for S3 {
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
-        if cx.extensions().get::<control::Controlled>().is_some() {
+        // Their paths name no bucket.
+        if cx.extensions().get::<control::Controlled>().is_some()
+            || cx.extensions().get::<catalog::OfTables>().is_some()
+        {
             return None;
         }
         if response.status() == StatusCode::OK

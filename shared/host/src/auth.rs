@@ -99,6 +99,11 @@ fn verify_signature(
 }
 
 impl Context {
+    /// Verifies who signed a raw request that has no body, as it is done for every operation.
+    pub fn verify_without_body(&self) -> Result<(), Failure> {
+        verify(self, &KnownBody::Whole(&Bytes::new())).map(drop)
+    }
+
     /// The call as that of who signed the form that came with it: a browser's upload carries its signature in fields, and
     /// what is signed is the policy. Nothing for a form that is not signed.
     ///

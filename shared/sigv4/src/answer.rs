@@ -100,9 +100,12 @@ fn s3(error: &SignatureError) -> Answer {
         | E::WrongRegion { .. }
         | E::InvalidScopeDate { .. }
         | E::ScopeDateMismatch { .. } => s3_syntax(error),
-        E::MissingDate | E::InvalidDate { .. } | E::ExpiresNotANumber | E::ExpiresNegative | E::ExpiresTooLong => {
-            s3_date(error)
-        }
+        E::MissingDate
+        | E::InvalidDate { .. }
+        | E::ExpiresNotATime { .. }
+        | E::ExpiresNotANumber
+        | E::ExpiresNegative
+        | E::ExpiresTooLong => s3_date(error),
         E::RequestTimeTooSkewed { .. } | E::RequestExpired { .. } | E::NotYetValid { .. } => s3_time(error),
         E::HostNotSigned => s3_unsigned("host"),
         E::HeadersNotSigned(names) => s3_unsigned(&names.join(", ")),
@@ -201,6 +204,10 @@ fn s3_syntax(error: &SignatureError) -> Answer {
 
 fn s3_date(error: &SignatureError) -> Answer {
     let message = match error {
+        SignatureError::ExpiresNotATime { given } => {
+            let message = format!("Invalid date (should be seconds since epoch): {given}");
+            return Answer::new(403, "AccessDenied", message);
+        }
         SignatureError::ExpiresNotANumber => "X-Amz-Expires should be a number",
         SignatureError::ExpiresNegative => "X-Amz-Expires must be non-negative",
         SignatureError::ExpiresTooLong => {
@@ -335,7 +342,7 @@ fn common(error: &SignatureError, dialect: Dialect) -> Answer {
         E::InvalidDate { given, .. } => incomplete(format!(
             "Date must be in ISO-8601 'basic format'. Got '{given}'. See http://en.wikipedia.org/wiki/ISO_8601"
         )),
-        E::ExpiresNotANumber | E::ExpiresNegative | E::ExpiresTooLong => {
+        E::ExpiresNotATime { .. } | E::ExpiresNotANumber | E::ExpiresNegative | E::ExpiresTooLong => {
             incomplete("X-Amz-Expires must be a number of seconds between 0 and 604800.".into())
         }
         E::UnknownAccessKey { .. } | E::InvalidToken { .. } => {

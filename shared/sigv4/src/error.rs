@@ -37,6 +37,8 @@ pub enum SignatureError {
     MissingDate,
     #[error("{given:?} is no date of a signature")]
     InvalidDate { place: Place, given: String },
+    #[error("{given:?} is no time in seconds")]
+    ExpiresNotATime { given: String },
     #[error("the expiry is no number")]
     ExpiresNotANumber,
     #[error("the expiry is negative")]

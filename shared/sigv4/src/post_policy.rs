@@ -310,7 +310,9 @@ impl Condition {
         let operator = operator.as_str().unwrap_or_default().to_ascii_lowercase();
         if operator == "content-length-range" {
             if [first, second].into_iter().any(|end| end.is_number() && end.as_u64().is_none()) {
-                return Err(invalid("Invalid content-length-range: both ends must be whole numbers, and not negative."));
+                return Err(invalid(
+                    "Invalid content-length-range: both ends must be whole numbers, and not negative.",
+                ));
             }
             return Ok(match (number(first), number(second)) {
                 (Some(min), Some(max)) => Condition::Length { min, max },

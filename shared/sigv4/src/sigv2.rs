@@ -99,7 +99,8 @@ pub(crate) fn parse_query<'a>(request: &RequestView<'a>) -> Result<RequestSignat
     else {
         return Err(SignatureError::MissingParameters { place: Place::Query, missing: vec!["Expires"] });
     };
-    let seconds: i64 = expires.parse().map_err(|_| SignatureError::ExpiresNotANumber)?;
+    let not_a_time = |_| SignatureError::ExpiresNotATime { given: expires.clone().into_owned() };
+    let seconds: i64 = expires.parse().map_err(not_a_time)?;
     Ok(RequestSignature {
         credential: CredentialScope::v2(Place::Query, access_key),
         signed_headers: Cow::Borrowed(""),
@@ -252,5 +253,14 @@ mod tests {
         let fetch = headers(&[("date", "Tue, 27 Mar 2007 19:44:46 +0000")]);
         let text = string_to_sign(&RequestView { headers: &fetch, ..view }, Some("awsexamplebucket1"), None);
         assert_eq!(sign(SECRET, &text), "82ZHiFIjc+WbcwFKGUVEQspPn+0=");
+    }
+
+    #[test]
+    fn an_end_of_life_is_in_seconds() {
+        let none = headers(&[]);
+        let query = "AWSAccessKeyId=AK&Signature=x&Expires=tomorrow";
+        let view = RequestView { method: "GET", path: "/b/k", query, headers: &none, authority: None };
+        let error = parse_query(&view).err().unwrap();
+        assert!(matches!(&error, SignatureError::ExpiresNotATime { given } if given == "tomorrow"), "{error}");
     }
 }

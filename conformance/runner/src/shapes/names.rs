@@ -14,7 +14,7 @@ pub struct Names {
 
 impl Names {
     /// Puts in what `${...}` stands for: a captured value, `unique` (fresh for each variant: `about` is its id),
-    /// `index` (of the element in its list), `host` (the endpoint). What is not known stays as it is.
+    /// `own_account` (that of a variant which has an account to itself), `index` (of the element in its list), `host` (the endpoint). What is not known stays as it is.
     pub fn expand(&self, text: &str, about: &str, index: usize) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -24,6 +24,7 @@ impl Names {
             match name {
                 "index" => out.push_str(&index.to_string()),
                 "unique" => out.push_str(&self.unique(about)),
+                "own_account" => out.push_str(&self.account(about)),
                 other => match self.captured.get(other) {
                     Some(value) => out.push_str(value),
                     None => {

@@ -125,6 +125,8 @@ impl Table {
         let rows = |files: &[Listed]| files.iter().map(|file| file.rows).sum::<u64>();
         let oldest = kept.iter().map(|file| file.sequence).min().unwrap_or(sequence);
         let counts = [&added, &kept, &gone].map(|files| (files.len() as u64, rows(files)));
+        // The metadata of a table without rows, which only that of its first snapshot comes after.
+        let first = self.snapshots.is_empty().then(|| self.metadata.clone());
         let schema = schema(fields).to_string();
         let about = [
             ("schema", schema.as_str()),
@@ -164,7 +166,7 @@ impl Table {
             summary,
             removed: gone.into_iter().map(|file| file.path).collect(),
         });
-        let forgotten = self.forget(at_ms);
+        let forgotten = first.into_iter().chain(self.forget(at_ms)).collect();
         let metadata = self.metadata(fields).to_string().into_bytes();
         let files = vec![(manifest_path, manifest), (list_path, list), (self.metadata.clone(), metadata)];
         Written { files, forgotten }
@@ -377,8 +379,8 @@ mod tests {
             assert_eq!(table.files.len(), 1);
         }
         assert_eq!(table.snapshots.len(), MAX_SNAPSHOTS);
-        // The first metadata, three files and one of data for each snapshot.
-        assert_eq!(there.len(), 1 + MAX_SNAPSHOTS * 4);
+        // Three files and one of data for each snapshot.
+        assert_eq!(there.len(), MAX_SNAPSHOTS * 4);
         assert!(there.contains(&"data/21".to_owned()) && !there.contains(&"data/20".to_owned()));
     }
 

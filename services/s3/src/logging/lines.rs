@@ -136,6 +136,9 @@ fn of(cx: &Context, bucket: &Bucket, about: About<'_>, answer: &Answer<'_>) -> L
     let uri = cx.original_uri();
     let request = format!("{} {} HTTP/1.1", cx.method(), uri.path_and_query().map_or("/", |path| path.as_str()));
     let received = cx.now().minus(cx.timing().total(cx.clock()));
+    // What the router says of the TLS that it took off.
+    let tls = cx.header("x-forwarded-tls").filter(|_| cx.scheme() == "https");
+    let (version, cipher) = tls.and_then(|tls| tls.split_once(' ')).unwrap_or(("-", "-"));
     let head = [
         canonical_user(&bucket.account),
         bucket.name.clone(),
@@ -155,12 +158,10 @@ fn of(cx: &Context, bucket: &Bucket, about: About<'_>, answer: &Answer<'_>) -> L
         or_dash(about.version_id).to_owned(),
         or_dash(answer.header("x-amz-id-2")).to_owned(),
         signature_version(cx).to_owned(),
-        // The cipher: whoever takes TLS off says that it was there, and not how it was made.
-        "-".to_owned(),
+        cipher.to_owned(),
         authentication(cx).to_owned(),
         cx.authority().to_owned(),
-        // TLS's version.
-        "-".to_owned(),
+        version.to_owned(),
         or_dash(about.access_point).to_owned(),
         // Whether it took an ACL to let the request through.
         "-".to_owned(),

@@ -3,6 +3,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_S3_Tables.html>
 
+use std::borrow::Cow;
+
 use fractus_clock::Timestamp;
 use http::{Method, StatusCode};
 use serde_json::{Value as Json, json};
@@ -34,24 +36,26 @@ impl Tables<'_> {
             _ => return Ok(not_here()),
         };
         if let Err(failure) = self.authorize(asked.action(), &asked.resource(&arn)).await {
-            return Ok(error(StatusCode::FORBIDDEN, "AccessDeniedException", &failure.message));
+            return Ok(error(StatusCode::FORBIDDEN, "AccessDeniedException".into(), &failure.message));
         }
         if parts == ["buckets"] {
             return self.list_buckets().await;
         }
         let Some(bucket) = TableBucket::of(self.cx, &arn) else {
-            return Ok(error(StatusCode::BAD_REQUEST, "BadRequestException", "The specified ARN is not valid."));
+            return Ok(error(StatusCode::BAD_REQUEST, "BadRequestException".into(), "The specified ARN is not valid."));
         };
         let Some(created_at) = self.namespaces(&bucket, "", 1).await?.first().map(|(_, at)| *at) else {
             let message = "The specified bucket does not exist.";
-            return Ok(error(StatusCode::NOT_FOUND, "NotFoundException", message));
+            return Ok(error(StatusCode::NOT_FOUND, "NotFoundException".into(), message));
         };
         match parts {
             ["buckets", _] => Ok(Answer::of(bucket.shown(self.cx, created_at))),
             ["namespaces", _] => self.list_namespaces(&bucket).await,
             ["namespaces", _, namespace] => Ok(match self.namespace(&bucket, namespace).await? {
                 Some(at) => Answer::of(self.shown_namespace(&bucket, namespace, at)),
-                None => error(StatusCode::NOT_FOUND, "NotFoundException", "The specified namespace does not exist."),
+                None => {
+                    error(StatusCode::NOT_FOUND, "NotFoundException".into(), "The specified namespace does not exist.")
+                }
             }),
             ["tables", _] => self.list_tables(&bucket).await,
             ["get-table"] => {
@@ -68,7 +72,7 @@ impl Tables<'_> {
                     Deleted::Missing => no_table(),
                     Deleted::Changed => {
                         let message = "The version token does not match the version of the table.";
-                        error(StatusCode::CONFLICT, "ConflictException", message)
+                        error(StatusCode::CONFLICT, "ConflictException".into(), message)
                     }
                 })
             }
@@ -203,15 +207,15 @@ fn page(name: &str, shown: Vec<Json>, token: Option<String>) -> Json {
     page
 }
 
-fn error(status: StatusCode, kind: &'static str, message: &str) -> Answer {
+pub fn error(status: StatusCode, kind: Cow<'static, str>, message: &str) -> Answer {
     Answer { status, body: Some(json!({ "message": message })), error: Some(kind) }
 }
 
 fn no_table() -> Answer {
-    error(StatusCode::NOT_FOUND, "NotFoundException", "The specified table does not exist.")
+    error(StatusCode::NOT_FOUND, "NotFoundException".into(), "The specified table does not exist.")
 }
 
 fn not_here() -> Answer {
     let message = "This operation of S3 Tables is not here: tables are those of S3 Metadata, and are read and deleted.";
-    error(StatusCode::NOT_IMPLEMENTED, "NotImplementedException", message)
+    error(StatusCode::NOT_IMPLEMENTED, "NotImplementedException".into(), message)
 }

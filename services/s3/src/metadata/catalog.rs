@@ -4,6 +4,8 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-tables-integrating-open-source.html> and
 //! <https://github.com/apache/iceberg/blob/main/open-api/rest-catalog-open-api.yaml>
 
+use std::borrow::Cow;
+
 use fractus_host::Context;
 use fractus_wire::ByteStream;
 use http::request::Parts;
@@ -13,7 +15,7 @@ use serde_json::{Value as Json, json};
 
 use crate::error::Result;
 use crate::metadata::tables::{self, Asked, TableBucket, Tables, parameter};
-use crate::metadata::{Kept, rows};
+use crate::metadata::{Kept, api, rows};
 use crate::service::S3;
 
 /// Marks the head of a request that is signed for S3 Tables.
@@ -40,7 +42,7 @@ pub struct Answer {
     pub status: StatusCode,
     pub body: Option<Json>,
     /// The error's name, for clients that read it from a header.
-    pub error: Option<&'static str>,
+    pub error: Option<Cow<'static, str>>,
 }
 
 impl Answer {
@@ -58,8 +60,8 @@ impl Answer {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-        if let Some(error) = self.error {
-            headers.insert("x-amzn-errortype", http::HeaderValue::from_static(error));
+        if let Some(error) = self.error.and_then(|error| http::HeaderValue::from_str(&error).ok()) {
+            headers.insert("x-amzn-errortype", error);
         }
         response
     }
@@ -80,30 +82,35 @@ pub async fn answer(s3: &S3, cx: &Context) -> Response<ByteStream> {
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let tables = Tables { s3, cx };
+    if let Err(failure) = cx.verify_without_body() {
+        let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::FORBIDDEN);
+        let tell = if is_catalog { refused } else { api::error };
+        return tell(status, failure.code, &failure.message).into_response(cx.method() == Method::HEAD);
+    }
     let answered = if is_catalog { catalog(&tables, &parts).await } else { tables.api(&parts).await };
     let answer = answered.unwrap_or_else(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "S3 Tables could not answer");
         Answer {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             body: Some(json!({"message": "We encountered an internal error. Please try again."})),
-            error: Some("InternalServerErrorException"),
+            error: Some("InternalServerErrorException".into()),
         }
     });
     answer.into_response(cx.method() == Method::HEAD)
 }
 
 /// An error as the catalog tells it.
-fn refused(status: StatusCode, kind: &'static str, message: &str) -> Answer {
+fn refused(status: StatusCode, kind: Cow<'static, str>, message: &str) -> Answer {
     let error = json!({"message": message, "type": kind, "code": status.as_u16()});
     Answer { status, body: Some(json!({"error": error})), error: Some(kind) }
 }
 
 fn no_table(name: &str) -> Answer {
-    refused(StatusCode::NOT_FOUND, "NoSuchTableException", &format!("Table does not exist: {name}"))
+    refused(StatusCode::NOT_FOUND, "NoSuchTableException".into(), &format!("Table does not exist: {name}"))
 }
 
 fn no_namespace(name: &str) -> Answer {
-    refused(StatusCode::NOT_FOUND, "NoSuchNamespaceException", &format!("Namespace does not exist: {name}"))
+    refused(StatusCode::NOT_FOUND, "NoSuchNamespaceException".into(), &format!("Namespace does not exist: {name}"))
 }
 
 async fn catalog(tables: &Tables<'_>, parts: &[&str]) -> Result<Answer> {
@@ -115,16 +122,16 @@ async fn catalog(tables: &Tables<'_>, parts: &[&str]) -> Result<Answer> {
     };
     let Some(bucket) = TableBucket::of(cx, &warehouse) else {
         let message = "The specified warehouse is not the ARN of a table bucket of this account and Region";
-        return Ok(refused(StatusCode::BAD_REQUEST, "BadRequestException", message));
+        return Ok(refused(StatusCode::BAD_REQUEST, "BadRequestException".into(), message));
     };
     let asked = asked(cx.method(), parts);
     let resource = asked.resource(&warehouse);
     if let Err(failure) = tables.authorize(asked.action(), &resource).await {
-        return Ok(refused(StatusCode::FORBIDDEN, "ForbiddenException", &failure.message));
+        return Ok(refused(StatusCode::FORBIDDEN, "ForbiddenException".into(), &failure.message));
     }
     if !tables.has(&bucket).await? {
         let message = "The specified table bucket does not exist.";
-        return Ok(refused(StatusCode::NOT_FOUND, "NotFoundException", message));
+        return Ok(refused(StatusCode::NOT_FOUND, "NotFoundException".into(), message));
     }
     match (cx.method().as_str(), parts) {
         ("GET", ["config"]) => {
@@ -148,7 +155,7 @@ async fn catalog(tables: &Tables<'_>, parts: &[&str]) -> Result<Answer> {
         ("DELETE", [_, "namespaces", namespace, "tables", name]) => {
             if parameter(cx, "purgeRequested").as_deref() != Some("true") {
                 let message = "S3 Tables only supports dropping tables with purge enabled";
-                return Ok(refused(StatusCode::BAD_REQUEST, "BadRequestException", message));
+                return Ok(refused(StatusCode::BAD_REQUEST, "BadRequestException".into(), message));
             }
             Ok(if tables.delete(&bucket, namespace, name, None).await? == tables::Deleted::Done {
                 Answer::empty()
@@ -158,7 +165,7 @@ async fn catalog(tables: &Tables<'_>, parts: &[&str]) -> Result<Answer> {
         }
         _ => {
             let message = "The tables of this table bucket are managed by AWS and can only be read.";
-            Ok(refused(StatusCode::FORBIDDEN, "ForbiddenException", message))
+            Ok(refused(StatusCode::FORBIDDEN, "ForbiddenException".into(), message))
         }
     }
 }

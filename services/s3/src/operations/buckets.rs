@@ -37,7 +37,10 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Res
         cx.region.to_string()
     } else {
         names::check_bucket_name(&input.bucket)?;
-        region_of(cx, configuration.location_constraint.as_ref().map(api::BucketLocationConstraint::as_str))?
+        let constraint = configuration.location_constraint.as_ref().map(api::BucketLocationConstraint::as_str);
+        let region = region_of(cx, constraint)?;
+        check_namespace(input.bucket_namespace.as_ref(), &input.bucket, cx.world.account.as_str(), &region)?;
+        region
     };
     let tags = tagging::checked(configuration.tags.unwrap_or_default())?;
     let wanted = WantedBucket {
@@ -131,6 +134,19 @@ fn configure_new(
         configurations::set(tx, scope, bucket, Kind::ObjectLock, "", &configuration)?;
     }
     Ok(())
+}
+
+/// A bucket of its account's own namespace says so in its name.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/gpbucketnamespaces.html>
+fn check_namespace(asked: Option<&api::BucketNamespace>, name: &str, account: &str, region: &str) -> Result<()> {
+    let is_own = || name.strip_suffix(&format!("-{account}-{region}-an")).is_some_and(|prefix| !prefix.is_empty());
+    match asked {
+        Some(api::BucketNamespace::AccountRegional) if !is_own() => {
+            Err(Error::InvalidBucketName { bucket: name.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The region a bucket is made in: what the body says, if the endpoint that was called allows it.

@@ -108,10 +108,11 @@ pub async fn complete(
         .await?;
     s3.changed(&object);
     s3.free(freed);
-    let location = format!("{}/{}/{}", cx.endpoint(), place::shown(input.bucket.clone()), input.key);
+    let bucket = place::shown(input.bucket);
+    let location = format!("{}/{bucket}/{}", cx.endpoint(), input.key);
     let mut output = api::CompleteMultipartUploadOutput {
         location: Some(location),
-        bucket: Some(place::shown(input.bucket)),
+        bucket: Some(bucket),
         key: Some(input.key),
         e_tag: Some(object.etag.clone()),
         version_id: stored.version_id,

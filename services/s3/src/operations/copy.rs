@@ -8,6 +8,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::BlobRef;
 
+use crate::access;
 use crate::control::routing::SourceThrough;
 use crate::directory;
 use crate::error::{Error, Result};
@@ -81,6 +82,7 @@ fn is_encoded(text: &str) -> bool {
 
 pub async fn copy(s3: &S3, cx: &Context, mut input: api::CopyObjectInput) -> Result<api::CopyObjectOutput> {
     names::check_key(&input.key)?;
+    access::check_known(cx, "copy objects")?;
     let from = source_of(cx, &input.copy_source)?;
     let mut wanted = wanted!(input, cx.now());
     let target = from.target(input.expected_source_bucket_owner.as_deref());

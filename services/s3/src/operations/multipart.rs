@@ -6,6 +6,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{BlobRef, Order, Range, Scope, Snapshot, Transaction};
 
+use crate::access;
 use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::extras::wanted;
@@ -33,6 +34,7 @@ pub async fn create(
     mut input: api::CreateMultipartUploadInput,
 ) -> Result<api::CreateMultipartUploadOutput> {
     names::check_key(&input.key)?;
+    access::check_known(cx, "initiate multipart uploads")?;
     let headers = put::object_headers!(cx, input);
     let (algorithm, kind) = checksum_of_upload(&input)?;
     let now = cx.now();

@@ -403,3 +403,40 @@ async fn a_group_that_says_too_little_or_too_much_is_refused() {
     let age = Some(api::MatchObjectAge { days_greater_than: Some(-1), days_less_than: None });
     assert_eq!(refused(api::StorageLensGroupFilter { match_object_age: age, ..filter() }).await, "InvalidAge");
 }
+
+#[tokio::test]
+async fn where_policies_are_enforced_a_report_needs_its_destination() {
+    let stack = enforced().await;
+    stack.clock().set(fractus_clock::Timestamp::parse_date_time("2026-03-01T12:00:00Z").unwrap());
+    stack.clock().freeze();
+    let client = client_of(&stack);
+    bucket(&client, "bucket").await;
+    bucket(&client, "reports").await;
+    bucket(&client, "open").await;
+    for (id, to) in [("daily", "reports"), ("then", "open")] {
+        let mut configuration = configuration(id, api::AccountLevel::default());
+        let export = configuration.data_export.as_mut().unwrap().s3_bucket_destination.as_mut().unwrap();
+        export.arn = format!("arn:aws:s3:::{to}");
+        export.encryption =
+            Some(api::StorageLensDataExportEncryption { sses3: Some(api::SSES3::default()), ssekms: None });
+        put_configuration(&client, configuration).await.unwrap();
+    }
+    let allow = async |id: &str, to: &str| {
+        let statement = format!(
+            r#"{{"Effect": "Allow", "Principal": {{"Service": "storage-lens.s3.amazonaws.com"}}, "Action": "s3:PutObject",
+            "Resource": "arn:aws:s3:::{to}/lens/StorageLens/{ACCOUNT}/*", "Condition": {{"StringEquals": {{
+            "aws:SourceArn": "arn:aws:s3:us-east-1:{ACCOUNT}:storage-lens/{id}", "aws:SourceAccount": "{ACCOUNT}"}}}}}}"#
+        );
+        put_bucket_policy(&client, to, &statement).await.unwrap();
+    };
+    let manifest =
+        |id: &str, day: u8| format!("lens/StorageLens/{ACCOUNT}/{id}/V_1/manifests/dt=2026-03-{day:02}/manifest.json");
+    allow("then", "open").await;
+    stack.clock().advance(DAY);
+    // Exports are made one after the other: once the second is there, the first has been tried.
+    wait_for("the report that may be", async || get(&client, "open", &manifest("then", 1)).await.ok()).await;
+    allow("daily", "reports").await;
+    stack.clock().advance(DAY);
+    report(&client, "daily", "2026-03-02").await;
+    assert_eq!(get(&client, "reports", &manifest("daily", 1)).await.unwrap_err().code, "NoSuchKey");
+}

@@ -157,6 +157,27 @@ async fn a_part_that_there_is_not_is_never_the_whole() {
 }
 
 #[tokio::test]
+async fn uploads_in_parts_and_copies_are_for_callers_who_have_signed() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    bucket(&client, "bucket").await;
+    open(&client).await;
+    let all = r#"{"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::bucket/*"}"#;
+    client.call(api::PutBucketPolicy, policy_input(all)).await.unwrap();
+    put(&client, "k", "hello").await;
+    let (length, source) = (("content-length", "0"), ("x-amz-copy-source", "bucket/k"));
+    assert_eq!(plain(&stack, "PUT", "/bucket/other", &[length]).await.status(), 200);
+    let begun = plain(&stack, "POST", "/bucket/k?uploads", &[length]).await;
+    assert_eq!(begun.status(), 403);
+    assert!(text(&begun).contains("Anonymous users cannot initiate multipart uploads."), "{}", text(&begun));
+    let copied = plain(&stack, "PUT", "/bucket/copy", &[length, source]).await;
+    assert_eq!(copied.status(), 403);
+    assert!(text(&copied).contains("Anonymous users cannot copy objects."), "{}", text(&copied));
+    let chosen = plain(&stack, "GET", "/bucket/k?response-content-type=text/html", &[]).await;
+    assert_eq!(chosen.status(), 400, "{}", text(&chosen));
+}
+
+#[tokio::test]
 async fn each_key_of_a_batch_is_allowed_or_forbidden_by_itself() {
     let stack = enforced().await;
     let owner = client_of(&stack).as_account("111111111111");

@@ -85,7 +85,8 @@ async fn a_line_has_every_field_of_the_format() {
     client.call(api::HeadObject, head).await.unwrap();
     let status = api::GetBucketLoggingInput { bucket: "bucket".into(), ..Default::default() };
     client.call(api::GetBucketLogging, status).await.unwrap();
-    plain(&stack, "GET", "/bucket/a%20key?versionId=null", &[]).await;
+    let tls = [("x-forwarded-proto", "https"), ("x-forwarded-tls", "TLSv1.3 TLS_AES_128_GCM_SHA256")];
+    plain(&stack, "GET", "/bucket/a%20key?versionId=null", &tls).await;
     let lines = lines(&stack, &client, "bucket/", 7).await;
     assert!(lines.iter().all(|line| line.len() == FIELDS), "{lines:?}");
     let put = of(&lines, "REST.PUT.OBJECT")[0];
@@ -103,6 +104,9 @@ async fn a_line_has_every_field_of_the_format() {
         (reads[2][STATUS].as_str(), reads[2][SIGNATURE].as_str(), reads[2][VERSION].as_str()),
         ("403", "-", "null")
     );
+    let (cipher, version) = (20, 23);
+    assert_eq!((reads[2][cipher].as_str(), reads[2][version].as_str()), ("TLS_AES_128_GCM_SHA256", "TLSv1.3"));
+    assert_eq!((reads[1][cipher].as_str(), reads[1][version].as_str()), ("-", "-"));
     let head = of(&lines, "REST.HEAD.OBJECT")[0];
     assert_eq!((head[SENT].as_str(), head[SIZE].as_str()), ("-", "100"));
     let status = of(&lines, "REST.GET.LOGGING_STATUS")[0];

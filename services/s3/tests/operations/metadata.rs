@@ -6,21 +6,12 @@ use fractus_testkit::wait_for;
 use serde_json::Value;
 
 use crate::replication::replicated;
+use crate::reports::frozen;
 use crate::versions::{delete_input, set_versioning};
 use crate::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
-
-async fn frozen() -> (Stack, Client) {
-    let stack = Stack::new()
-        .frozen_at("2026-03-01T12:00:00Z")
-        .with("s3", |host| fractus_s3::start(config(), host))
-        .start()
-        .await;
-    let client = client_of(&stack);
-    (stack, client)
-}
 
 fn enabled() -> api::InventoryTableConfiguration {
     api::InventoryTableConfiguration { configuration_state: "ENABLED".into(), encryption_configuration: None }
@@ -223,6 +214,45 @@ async fn replicas_and_their_markers_stand_in_the_journal_of_their_bucket() {
     assert_eq!(found[1]["is_delete_marker"], true);
 }
 
+#[tokio::test]
+async fn what_of_an_object_changes_stands_in_the_journal() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    configure(&client, "bucket", None, false, false).await;
+    put(&client, "k", "x").await;
+    let key = "arn:aws:kms:us-east-1:000000000000:key/12345678-1234-1234-1234-123456789012";
+    let to_kms = api::SSEKMSEncryption { kms_key_arn: key.into(), bucket_key_enabled: Some(true) };
+    let update = api::UpdateObjectEncryptionInput {
+        bucket: "bucket".into(),
+        key: "k".into(),
+        object_encryption: api::ObjectEncryption::Ssekms(to_kms),
+        ..Default::default()
+    };
+    client.call(api::UpdateObjectEncryption, update).await.unwrap();
+    let untag = api::DeleteObjectTaggingInput { bucket: "bucket".into(), key: "k".into(), ..Default::default() };
+    client.call(api::DeleteObjectTagging, untag).await.unwrap();
+    let named = api::ObjectIdentifier { key: "k".into(), ..Default::default() };
+    let batch = api::DeleteObjectsInput {
+        bucket: "bucket".into(),
+        delete: api::Delete { objects: vec![named], quiet: None },
+        ..Default::default()
+    };
+    client.call(api::DeleteObjects, batch).await.unwrap();
+    stack.clock().advance(MINUTE * 6);
+    let found = journal(&stack, &client, "bucket", 4).await;
+    let names = ["record_type", "encryption_status", "kms_key_arn", "requester"];
+    assert_eq!(
+        shown(&found, &names),
+        [
+            ["CREATE", "SSE-S3", "-", "000000000000"],
+            ["UPDATE_METADATA", "SSE-KMS", key, "000000000000"],
+            ["UPDATE_METADATA", "SSE-KMS", key, "000000000000"],
+            ["DELETE", "-", "-", "-"]
+        ]
+    );
+    assert_eq!((&found[0]["is_bucket_key_enabled"], &found[1]["is_bucket_key_enabled"]), (&false.into(), &true.into()));
+}
+
 /// The clock stands still: what orders the records of a key is their number alone.
 #[tokio::test]
 async fn later_records_of_a_key_have_greater_numbers() {
@@ -310,6 +340,29 @@ async fn what_a_bucket_did_last_is_shown_when_its_configuration_is_gone() {
     assert_eq!(rows(&stack, &client, "bucket", "journal").await.len(), 1);
 }
 
+/// A bucket that goes has been emptied first, and its journal says so.
+#[tokio::test]
+async fn what_a_bucket_did_last_is_shown_when_it_is_gone() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    configure(&client, "bucket", None, false, false).await;
+    stack.clock().advance(MINUTE * 6);
+    wait_for("the table is there", || load(&stack, "bucket", "journal")).await;
+    put(&client, "k", "x").await;
+    client.call(api::DeleteObject, delete_input("k", None)).await.unwrap();
+    let input = api::DeleteBucketInput { bucket: "bucket".into(), ..Default::default() };
+    client.call(api::DeleteBucket, input).await.unwrap();
+    stack.clock().advance(MINUTE * 2);
+    let found = journal(&stack, &client, "bucket", 2).await;
+    assert_eq!(shown(&found, &["record_type"]).concat(), ["CREATE", "DELETE"]);
+    let nothing_waits = || async {
+        let (changes, last) =
+            (stack.count("s3", "metadata-changes").await, stack.count("s3", "metadata-last-changes").await);
+        (changes + last == 0).then_some(())
+    };
+    wait_for("its changes are let go", nothing_waits).await;
+}
+
 #[tokio::test]
 async fn a_version_that_is_deleted_by_its_id_is_named() {
     let (stack, client) = frozen().await;
@@ -369,4 +422,47 @@ async fn the_catalog_says_what_there_is_and_is_not() {
     client.call(api::PutObject, input).await.unwrap();
     let get = api::GetObjectInput { bucket: "iceberg".into(), ..get_input("v1/config") };
     assert_eq!(read(&client, get).await.unwrap(), "an object");
+}
+
+/// A busy journal has the files of its last snapshots, and what a commit that was broken off left behind goes with the next.
+#[tokio::test]
+async fn files_that_nothing_leads_to_go() {
+    let (stack, client) = frozen().await;
+    bucket(&client, "bucket").await;
+    configure(&client, "bucket", None, false, false).await;
+    stack.clock().advance(MINUTE * 6);
+    wait_for("the table is there", || load(&stack, "bucket", "journal")).await;
+    let rounds = 14;
+    for round in 1..=rounds {
+        put(&client, "k", "x").await;
+        stack.clock().advance(MINUTE + Duration::from_secs(1));
+        journal(&stack, &client, "bucket", round).await;
+    }
+    // Of ten snapshots a list, a manifest, the metadata and one data file each; and the object.
+    let expected = 10 * 4 + 1;
+    let only_those = || async { (stack.count("s3", "objects").await == expected).then_some(()) };
+    wait_for("older files are gone", only_those).await;
+
+    let store = stack.host("s3").store().clone();
+    let lane = fractus_aws::Lane::main();
+    let account = fractus_aws::AccountId::default_account();
+    let partition = fractus_aws::Partition::Aws;
+    let scope = fractus_store::Scope::partition(&fractus_aws::World { lane, partition, account });
+    let left = store.write(|tx| {
+        use fractus_s3::metadata::{TABLES, publish};
+        use fractus_s3::store::{BUCKETS, Content, OBJECTS};
+        let all = fractus_store::Range::all();
+        let (place, mut kept) = tx.first(&TABLES, &scope, all, fractus_store::Order::Ascending)?.unwrap();
+        let bucket = tx.get(&BUCKETS, &scope, &(kept.storage().as_str(),))?.unwrap();
+        let mut object = tx.get(&OBJECTS, &scope, &(bucket.id, kept.table.metadata.as_str()))?.unwrap();
+        object.content = Content::Empty;
+        tx.put(&OBJECTS, &scope, &(bucket.id, "data/left.parquet"), &object)?;
+        kept.writing.push("data/left.parquet".into());
+        publish::write(tx, &scope, &place, &kept)
+    });
+    left.await.unwrap();
+    assert_eq!(stack.count("s3", "objects").await, expected + 1);
+    stack.clock().advance(MINUTE + Duration::from_secs(1));
+    wait_for("what was left is gone", only_those).await;
+    assert_eq!(journal(&stack, &client, "bucket", rounds).await.len(), rounds);
 }

@@ -19,6 +19,8 @@ use crate::control::jobs::manifest::bucket_of_arn;
 use crate::control::kept::{Kept, Kind};
 use crate::error::{Error, Result};
 use crate::extras;
+use crate::model::encryption::Asked;
+use crate::report_access::{self, About, Writer};
 use crate::schedule::{Parcel, put_parcel};
 use crate::store::Bucket;
 
@@ -108,12 +110,27 @@ impl Export<'_> {
         let manifest_key = format!("{folder}/manifests/dt={date}/manifest.json");
         for (key, content_type, content) in [(key, content_type, report), (manifest_key, "application/json", manifest)]
         {
-            let parcel = Parcel { bucket, key, content_type, content, wanted: extras::Wanted::default() };
+            let about = About::dashboard(self.world, self.account, self.region, self.id);
+            let place = (bucket, key.as_str());
+            report_access::check(self.s3, (self.world, self.scope), Writer::StorageLens, about, place, self.at).await?;
+            let wanted = extras::Wanted { encryption: encryption(destination), ..extras::Wanted::default() };
+            let parcel = Parcel { bucket, key, content_type, content, wanted };
             if !put_parcel(self.s3, self.world, self.scope, parcel).await? {
                 return Err(Error::NoSuchBucket { bucket: bucket.to_owned() });
             }
         }
         Ok(())
+    }
+}
+
+/// How the report is to be encrypted, where the configuration says so.
+fn encryption(destination: &api::S3BucketDestination) -> Asked {
+    let Some(encryption) = &destination.encryption else { return Asked::default() };
+    match &encryption.ssekms {
+        Some(kms) => {
+            Asked { algorithm: Some("aws:kms".to_owned()), kms_key: Some(kms.key_id.clone()), ..Asked::default() }
+        }
+        None => Asked { algorithm: Some("AES256".to_owned()), ..Asked::default() },
     }
 }
 
