@@ -7,8 +7,8 @@ use fractus_host::{CallerKind, Context};
 
 use crate::access::lock_conditions;
 
-/// Headers that conditions may ask about by their names.
-const HEADER_KEYS: [&str; 20] = [
+/// Headers that conditions ask about by their names.
+pub const HEADER_KEYS: [&str; 17] = [
     "if-match",
     "if-none-match",
     "x-amz-acl",
@@ -26,10 +26,10 @@ const HEADER_KEYS: [&str; 20] = [
     "x-amz-storage-class",
     "x-amz-tagging-directive",
     "x-amz-website-redirect-location",
-    "x-amz-object-lock-legal-hold",
-    "x-amz-object-lock-event-hold",
-    "x-amz-object-lock-event-hold-duration-days",
 ];
+/// Those of Object Lock, which have keys of other names.
+const LOCK_HEADERS: [&str; 3] =
+    ["x-amz-object-lock-legal-hold", "x-amz-object-lock-event-hold", "x-amz-object-lock-event-hold-duration-days"];
 
 /// Operations whose requests make an object, and those that lead to one.
 const CREATES: [&str; 3] = ["PutObject", "CopyObject", "CompleteMultipartUpload"];
@@ -85,7 +85,7 @@ pub fn of_request(cx: &Context) -> Vec<(String, Vec<String>)> {
         let key = name.strip_prefix("x-amz-").filter(|rest| rest.starts_with("object-lock-")).unwrap_or(name);
         Some((format!("s3:{key}"), vec![cx.header(name)?.to_owned()]))
     };
-    let mut conditions: Vec<_> = HEADER_KEYS.iter().filter_map(header).collect();
+    let mut conditions: Vec<_> = HEADER_KEYS.iter().chain(&LOCK_HEADERS).filter_map(header).collect();
     let mut add = |key: &str, value: String| conditions.push((key.to_owned(), vec![value]));
     if let Some(version) = parameter(cx, "versionId") {
         add("s3:VersionId", version);

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>
 
+use crate::condition_keys::HEADER_KEYS;
+
 /// Actions on objects, without `s3:`, in lower case as all of these.
 const ON_OBJECTS: [&str; 42] = [
     "abortmultipartupload",
@@ -112,8 +114,8 @@ const ON_BUCKETS: [&str; 61] = [
     "updatebucketmetadatajournaltableconfiguration",
 ];
 
-/// S3's own condition keys without `s3:`; those that end with `/` are of tags.
-const KEYS: [&str; 59] = [
+/// S3's own condition keys without `s3:`, beside those of headers; those that end with `/` are of tags.
+const KEYS: [&str; 42] = [
     "accessgrantscope",
     "accessgrantsinstancearn",
     "accesspointnetworkorigin",
@@ -127,8 +129,6 @@ const KEYS: [&str; 59] = [
     "existingjoboperation",
     "existingjobpriority",
     "existingobjecttag/",
-    "if-match",
-    "if-none-match",
     "inventoryaccessibleoptionalfields",
     "isreplicationpauserequest",
     "jobsuspendedcause",
@@ -152,24 +152,9 @@ const KEYS: [&str; 59] = [
     "signatureversion",
     "tlsversion",
     "versionid",
-    "x-amz-acl",
     "x-amz-bucket-namespace",
     "x-amz-content-sha256",
-    "x-amz-copy-source",
-    "x-amz-grant-full-control",
-    "x-amz-grant-read",
-    "x-amz-grant-read-acp",
-    "x-amz-grant-write",
-    "x-amz-grant-write-acp",
-    "x-amz-metadata-directive",
-    "x-amz-object-ownership",
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-bucket-key-enabled",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-storage-class",
-    "x-amz-tagging-directive",
-    "x-amz-website-redirect-location",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
     "x-amz-object-lock-legal-hold",
@@ -226,7 +211,9 @@ fn fits(pattern: &str, text: &str) -> bool {
 /// Whether S3 knows a condition key. Keys of others are theirs to judge.
 pub fn knows_key(key: &str) -> bool {
     let Some(key) = own(key).filter(|key| key != "*") else { return true };
-    KEYS.iter().any(|known| if known.ends_with('/') { key.starts_with(known) } else { *known == key })
+    KEYS.iter()
+        .chain(&HEADER_KEYS)
+        .any(|known| if known.ends_with('/') { key.starts_with(known) } else { *known == key })
 }
 
 /// Whether a condition can bear on any of the actions.

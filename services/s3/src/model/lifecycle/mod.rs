@@ -179,6 +179,11 @@ fn depth(class: &str) -> usize {
     CLASSES.iter().position(|known| *known == class).unwrap_or(0)
 }
 
+/// The deepest of the classes that are due, if it is deeper than the one there is.
+fn deepest<'r>(due: impl Iterator<Item = &'r str>, current: &str) -> Option<&'r str> {
+    due.max_by_key(|class| depth(class)).filter(|class| depth(class) > depth(current))
+}
+
 /// The class that an object should be in by now, if that is not the one it is in.
 pub fn transition<'r>(
     rules: &'r [Rule],
@@ -193,7 +198,7 @@ pub fn transition<'r>(
         .flat_map(|rule| rule.transitions.iter().filter(|(_, class)| rule.moves(subject.size, class)))
         .filter(|(when, _)| when.due(since) <= now)
         .map(|(_, class)| class.as_str());
-    due.max_by_key(|class| depth(class)).filter(|class| depth(class) > depth(current))
+    deepest(due, current)
 }
 
 /// The class that an older version should be in by now. `passed` is how many older versions are newer than it.
@@ -211,7 +216,7 @@ pub fn noncurrent_transition<'r>(
         .flat_map(|rule| rule.noncurrent_transitions.iter().filter(|(.., class)| rule.moves(subject.size, class)))
         .filter(|(days, kept, _)| passed >= *kept && When::Days(*days).due(since) <= now)
         .map(|(_, _, class)| class.as_str());
-    due.max_by_key(|class| depth(class)).filter(|class| depth(class) > depth(current))
+    deepest(due, current)
 }
 
 /// When an upload that is not completed is aborted, and by which rule.
