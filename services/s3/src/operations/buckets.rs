@@ -174,7 +174,9 @@ fn is_region(cx: &Context, name: &str) -> bool {
 fn is_location(cx: &Context, constraint: &str) -> bool {
     let is_known =
         !matches!(api::BucketLocationConstraint::from(constraint), api::BucketLocationConstraint::Unknown(_));
-    is_known && Region::new(constraint).is_ok_and(|region| region.partition() == cx.world.partition)
+    // An older name of a region of AWS's own.
+    let name = if constraint == "EU" { "eu-west-1" } else { constraint };
+    is_known && Region::new(name).is_ok_and(|region| region.partition() == cx.world.partition)
 }
 
 pub async fn head(s3: &S3, cx: &Context, input: api::HeadBucketInput) -> Result<api::HeadBucketOutput> {
