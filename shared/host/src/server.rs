@@ -14,7 +14,9 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
+#[cfg(feature = "http2")]
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
@@ -36,6 +38,7 @@ use crate::socket::Socket;
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_READ_BYTES: usize = 8 * 1024;
+#[cfg(feature = "http2")]
 const HTTP2_MAX_STREAMS: u32 = 250;
 /// Bounds what hyper gathers of an answer before it writes. What it reads at once is bounded in `reading`.
 const WRITE_BUFFER_BYTES: usize = 256 * 1024;
@@ -98,8 +101,10 @@ fn remove_stale(path: &Path) -> std::io::Result<()> {
 
 /// Runs what HTTP/2 has to do besides, as every task is: in a box.
 #[derive(Clone, Copy)]
+#[cfg(feature = "http2")]
 pub(crate) struct BoxedTasks;
 
+#[cfg(feature = "http2")]
 impl<F> hyper::rt::Executor<F> for BoxedTasks
 where
     F: Future + Send + 'static,
@@ -117,6 +122,7 @@ pub(crate) struct Connections {
     pub draining: CancellationToken,
     pub room: Arc<Semaphore>,
     pub http1: http1::Builder,
+    #[cfg(feature = "http2")]
     pub http2: http2::Builder<BoxedTasks>,
     pub idle: Duration,
 }
@@ -131,15 +137,13 @@ impl Connections {
         if config.max_headers != 100 {
             http1.max_headers(config.max_headers);
         }
-        let mut http2 = http2::Builder::new(BoxedTasks);
-        let head_bytes = u32::try_from(config.max_head_bytes).unwrap_or(u32::MAX);
-        http2.max_concurrent_streams(HTTP2_MAX_STREAMS).max_header_list_size(head_bytes);
         Connections {
             tracker: TaskTracker::new(),
             draining: CancellationToken::new(),
             room: Arc::new(Semaphore::new(config.max_connections)),
             http1,
-            http2,
+            #[cfg(feature = "http2")]
+            http2: http2(config),
             idle: Duration::from_secs(config.idle_timeout_secs),
         }
     }
@@ -254,6 +258,14 @@ struct Served {
     is_first: AtomicBool,
 }
 
+#[cfg(feature = "http2")]
+fn http2(config: &HostConfig) -> http2::Builder<BoxedTasks> {
+    let mut http2 = http2::Builder::new(BoxedTasks);
+    let head_bytes = u32::try_from(config.max_head_bytes).unwrap_or(u32::MAX);
+    http2.max_concurrent_streams(HTTP2_MAX_STREAMS).max_header_list_size(head_bytes);
+    http2
+}
+
 macro_rules! drive {
     ($connection:expr, $served:expr, $connections:expr) => {{
         let mut connection = std::pin::pin!($connection);
@@ -296,7 +308,10 @@ async fn run(stream: Prefixed<Socket>, served: Arc<Served>, connections: &Connec
     });
     let io = TokioIo::new(BoundedReads::new(stream, served.server.clone()));
     if is_http2 {
+        #[cfg(feature = "http2")]
         drive!(connections.http2.serve_connection(io, service), served, connections);
+        #[cfg(not(feature = "http2"))]
+        return tracing::debug!(peer = ?served.connection.peer, "HTTP/2 is not spoken here");
     }
     drive!(connections.http1.serve_connection(io, service).with_upgrades(), served, connections);
 }
