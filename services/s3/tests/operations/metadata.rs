@@ -6,7 +6,6 @@ use fractus_testkit::wait_for;
 use serde_json::Value;
 
 use crate::replication::replicated;
-use crate::reports::frozen;
 use crate::versions::{delete_input, set_versioning};
 use crate::*;
 
