@@ -248,7 +248,10 @@ fn headers(fields: &FormFields) -> Result<ObjectHeaders> {
     })
 }
 
-/// The file as a body that ends with an error as soon as it leaves the sizes that the policy allows.
+/// So much more than a policy allows is read and dropped: who is still sending does not read why it was refused.
+const LINGER_BYTES: u64 = 1 << 20;
+
+/// The file as a body that ends with an error where it leaves the sizes that the policy allows.
 fn sized(file: Field<'static>, sizes: SizeRange) -> ByteStream {
     let seen = Arc::new(AtomicU64::new(0));
     let at_end = Arc::clone(&seen);
@@ -260,6 +263,9 @@ fn sized(file: Field<'static>, sizes: SizeRange) -> ByteStream {
         let chunk = chunk.map_err(|error| BodyError::Aborted(Box::new(error)))?;
         let total = seen.fetch_add(chunk.len() as u64, Ordering::Relaxed) + chunk.len() as u64;
         match sizes.check(total) {
+            Err(PostError::TooLarge { .. }) if total <= sizes.max.saturating_add(LINGER_BYTES) => {
+                Ok(Frame::data(Bytes::new()))
+            }
             Err(error @ PostError::TooLarge { .. }) => Err(refuse(error)),
             _ => Ok(Frame::data(chunk)),
         }
