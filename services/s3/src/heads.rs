@@ -42,15 +42,15 @@ const NUMBERS: [&str; 9] = [
 const RETAIN_UNTIL: &str = "x-amz-object-lock-retain-until-date";
 
 /// What a write asks to be encrypted by.
-const ENCRYPTION: HeaderName = HeaderName::from_static("x-amz-server-side-encryption");
+const ENCRYPTION: &str = "x-amz-server-side-encryption";
 
 /// Looks at the head of a request whose bucket and key stand in the path.
 pub fn check(head: &mut Parts) -> Result<(), Failure> {
     check_path(head.uri.path())?;
-    if let Some(asked) = head.headers.get(&ENCRYPTION).filter(|_| !may_ask_for_encryption(head)) {
+    if let Some(asked) = fractus_wire::header(&head.headers, ENCRYPTION).filter(|_| !may_ask_for_encryption(head)) {
         let failure =
             Failure::new("InvalidArgument", 400, format!("{ENCRYPTION} header is not supported for this operation."));
-        return Err(told_of(failure, ENCRYPTION.as_str(), asked.to_str().unwrap_or_default()));
+        return Err(told_of(failure, ENCRYPTION, asked.to_str().unwrap_or_default()));
     }
     match head.method {
         Method::GET | Method::HEAD => {
@@ -139,16 +139,16 @@ fn check_part(head: &Parts) -> Result<(), Failure> {
 /// another. Later versions of HTTP frame bodies themselves.
 fn check_length(head: &Parts) -> Result<(), Failure> {
     let is_upload = of_object(head.uri.path()).is_some() && !names_part_of_object(head.uri.query().unwrap_or_default());
-    if !is_upload || head.headers.contains_key("x-amz-copy-source") {
+    let headers = &head.headers;
+    if !is_upload || fractus_wire::header(headers, "x-amz-copy-source").is_some() {
         return Ok(());
     }
-    let headers = &head.headers;
     let is_framed = head.version > Version::HTTP_11
         || headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING);
-    let comes_in_chunks =
-        headers.get("x-amz-content-sha256").is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"));
-    let decoded = || headers.get("x-amz-decoded-content-length")?.to_str().ok()?.parse::<u64>().ok();
+    let comes_in_chunks = fractus_wire::header(headers, "x-amz-content-sha256")
+        .is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"));
+    let decoded = || fractus_wire::header(headers, "x-amz-decoded-content-length")?.to_str().ok()?.parse::<u64>().ok();
     if !is_framed || (comes_in_chunks && decoded().is_none()) {
         return Err(Error::MissingContentLength.into());
     }
