@@ -233,6 +233,11 @@ pub fn take_in_headers(head: &mut http::request::Parts) {
     }
 }
 
+/// Whether a query has a parameter of this name, with or without a value.
+pub fn names_parameter(query: &str, wanted: &str) -> bool {
+    query.split('&').any(|pair| pair.split('=').next() == Some(wanted))
+}
+
 /// A path-style URI for a bucket that came in the host: `/key?query` becomes `/bucket/key?query`.
 pub fn into_path(bucket: &str, path_and_query: &str) -> String {
     format!("/{bucket}{path_and_query}")

@@ -70,7 +70,11 @@ const MAX_REDIRECT_BYTES: usize = 2_048;
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
 pub fn redirect(headers: &http::HeaderMap) -> Option<Failure> {
-    let location = fractus_wire::header(headers, "x-amz-website-redirect-location")?.as_bytes();
+    no_redirect(fractus_wire::header(headers, "x-amz-website-redirect-location")?.as_bytes())
+}
+
+/// The same of the place itself.
+pub fn no_redirect(location: &[u8]) -> Option<Failure> {
     let refused = |message: &str| Some(Failure::new("InvalidRedirectLocation", 400, message));
     if location.len() > MAX_REDIRECT_BYTES {
         return refused("The length of website redirect location cannot exceed 2,048 characters.");

@@ -68,7 +68,7 @@ pub fn check(head: &mut Parts) -> Result<(), Failure> {
 /// Whether what is written, copied or begun by a request can be encrypted as it asks, or a session of a directory bucket.
 fn may_ask_for_encryption(head: &Parts) -> bool {
     let query = head.uri.query().unwrap_or_default();
-    let names = |wanted: &str| query.split('&').any(|pair| pair.split('=').next() == Some(wanted));
+    let names = |wanted: &str| addressing::names_parameter(query, wanted);
     match (&head.method, of_object(head.uri.path())) {
         (&Method::PUT, Some(_)) => !names("uploadId") && !names_part_of_object(query),
         (&Method::POST, Some(_)) => names("uploads"),
@@ -119,7 +119,7 @@ fn check_overrides(head: &Parts) -> Result<(), Failure> {
 /// A part is of an upload and has a number: a request with one of the two is not for an object.
 fn check_part(head: &Parts) -> Result<(), Failure> {
     let Some(query) = head.uri.query().filter(|_| of_object(head.uri.path()).is_some()) else { return Ok(()) };
-    let names = |wanted: &str| query.split('&').any(|pair| pair.split('=').next() == Some(wanted));
+    let names = |wanted: &str| addressing::names_parameter(query, wanted);
     match (names("uploadId"), names("partNumber")) {
         (false, true) => {
             let message = "This operation does not accept partNumber without uploadId";

@@ -8,6 +8,7 @@ use fractus_host::{Access, Context};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::addressing;
 use crate::control::routing::Through;
 use crate::error::{Error, Result};
 use crate::object_lambda::points::{Point, SIGNING_NAME, Transformation};
@@ -45,7 +46,7 @@ impl<'a> Asked<'a> {
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/range-get-olap.html>
     pub fn check_features(&self, cx: &Context, operation: &str, range: bool, part: bool) -> Result<()> {
         let query = cx.uri().query().unwrap_or_default();
-        let range = range || query.split('&').any(|pair| pair.split('=').next() == Some("Range"));
+        let range = range || addressing::names_parameter(query, "Range");
         let allows = |feature: &str| self.point.configuration.allows(&format!("{operation}-{feature}"));
         if range && !allows("Range") {
             return Err(Error::NotImplemented { header: "Range".into() });

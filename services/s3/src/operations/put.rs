@@ -6,6 +6,7 @@ use fractus_store::{Scope, Snapshot};
 use fractus_wire::{ByteStream, Failure};
 use serde::{Deserialize, Serialize};
 
+use crate::checks;
 use crate::control::outposts::place;
 use crate::directory;
 use crate::error::{Error, Result};
@@ -50,20 +51,11 @@ pub fn invalid_storage_class(asked: &str) -> Failure {
     Failure::new("InvalidStorageClass", 400, message).with_detail("StorageClassRequested", asked)
 }
 
-/// Where a website redirects to instead of showing the object.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
+/// Where a website redirects to instead of showing the object, which a URL may say in place of a header.
 pub fn redirect(location: Option<String>) -> Result<Option<String>> {
-    const MAX_BYTES: usize = 2 * 1024;
-    let refuse = |message: &str| Err(Error::other("InvalidRedirectLocation", 400, message));
-    match location {
-        Some(location) if !["/", "http://", "https://"].iter().any(|prefix| location.starts_with(prefix)) => {
-            refuse("The website redirect location must have a prefix of 'http://' or 'https://' or '/'.")
-        }
-        Some(location) if location.len() > MAX_BYTES => {
-            refuse("The length of website redirect location cannot exceed 2,048 characters.")
-        }
-        location => Ok(location),
+    match location.as_deref().and_then(|location| checks::no_redirect(location.as_bytes())) {
+        Some(failure) => Err(Error::Other(Box::new(failure))),
+        None => Ok(location),
     }
 }
 
