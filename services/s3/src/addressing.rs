@@ -145,7 +145,10 @@ fn is_stray(name: &str, value: Option<&str>) -> bool {
 /// for the whole: `DELETE /bucket?location` does not delete the bucket.
 pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
     let query = uri.query().unwrap_or_default();
-    let of_object = uri.path().trim_start_matches('/').split_once('/').is_some_and(|(_, key)| !key.is_empty());
+    if query.is_empty() && method != Method::POST {
+        return None;
+    }
+    let of_object = !split(uri.path()).1.is_empty();
     let changes = method == Method::PUT || method == Method::DELETE || method == Method::POST;
     let refuse = || {
         let resource = if of_object { "OBJECT" } else { "BUCKET" };
@@ -158,9 +161,6 @@ pub fn unknown_subresource(method: &Method, uri: &Uri) -> Option<Failure> {
         |pair: &str| pair.starts_with("uploadId=") || is_subresource(pair.split('=').next().unwrap_or(pair));
     if method == Method::POST && of_object && !query.split('&').any(is_of_upload) {
         return Some(refuse());
-    }
-    if query.is_empty() {
-        return None;
     }
     query.split('&').find_map(|pair| {
         let (name, value) = match pair.split_once('=') {
@@ -233,6 +233,25 @@ pub fn take_in_headers(head: &mut http::request::Parts) {
     }
 }
 
+/// A path's bucket and its key, both empty where they are not there, and as they came. Byte by byte: every request's path is
+/// taken apart, and names are too short for a search that has to be set up.
+pub fn split(path: &str) -> (&str, &str) {
+    let is_slash = |byte: u8| byte == b'/';
+    let path = &path[path.bytes().position(|byte| !is_slash(byte)).unwrap_or(path.len())..];
+    match path.bytes().position(is_slash) {
+        Some(end) => (&path[..end], &path[end + 1..]),
+        None => (path, ""),
+    }
+}
+
+/// Whether a host is an address, or one label alone: no bucket's and no access point's.
+pub fn names_nothing(host: &str) -> bool {
+    match host.bytes().rposition(|byte| byte == b'.') {
+        None => true,
+        Some(dot) => dot + 1 < host.len() && host.as_bytes()[dot + 1..].iter().all(u8::is_ascii_digit),
+    }
+}
+
 /// Whether a query has a parameter of this name, with or without a value.
 pub fn names_parameter(query: &str, wanted: &str) -> bool {
     query.split('&').any(|pair| pair.split('=').next() == Some(wanted))
@@ -246,6 +265,30 @@ pub fn into_path(bucket: &str, path_and_query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_have_a_bucket_and_a_key() {
+        for (path, parts) in [
+            ("", ("", "")),
+            ("/", ("", "")),
+            ("/b", ("b", "")),
+            ("/b/", ("b", "")),
+            ("//b/k", ("b", "k")),
+            ("/b//k/é", ("b", "/k/é")),
+        ] {
+            assert_eq!(split(path), parts, "{path}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_lone_labels_name_nothing() {
+        for host in ["localhost", "127.0.0.1", "[::1]", "s3", ""] {
+            assert!(names_nothing(host), "{host}");
+        }
+        for host in ["b.localhost", "localhost.", "1.b", "[::ffff:127.0.0.1]"] {
+            assert!(!names_nothing(host), "{host}");
+        }
+    }
 
     #[test]
     fn hosts_may_name_a_region() {
@@ -365,6 +408,7 @@ mod tests {
             ("router", None),
         ] {
             assert_eq!(bucket_of_host(host), bucket, "{host}");
+            assert!(bucket.is_none() || !names_nothing(host), "{host}");
         }
     }
 }

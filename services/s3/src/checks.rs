@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fractus_host::Context;
 use fractus_wire::validation::{Constraint, Shown, Violation};
-use fractus_wire::{Failure, Location, OperationSchema};
+use fractus_wire::{Failure, HeaderMarks, Location, OperationSchema};
 use md5::{Digest, Md5};
 
 use crate::error::{Error, Result, told_of};
@@ -54,11 +54,9 @@ const DEMAND_A_DIGEST: [&str; 9] = [
 /// `aws-chunked` says it in a header of its own.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>
-pub fn unsupported(method: &http::Method, headers: &http::HeaderMap) -> Option<&'static str> {
-    if method == http::Method::PUT
-        && headers.contains_key(http::header::TRANSFER_ENCODING)
-        && !headers.contains_key("x-amz-decoded-content-length")
-    {
+pub fn unsupported(head: &http::request::Parts, sent: &HeaderMarks) -> Option<&'static str> {
+    let has = |name: &str| sent.find(&head.headers, name).is_some();
+    if head.method == http::Method::PUT && has("transfer-encoding") && !has("x-amz-decoded-content-length") {
         return Some("Transfer-Encoding");
     }
     None
@@ -69,8 +67,8 @@ const MAX_REDIRECT_BYTES: usize = 2_048;
 /// The error of a place to which a website is to redirect that is none.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
-pub fn redirect(headers: &http::HeaderMap) -> Option<Failure> {
-    no_redirect(fractus_wire::header(headers, "x-amz-website-redirect-location")?.as_bytes())
+pub fn redirect(headers: &http::HeaderMap, sent: &HeaderMarks) -> Option<Failure> {
+    no_redirect(sent.find(headers, "x-amz-website-redirect-location")?.as_bytes())
 }
 
 /// The same of the place itself.
@@ -225,12 +223,12 @@ mod tests {
         let said = |location: &str| {
             let mut headers = http::HeaderMap::new();
             headers.insert("x-amz-website-redirect-location", location.parse().unwrap());
-            redirect(&headers).map(|failure| failure.code.to_string())
+            redirect(&headers, &HeaderMarks::of(&headers)).map(|failure| failure.code.to_string())
         };
         assert!(said("/a").is_none() && said("https://example.com").is_none());
         assert_eq!(said("ftp://example.com").as_deref(), Some("InvalidRedirectLocation"));
         assert!(said(&format!("/{}", "a".repeat(2_048))).is_some());
-        assert!(redirect(&http::HeaderMap::new()).is_none());
+        assert!(redirect(&http::HeaderMap::new(), &HeaderMarks::ALL).is_none());
     }
 
     #[test]

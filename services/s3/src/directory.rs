@@ -11,6 +11,7 @@ use fractus_wire::Failure;
 use http::request::Parts;
 use http::{Method, Uri};
 
+use crate::addressing;
 use crate::error::{Error, Result};
 use crate::service::S3;
 
@@ -86,8 +87,7 @@ const SUBRESOURCES: [&str; 10] = [
 
 /// What a directory bucket does not have: versions, lists, tags, locks, websites ...
 pub fn refuses(method: &Method, uri: &Uri, known: impl Fn(&str) -> bool) -> Option<Failure> {
-    let path = uri.path().trim_start_matches('/');
-    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    let (bucket, key) = addressing::split(uri.path());
     if !is_directory(bucket) {
         return None;
     }

@@ -3,7 +3,7 @@
 
 use fractus_clock::Timestamp;
 use fractus_host::Context;
-use fractus_wire::Failure;
+use fractus_wire::{Failure, HeaderMarks};
 use http::request::Parts;
 use http::{HeaderName, Method, Version, header};
 
@@ -45,21 +45,21 @@ const RETAIN_UNTIL: &str = "x-amz-object-lock-retain-until-date";
 const ENCRYPTION: &str = "x-amz-server-side-encryption";
 
 /// Looks at the head of a request whose bucket and key stand in the path.
-pub fn check(head: &mut Parts) -> Result<(), Failure> {
+pub fn check(head: &mut Parts, sent: &HeaderMarks) -> Result<(), Failure> {
     check_path(head.uri.path())?;
-    if let Some(asked) = fractus_wire::header(&head.headers, ENCRYPTION).filter(|_| !may_ask_for_encryption(head)) {
+    if let Some(asked) = sent.find(&head.headers, ENCRYPTION).filter(|_| !may_ask_for_encryption(head)) {
         let failure =
             Failure::new("InvalidArgument", 400, format!("{ENCRYPTION} header is not supported for this operation."));
         return Err(told_of(failure, ENCRYPTION, asked.to_str().unwrap_or_default()));
     }
     match head.method {
         Method::GET | Method::HEAD => {
-            drop_unreadable_dates(head);
+            drop_unreadable_dates(head, sent);
             check_overrides(head)
         }
         Method::PUT => {
             check_part(head)?;
-            check_length(head)
+            check_length(head, sent)
         }
         _ => Ok(()),
     }
@@ -78,7 +78,7 @@ fn may_ask_for_encryption(head: &Parts) -> bool {
 }
 
 fn of_object(path: &str) -> Option<&str> {
-    path.trim_start_matches('/').split_once('/').map(|(_, key)| key).filter(|key| !key.is_empty())
+    Some(addressing::split(path).1).filter(|key| !key.is_empty())
 }
 
 /// Most paths are short and plain.
@@ -93,9 +93,9 @@ fn check_path(path: &str) -> Result<(), Failure> {
     }
 }
 
-fn drop_unreadable_dates(head: &mut Parts) {
+fn drop_unreadable_dates(head: &mut Parts, sent: &HeaderMarks) {
     for name in CONDITIONS {
-        let Some(value) = head.headers.get(&name) else { continue };
+        let Some(value) = sent.find(&head.headers, name.as_str()) else { continue };
         if value.to_str().ok().is_none_or(|text| Timestamp::parse_http_date(text).is_err()) {
             head.headers.remove(&name);
         }
@@ -137,19 +137,18 @@ fn check_part(head: &Parts) -> Result<(), Failure> {
 
 /// The length of an upload has to be known before its bytes: by its header or, of what comes in chunks of AWS's own, by
 /// another. Later versions of HTTP frame bodies themselves.
-fn check_length(head: &Parts) -> Result<(), Failure> {
-    let is_upload = of_object(head.uri.path()).is_some() && !names_part_of_object(head.uri.query().unwrap_or_default());
-    let headers = &head.headers;
-    if !is_upload || fractus_wire::header(headers, "x-amz-copy-source").is_some() {
+fn check_length(head: &Parts, sent: &HeaderMarks) -> Result<(), Failure> {
+    let find = |name: &str| sent.find(&head.headers, name);
+    let is_framed =
+        head.version > Version::HTTP_11 || find("content-length").is_some() || find("transfer-encoding").is_some();
+    let comes_in_chunks =
+        find("x-amz-content-sha256").is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"));
+    let decoded = || find("x-amz-decoded-content-length")?.to_str().ok()?.parse::<u64>().ok();
+    if is_framed && (!comes_in_chunks || decoded().is_some()) {
         return Ok(());
     }
-    let is_framed = head.version > Version::HTTP_11
-        || headers.contains_key(header::CONTENT_LENGTH)
-        || headers.contains_key(header::TRANSFER_ENCODING);
-    let comes_in_chunks = fractus_wire::header(headers, "x-amz-content-sha256")
-        .is_some_and(|payload| payload.as_bytes().starts_with(b"STREAMING-"));
-    let decoded = || fractus_wire::header(headers, "x-amz-decoded-content-length")?.to_str().ok()?.parse::<u64>().ok();
-    if !is_framed || (comes_in_chunks && decoded().is_none()) {
+    let is_upload = of_object(head.uri.path()).is_some() && !names_part_of_object(head.uri.query().unwrap_or_default());
+    if is_upload && find("x-amz-copy-source").is_none() {
         return Err(Error::MissingContentLength.into());
     }
     Ok(())
@@ -220,7 +219,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (mut head, ()) = request.body(()).unwrap().into_parts();
-        let refused = check(&mut head).err().map(|failure| failure.code.into_owned());
+        let sent = HeaderMarks::of(&head.headers);
+        let refused = check(&mut head, &sent).err().map(|failure| failure.code.into_owned());
         (refused, head)
     }
 

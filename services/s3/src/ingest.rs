@@ -54,7 +54,7 @@ impl Ingested {
         let mut etag = [b'"'; 34];
         // The digest's 32 digits fit between the quotes.
         let _ = hex::encode_to_slice(self.md5, &mut etag[1..33]);
-        String::from_utf8_lossy(&etag).into_owned()
+        std::str::from_utf8(&etag).unwrap_or_default().to_owned()
     }
 }
 

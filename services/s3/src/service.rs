@@ -9,7 +9,7 @@ use fractus_bus::outbox::Outbox;
 use fractus_host::{Access, CallerKind, Context, Host, Prepared, RequestUuid, ResourceFacts, Service};
 use fractus_store::{BlobRef, Store};
 use fractus_wire::validation::Violation;
-use fractus_wire::{ByteStream, Failure, ServiceSchema};
+use fractus_wire::{ByteStream, Failure, HeaderMarks, ServiceSchema};
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use tokio::sync::mpsc;
@@ -98,10 +98,12 @@ impl Service for S3 {
         if head.uri.path() == metrics::PAGE {
             return Prepared::Raw;
         }
-        let website = addressing::website_bucket(host);
         let path_and_query = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let point = control::names::of_host(host);
-        let rewritten = match website.or(point.as_deref()).or_else(|| addressing::bucket_of_host(host)) {
+        let named = Some(host).filter(|host| !addressing::names_nothing(host));
+        let website = named.and_then(addressing::website_bucket);
+        let point = named.and_then(control::names::of_host);
+        let bucket = || named.and_then(addressing::bucket_of_host);
+        let rewritten = match website.or(point.as_deref()).or_else(bucket) {
             Some(bucket) => {
                 head.extensions.insert(control::routing::InHost);
                 Some(addressing::into_path(bucket, path_and_query))
@@ -123,17 +125,18 @@ impl Service for S3 {
         if web::is_preflight(&head.method) || form::is_form(head) {
             return Prepared::Raw;
         }
-        if let Some(header) = checks::unsupported(&head.method, &head.headers) {
+        let sent = HeaderMarks::of(&head.headers);
+        if let Some(header) = checks::unsupported(head, &sent) {
             return Prepared::Refuse(Error::NotImplemented { header: header.to_owned() }.into());
         }
         directory::name_listing(head, host);
-        if let Err(failure) = heads::check(head) {
+        if let Err(failure) = heads::check(head, &sent) {
             return Prepared::Refuse(failure);
         }
         let refused = directory::refuses(&head.method, &head.uri, addressing::is_subresource)
             .or_else(|| addressing::unknown_subresource(&head.method, &head.uri))
             .or_else(|| form::no_form(head))
-            .or_else(|| checks::redirect(&head.headers));
+            .or_else(|| checks::redirect(&head.headers, &sent));
         match refused {
             Some(failure) => Prepared::Refuse(failure),
             None => Prepared::Identify,

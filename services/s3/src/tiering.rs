@@ -157,8 +157,11 @@ pub fn restore(
 
 /// Remembers that an object of this class was read; once a day is enough.
 pub async fn touch(s3: &S3, cx: &Context, bucket: &str, key: &str, object: &Object) {
+    if object.storage_class.as_deref() != Some(CLASS) {
+        return;
+    }
     let now = cx.now();
-    if object.storage_class.as_deref() != Some(CLASS) || now.secs() - last_access(object, now).secs() < DAY_SECS {
+    if now.secs() - last_access(object, now).secs() < DAY_SECS {
         return;
     }
     let scope = scope(cx);

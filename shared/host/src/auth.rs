@@ -162,6 +162,7 @@ impl Context {
             host: self.host.clone(),
             identity: self.identity.clone(),
             head: self.head.clone(),
+            marks: self.marks,
             original_uri: self.original_uri.clone(),
             peer: self.peer,
             operation: self.operation,

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use fractus_aws::{AccountId, Region, World};
 use fractus_bus::contracts::{Cause, Credential, CredentialKind};
 use fractus_clock::{Clock, Random, Timestamp};
-use fractus_wire::{Failure, OperationSchema, Protocol, ServiceSchema};
+use fractus_wire::{Failure, HeaderMarks, OperationSchema, Protocol, ServiceSchema};
 
 use crate::access::Access;
 use crate::host::Host;
@@ -56,6 +56,8 @@ pub struct Context {
     pub(crate) host: Host,
     pub(crate) identity: Arc<Identity>,
     pub(crate) head: Parts,
+    /// Of the head's headers, once nothing is added to them any more.
+    pub(crate) marks: HeaderMarks,
     /// The request target before the service rewrote it; the signature is over this one.
     pub(crate) original_uri: Option<Uri>,
     pub(crate) peer: Option<SocketAddr>,
@@ -99,6 +101,7 @@ impl Context {
             host: host.clone(),
             identity,
             head,
+            marks: HeaderMarks::ALL,
             original_uri: None,
             peer: None,
             operation: None,
@@ -152,7 +155,7 @@ impl Context {
 
     /// The first header of this name, where it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        fractus_wire::header(&self.head.headers, name).and_then(|value| value.to_str().ok())
+        self.marks.find(&self.head.headers, name).and_then(|value| value.to_str().ok())
     }
 
     /// What the service's own `prepare` and `resolve` left with the head.

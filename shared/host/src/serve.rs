@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use fractus_clock::{Clock, Stopwatch};
 use fractus_sigv4::{ChunkedDecoder, PathStyle, Payload};
 use fractus_wire::protocol::{self, Answer, Identified};
-use fractus_wire::{BodyError, ByteStream, Failure, Protocol, ServiceSchema, gzip, validation};
+use fractus_wire::{BodyError, ByteStream, Failure, HeaderMarks, Protocol, ServiceSchema, gzip, validation};
 
 use crate::activity::Activity;
 use crate::auth::{self, KnownBody};
@@ -80,6 +80,7 @@ impl Server {
             host: self.host.clone(),
             identity,
             head,
+            marks: HeaderMarks::ALL,
             original_uri: None,
             peer: connection.peer,
             operation: None,
@@ -87,14 +88,17 @@ impl Server {
             status: AtomicU16::new(0),
             timing,
         };
-        let answering = async {
-            match refused {
-                Some(failure) => Err((self.first_protocol(), failure)),
-                None => self.run(&mut cx, incoming).await,
-            }
+        let outcome = {
+            // Pinned where it is made: it is large, and would be handed on by copying.
+            let answering = std::pin::pin!(async {
+                match refused {
+                    Some(failure) => Err((self.first_protocol(), failure)),
+                    None => self.run(&mut cx, incoming).await,
+                }
+            });
+            // A handler that panics must not take its connection, or other requests on it, along.
+            AssertUnwindSafe(answering).catch_unwind().await
         };
-        // A handler that panics must not take its connection, or other requests on it, along.
-        let outcome = AssertUnwindSafe(answering).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|panic| {
             let what = panic_text(&*panic);
             tracing::error!(request_id = %cx.request_id, operation = operation_name(&cx), what, "a handler panicked");
@@ -149,6 +153,7 @@ impl Server {
         }
         let mut body = Some(self.ready_body(cx, entry, body).await.map_err(refuse)?);
         self.service.verified(&mut cx.head);
+        cx.marks = HeaderMarks::of(&cx.head.headers);
         let cx = &*cx;
         let call = bound.call(&*self.table.state, cx, &mut |input| {
             let read = protocol::read_request(&identified, api, &cx.head, body.take().unwrap_or_default(), input)?;

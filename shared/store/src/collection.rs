@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::StoreError;
 use crate::key::{Key, KeyOf};
 use crate::scope::{RawKey, Scope};
-use crate::unpack;
+use crate::{pack, unpack};
 
 /// The longest key, its scope and collection included: what the disk engine's pages hold, and the same for every
 /// engine, so that none takes what another refuses. AWS's longest names fit (an S3 key has 1,024 bytes).
@@ -77,7 +77,6 @@ impl<K, V: DeserializeOwned> Collection<K, V> {
 
 impl<K, V: Serialize> Collection<K, V> {
     pub(crate) fn write_value(&self, value: &V, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        rmp_serde::encode::write_named(out, value)
-            .map_err(|source| StoreError::Encode { collection: self.name, source })
+        pack::append(value, out).map_err(|source| StoreError::Encode { collection: self.name, source })
     }
 }

@@ -13,7 +13,7 @@ pub enum StoreError {
     KeyTooLong { collection: &'static str, length: usize },
     /// A value could not be written as a record.
     #[error("a value of collection {collection} cannot be stored: {source}")]
-    Encode { collection: &'static str, source: rmp_serde::encode::Error },
+    Encode { collection: &'static str, source: crate::pack::PackError },
     /// A stored record does not have the fields its type needs.
     #[error("a record of collection {collection} cannot be read: {source}")]
     Decode { collection: &'static str, source: crate::unpack::UnpackError },

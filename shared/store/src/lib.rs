@@ -37,12 +37,7 @@
 //! Left out on purpose: secondary indexes (a service keeps its own collections in the same transaction), queries,
 //! change feeds (the bus carries events), migrations of records (fields have names; a new one has a default).
 
-/// The allocator of every process that holds a store. Between a million small things that stay, the short-lived ones of each
-/// request must not be looked for among the holes: a page of a thousand keys out of a million took glibc's allocator five times as
-/// long as out of ten thousand, and takes this one the same.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
+mod allocator;
 mod blob_index;
 mod blobs;
 mod collection;
@@ -54,6 +49,7 @@ mod expiry;
 mod inspect;
 mod key;
 mod lanes;
+mod pack;
 mod range;
 mod scope;
 mod store;

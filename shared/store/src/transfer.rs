@@ -23,12 +23,9 @@ const PAGE: usize = 1_000;
 /// No frame is larger: a value of a record is bounded by what a request may carry.
 const LARGEST_FRAME: usize = 256 << 20;
 
+/// A record's key, its value, and when it expires.
 #[derive(Serialize, Deserialize)]
-struct Exported {
-    key: Bytes,
-    value: Bytes,
-    expires_at: Option<i64>,
-}
+struct Exported(Bytes, Bytes, Option<i64>);
 
 impl Store {
     /// Writes everything: all lanes and their snapshots, expired records excepted, and the stored pieces they refer
@@ -136,12 +133,10 @@ fn encoded_pages(snap: &Snapshot<'_>) -> Result<Vec<Vec<u8>>, StoreError> {
         after = Some(last.key.bytes.clone());
         let mut page = Vec::new();
         for entry in entries.into_iter().filter(|entry| snap.is_raw_present(&entry.key, entry.expires_at)) {
-            let exported = Exported {
-                key: Bytes::copy_from_slice(&entry.key.bytes),
-                value: entry.value.into(),
-                expires_at: (entry.expires_at != NEVER).then_some(entry.expires_at),
-            };
-            let contents = rmp_serde::to_vec(&exported).map_err(broken)?;
+            let expires_at = (entry.expires_at != NEVER).then_some(entry.expires_at);
+            let exported = Exported(Bytes::copy_from_slice(&entry.key.bytes), entry.value.into(), expires_at);
+            let mut contents = Vec::new();
+            crate::pack::append(&exported, &mut contents).map_err(broken)?;
             page.extend_from_slice(&frame_head(b'R', contents.len())?);
             page.extend_from_slice(&contents);
         }
@@ -150,12 +145,12 @@ fn encoded_pages(snap: &Snapshot<'_>) -> Result<Vec<Vec<u8>>, StoreError> {
 }
 
 fn imported(contents: &[u8]) -> Result<RawEntry, StoreError> {
-    let exported: Exported = crate::unpack::from_slice(contents).map_err(broken)?;
-    let key = RawKey::parse(&exported.key).ok_or_else(|| broken("a key of no known form"))?;
-    if exported.key.len() > crate::collection::MAX_KEY_BYTES {
+    let Exported(tuple, value, expires_at) = crate::unpack::from_slice(contents).map_err(broken)?;
+    let key = RawKey::parse(&tuple).ok_or_else(|| broken("a key of no known form"))?;
+    if tuple.len() > crate::collection::MAX_KEY_BYTES {
         return Err(broken("a key too long"));
     }
-    Ok(RawEntry { key, value: exported.value.into(), expires_at: exported.expires_at.unwrap_or(NEVER) })
+    Ok(RawEntry { key, value: value.into(), expires_at: expires_at.unwrap_or(NEVER) })
 }
 
 fn broken(reason: impl std::fmt::Display) -> StoreError {

@@ -45,7 +45,7 @@ mod test_shapes;
 pub use body::{BodyError, ByteStream, EventStream, Payload};
 pub use document::{Document, DynamicShape};
 pub use failure::{Failure, Fault};
-pub use headers::header;
+pub use headers::{HeaderMarks, header};
 pub use operation::Operation;
 pub use schema::{
     Constraints, ErrorTrait, HttpTrait, Kind, Location, Member, Members, OperationSchema, Protocol, Schema,

@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::OnceLock;
 
+use crate::headers::mark_of;
+
 /// What a shape is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -298,6 +300,8 @@ pub struct Member {
     pub name: &'static str,
     /// `locationName`, else the name.
     pub wire_name: &'static str,
+    /// Of the wire name, as a header's.
+    pub(crate) mark: u8,
     /// The position in `Schema::members`, which `Shape::read_member` takes.
     pub index: u16,
     pub target: &'static Schema,
@@ -325,6 +329,7 @@ impl Member {
         Member {
             name,
             wire_name: name,
+            mark: mark_of(name),
             index,
             target,
             required: false,
@@ -344,6 +349,7 @@ impl Member {
 
     pub const fn wire(mut self, wire_name: &'static str) -> Self {
         self.wire_name = wire_name;
+        self.mark = mark_of(wire_name);
         self
     }
 

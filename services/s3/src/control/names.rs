@@ -3,6 +3,7 @@
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
+use crate::addressing;
 use crate::control::outposts::place::{self, is_outpost};
 use crate::control::outposts::points::ALIAS_SUFFIX;
 use crate::control::store::is_directory_name;
@@ -134,7 +135,10 @@ pub fn of_path(path: &str) -> Option<(Named, String)> {
         let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
         return Some((of_arn(&format!("{arn}/{name}"))?.0, format!("/{rest}")));
     }
-    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let (first, rest) = if path.starts_with('/') { ("", path) } else { addressing::split(path) };
+    if !first.contains('%') {
+        return Some((named(first)?, format!("/{rest}")));
+    }
     let first = percent_decode_str(first).decode_utf8().ok()?;
     Some((named(&first)?, format!("/{rest}")))
 }

@@ -65,7 +65,11 @@ pub struct Names {
 
 impl Names {
     pub fn of(head: &Parts) -> Option<Names> {
-        let source = head.headers.get("x-amz-copy-source").and_then(|header| header.to_str().ok());
+        let source = match head.method {
+            http::Method::PUT => fractus_wire::header(&head.headers, "x-amz-copy-source"),
+            _ => None,
+        };
+        let source = source.and_then(|header| header.to_str().ok());
         let in_host = head.extensions.get::<InHost>().is_some();
         let is_whole = |named: &Named| in_host || !matches!(named, Named::BucketOr { .. });
         let of_lambda = |named| match named {

@@ -21,8 +21,11 @@ pub fn given(
     headers: &HeaderMap,
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Result<BTreeMap<String, String>> {
-    let metadata: BTreeMap<String, String> =
-        metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    let mut metadata = metadata.into_iter().peekable();
+    if metadata.peek().is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let metadata: BTreeMap<String, String> = metadata.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
     names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     let decode = |(name, value): (String, String)| {
         if value.is_ascii() && !value.contains("=?") {

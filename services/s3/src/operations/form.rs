@@ -13,12 +13,13 @@ use fractus_wire::protocol::{Answer, write_failure};
 use fractus_wire::{BodyError, ByteStream, Failure, Protocol};
 use futures::StreamExt;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyDataStream, BodyExt, StreamBody};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use crate::access::{self, Sets};
+use crate::addressing;
 use crate::error::{Error, Result};
 use crate::extras::Wanted;
 use crate::ingest::Expected;
@@ -37,15 +38,19 @@ const MAX_FIELDS: usize = 100;
 
 /// Whether a request is a form upload: a POST of form data to a bucket itself.
 pub fn is_form(head: &Parts) -> bool {
-    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    head.method == Method::POST && head.uri.query().is_none() && content_type.starts_with("multipart/form-data")
+    let is_multipart = |value: &HeaderValue| value.as_bytes().starts_with(b"multipart/form-data");
+    head.method == Method::POST
+        && head.uri.query().is_none()
+        && head.headers.get(header::CONTENT_TYPE).is_some_and(is_multipart)
 }
 
 /// The error of a POST to a bucket itself that is no form: other types cannot carry a file.
 pub fn no_form(head: &Parts) -> Option<Failure> {
-    let path = head.uri.path().trim_start_matches('/');
-    let of_bucket = !path.is_empty() && path.split_once('/').is_none_or(|(_, key)| key.is_empty());
-    if head.method != Method::POST || head.uri.query().is_some() || !of_bucket {
+    let is_of_bucket = || {
+        let (bucket, key) = addressing::split(head.uri.path());
+        !bucket.is_empty() && key.is_empty()
+    };
+    if head.method != Method::POST || head.uri.query().is_some() || !is_of_bucket() {
         return None;
     }
     let message = "At least one of the pre-conditions you specified did not hold";

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use fractus_host::{CallerKind, Context};
 use fractus_s3_api as api;
-use fractus_store::Snapshot;
+use fractus_store::{Scope, Snapshot};
 
 use crate::access;
 use crate::error::{Error, Result};
@@ -179,9 +179,9 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
         version_id: input.version_id.as_deref(),
         owner: input.expected_bucket_owner.as_deref(),
     };
-    let (mut object, (readable, seen)) = look(s3, cx, target, |snapshot, bucket, object| {
-        let readable = objects::readable(snapshot, &scope(cx), &object.content)?;
-        Ok((readable, Seen::of(snapshot, cx, bucket, target.key, object)?))
+    let (mut object, (readable, seen)) = look(s3, cx, target, |snapshot, scope, bucket, object| {
+        let readable = objects::readable(snapshot, scope, &object.content)?;
+        Ok((readable, Seen::of(snapshot, scope, cx.now(), bucket, target.key, object)?))
     })
     .await?;
     hide(cx, target, &mut object).await;
@@ -202,8 +202,10 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<
         version_id: input.version_id.as_deref(),
         owner: input.expected_bucket_owner.as_deref(),
     };
-    let (mut object, seen) =
-        look(s3, cx, target, |snapshot, bucket, object| Seen::of(snapshot, cx, bucket, target.key, object)).await?;
+    let (mut object, seen) = look(s3, cx, target, |snapshot, scope, bucket, object| {
+        Seen::of(snapshot, scope, cx.now(), bucket, target.key, object)
+    })
+    .await?;
     hide(cx, target, &mut object).await;
     let (_, selected) = selected!(input, object);
     let archive_status = seen.tier.as_ref().map(|tier| tier.as_str().into());
@@ -254,12 +256,19 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(snapshot: &Snapshot<'_>, cx: &Context, bucket: &Bucket, key: &str, object: &Object) -> Result<Seen> {
+    fn of(
+        snapshot: &Snapshot<'_>,
+        scope: &Scope,
+        now: fractus_clock::Timestamp,
+        bucket: &Bucket,
+        key: &str,
+        object: &Object,
+    ) -> Result<Seen> {
         Ok(Seen {
             version_id: versions::shown_id(bucket, object),
-            expiration: expiration_header(snapshot, &scope(cx), bucket, key, object)?,
-            tier: tiering::tier(snapshot, &scope(cx), bucket, key, object, cx.now())?,
-            now: cx.now(),
+            expiration: expiration_header(snapshot, scope, bucket, key, object)?,
+            tier: tiering::tier(snapshot, scope, bucket, key, object, now)?,
+            now,
         })
     }
 }
@@ -269,7 +278,7 @@ async fn look<T: Send>(
     s3: &S3,
     cx: &Context,
     target: Target<'_>,
-    more: impl FnOnce(&Snapshot<'_>, &Bucket, &Object) -> Result<T> + Send,
+    more: impl FnOnce(&Snapshot<'_>, &Scope, &Bucket, &Object) -> Result<T> + Send,
 ) -> Result<(Object, T)> {
     let scope = scope(cx);
     let found = s3
@@ -277,7 +286,7 @@ async fn look<T: Send>(
         .read(|snapshot| {
             let bucket = objects::open(cx, snapshot, &scope, target.bucket, target.owner)?;
             let object = versions::object(snapshot, &scope, &bucket, target.key, target.version_id)?;
-            let more = more(snapshot, &bucket, &object)?;
+            let more = more(snapshot, &scope, &bucket, &object)?;
             Ok::<_, Error>((object, more))
         })
         .await;
@@ -299,9 +308,9 @@ fn check_readable(
 
 /// An object's whole bytes and record, for who gives the right key where it takes one.
 pub async fn source(s3: &S3, cx: &Context, target: Target<'_>, given: GivenKey<'_>) -> Result<(Object, Readable)> {
-    let found = look(s3, cx, target, |snapshot, bucket, object| {
-        let tier = tiering::tier(snapshot, &scope(cx), bucket, target.key, object, cx.now())?;
-        Ok((objects::readable(snapshot, &scope(cx), &object.content)?, tier))
+    let found = look(s3, cx, target, |snapshot, scope, bucket, object| {
+        let tier = tiering::tier(snapshot, scope, bucket, target.key, object, cx.now())?;
+        Ok((objects::readable(snapshot, scope, &object.content)?, tier))
     });
     let (object, (readable, tier)) = found.await.map_err(|error| match error {
         Error::IsDeleteMarker { .. } => Error::invalid_request(
@@ -331,8 +340,9 @@ async fn open(
 
 /// The same for S3's own work on an object, in whatever class it lies.
 pub async fn stored(s3: &S3, cx: &Context, target: Target<'_>) -> Result<(Object, Readable)> {
-    let read =
-        |snapshot: &Snapshot<'_>, _: &Bucket, object: &Object| objects::readable(snapshot, &scope(cx), &object.content);
+    let read = |snapshot: &Snapshot<'_>, scope: &Scope, _: &Bucket, object: &Object| {
+        objects::readable(snapshot, scope, &object.content)
+    };
     let (object, readable) = look(s3, cx, target, read).await?;
     open(s3, cx, object, readable, GivenKey::default()).await
 }

@@ -114,10 +114,10 @@ pub fn content_encoding(header: Option<String>) -> Option<String> {
 pub fn put<'a>(
     s3: &'a S3,
     cx: &'a Context,
-    input: api::PutObjectInput,
+    mut input: api::PutObjectInput,
 ) -> impl Future<Output = Result<api::PutObjectOutput>> + Send + 'a {
     // Read before anything is waited for: the input is large, and would be held, twice, for as long as the body takes.
-    let asked = asked(cx, input);
+    let asked = asked(cx, &mut input);
     async move {
         let Asked { request, body, offset } = asked?;
         let (object, stored) = match offset {
@@ -136,7 +136,7 @@ struct Asked {
     offset: Option<i64>,
 }
 
-fn asked(cx: &Context, mut input: api::PutObjectInput) -> Result<Asked> {
+fn asked(cx: &Context, input: &mut api::PutObjectInput) -> Result<Asked> {
     names::check_key(&input.key)?;
     let expected = Expected {
         content_md5: input.content_md5.take(),
@@ -149,11 +149,11 @@ fn asked(cx: &Context, mut input: api::PutObjectInput) -> Result<Asked> {
     let tags = tags_in(&input.bucket, input.tagging.as_deref())?;
     let mut wanted = wanted!(input, cx.now());
     wanted.lacks_digest = expected.content_md5.is_none() && expected.checksum.is_none();
-    let conditions = WriteConditions { if_match: input.if_match, if_none_match: input.if_none_match };
+    let conditions = WriteConditions { if_match: input.if_match.take(), if_none_match: input.if_none_match.take() };
     let request = Box::new(Request {
-        bucket: input.bucket,
-        key: input.key,
-        owner: input.expected_bucket_owner,
+        bucket: std::mem::take(&mut input.bucket),
+        key: std::mem::take(&mut input.key),
+        owner: input.expected_bucket_owner.take(),
         expected,
         headers,
         storage_class,
@@ -162,7 +162,7 @@ fn asked(cx: &Context, mut input: api::PutObjectInput) -> Result<Asked> {
         event: "s3:ObjectCreated:Put",
         wanted,
     });
-    Ok(Asked { request, body: input.body, offset: input.write_offset_bytes })
+    Ok(Asked { request, body: std::mem::take(&mut input.body), offset: input.write_offset_bytes })
 }
 
 fn answer(object: Object, stored: Stored, is_appended: bool) -> api::PutObjectOutput {

@@ -103,10 +103,18 @@ fn records() -> impl Strategy<Value = Record> {
     )
 }
 
+fn packed<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut packed = vec![0x07];
+    crate::pack::append(value, &mut packed).unwrap();
+    assert_eq!(packed.remove(0), 0x07, "what stood there before stays");
+    packed
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_back(record in records(), end in any::<prop::sample::Index>()) {
-        let named = rmp_serde::to_vec_named(&record).unwrap();
+        let named = packed(&record);
+        prop_assert_eq!(&named, &rmp_serde::to_vec_named(&record).unwrap());
         prop_assert!(from_slice::<Record>(&named[..end.index(named.len())]).is_err(), "a record that ends early");
         prop_assert_eq!(from_slice::<Record>(&named), Ok(record));
     }
@@ -115,6 +123,14 @@ proptest! {
     fn what_is_written_in_the_order_of_fields_is_read_back(shape in shapes(), number in any::<u64>()) {
         let written = rmp_serde::to_vec(&(shape.clone(), number)).unwrap();
         prop_assert_eq!(from_slice::<(Shape, u64)>(&written), Ok((shape, number)));
+    }
+
+    #[test]
+    fn numbers_have_their_shortest_form(signed in any::<i64>(), bits in 0..64_u32) {
+        // Of every size.
+        let signed = signed >> bits;
+        let unsigned = signed as u64 >> bits;
+        prop_assert_eq!(packed(&(signed, unsigned)), rmp_serde::to_vec(&(signed, unsigned)).unwrap());
     }
 
     #[test]
@@ -133,6 +149,20 @@ proptest! {
         if let (Ok(ours), Ok(theirs)) = (ours, rmp_serde::from_slice::<Vec<Option<u8>>>(&bytes)) {
             prop_assert_eq!(ours, theirs);
         }
+    }
+}
+
+#[test]
+fn lengths_have_their_forms() {
+    for length in [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
+        let text = "t".repeat(length);
+        assert_eq!(packed(&text), rmp_serde::to_vec(&text).unwrap(), "a text of {length}");
+        let bytes = Bytes::from(text);
+        assert_eq!(packed(&bytes), rmp_serde::to_vec(&bytes).unwrap(), "{length} bytes");
+        let list: Vec<u8> = bytes.to_vec();
+        assert_eq!(packed(&list), rmp_serde::to_vec(&list).unwrap(), "a list of {length}");
+        let map: BTreeMap<usize, ()> = (0..length).map(|number| (number, ())).collect();
+        assert_eq!(packed(&map), rmp_serde::to_vec(&map).unwrap(), "a map of {length}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
+use crate::headers::HeaderMarks;
 use crate::http_binding::text::{TextReader, split_list_header};
 use crate::http_binding::{Labels, uri_pattern::UriPattern};
 use crate::reading::{Progress, Seen, Step};
@@ -43,7 +44,7 @@ pub(crate) fn read_bindings(
                 }
                 query.as_ref().and_then(|query| parameter(bindings, member, query))
             }
-            Location::Header if sent.may_have(member.wire_name) => header(bindings.headers, member)?,
+            Location::Header if sent.may_have(member.mark) => header(bindings.headers, member)?,
             Location::Header => None,
             Location::Headers => Some(prefixed_headers(bindings.headers, member)),
             Location::StatusCode => {
@@ -58,32 +59,6 @@ pub(crate) fn read_bindings(
         }
     }
     Ok(())
-}
-
-/// A mark for each header that was sent. Shapes bind dozens of headers, requests bring a few: most members are passed over
-/// by one look at the marks.
-struct HeaderMarks([bool; MARKS]);
-
-const MARKS: usize = 256;
-
-impl HeaderMarks {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut marks = [false; MARKS];
-        for name in headers.keys() {
-            marks[Self::place(name.as_str())] = true;
-        }
-        HeaderMarks(marks)
-    }
-
-    /// Made of the length and the last letter, which hardly two headers of one shape share.
-    fn place(name: &str) -> usize {
-        let last = name.as_bytes().last().map_or(0, u8::to_ascii_lowercase);
-        (name.len() * 5 + usize::from(last)) % MARKS
-    }
-
-    fn may_have(&self, name: &str) -> bool {
-        self.0[Self::place(name)]
-    }
 }
 
 fn decode(text: &str) -> Result<Cow<'_, str>, ReadError> {

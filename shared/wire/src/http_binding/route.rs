@@ -4,7 +4,7 @@
 //! label before a greedy one. Where several operations share a path, fixed query parameters decide, then required
 //! parameters and headers: UploadPart and PutObject differ by nothing else.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use http::{HeaderMap, Method};
 use parking_lot::RwLock;
@@ -79,7 +79,8 @@ struct Routes {
 
 #[derive(Default)]
 struct Node {
-    literals: HashMap<&'static str, Node>,
+    /// In their order: hashing a segment takes longer than comparing it with the few that there are.
+    literals: BTreeMap<&'static str, Node>,
     label: Option<Box<Node>>,
     /// Greedy labels, with the fixed segments that follow them.
     greedy: Vec<(Vec<&'static str>, Vec<Route>)>,

@@ -1,6 +1,7 @@
 //! Writes the members that stand outside the body, and sends the others to the body's writer.
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -102,7 +103,7 @@ impl BindingWriter<'_> {
     /// Binds the one text of a member to its header.
     fn bind_single(&mut self, member: &'static Member, text: &str) -> Result<(), WriteError> {
         let value = header_value(member.wire_name, text)?;
-        self.bound.headers.insert(static_header_name(member.wire_name)?, value);
+        self.bound.headers.insert(name_of_header(member)?, value);
         Ok(())
     }
 
@@ -130,7 +131,7 @@ impl BindingWriter<'_> {
             }
             joined.push_str(text);
         }
-        self.bound.headers.insert(static_header_name(member.wire_name)?, header_value(member.wire_name, &joined)?);
+        self.bound.headers.insert(name_of_header(member)?, header_value(member.wire_name, &joined)?);
         Ok(())
     }
 }
@@ -139,7 +140,25 @@ fn header_name(name: &str) -> Result<HeaderName, WriteError> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|error| WriteError::new(name.to_owned(), error.to_string()))
 }
 
-/// The name of a modelled header; one in small letters, as most are, is not copied, and the usual others are known.
+/// The name of a member's header. Checking and shortening a name takes longer than all else that is done with it, so those that
+/// were seen are kept, one by mark: no program writes so many that they meet often.
+fn name_of_header(member: &'static Member) -> Result<HeaderName, WriteError> {
+    static KNOWN: [OnceLock<(&str, HeaderName)>; 256] = [const { OnceLock::new() }; 256];
+    let place = &KNOWN[usize::from(member.mark)];
+    let name = member.wire_name;
+    match place.get() {
+        Some((known, header)) if std::ptr::eq(*known, name) => Ok(header.clone()),
+        Some(_) => static_header_name(name),
+        None => {
+            let header = static_header_name(name)?;
+            // Another thread may have been here at the same time.
+            let _ = place.set((name, header.clone()));
+            Ok(header)
+        }
+    }
+}
+
+/// One in small letters, as most are, is not copied, and the usual others are known.
 fn static_header_name(name: &'static str) -> Result<HeaderName, WriteError> {
     match name {
         "Cache-Control" => return Ok(header::CACHE_CONTROL),
