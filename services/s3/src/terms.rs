@@ -10,6 +10,7 @@ use fractus_store::{Scope, Snapshot};
 use fractus_wire::ByteStream;
 use http::{HeaderValue, Response};
 
+use crate::addressing;
 use crate::configurations::{self, Kind};
 use crate::error::{Error, Result};
 use crate::objects::scope;
@@ -59,7 +60,8 @@ fn agrees_to_pay(cx: &Context) -> bool {
 
 /// Whether the request came by the host of acceleration.
 fn is_accelerated(cx: &Context) -> bool {
-    cx.authority().contains("s3-accelerate.")
+    let host = cx.named_host();
+    !addressing::names_nothing(host) && host.contains("s3-accelerate.")
 }
 
 fn check_acceleration(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<()> {

@@ -199,6 +199,11 @@ impl Context {
         authority.or_else(|| self.header("host")).filter(|authority| !authority.is_empty()).unwrap_or("localhost")
     }
 
+    /// The host that the caller named, without its port and the lane's part.
+    pub fn named_host(&self) -> &str {
+        &self.identity.host
+    }
+
     /// Where the call came from; behind the router, what the router saw.
     pub fn source_ip(&self) -> IpAddr {
         let forwarded = self.header("x-forwarded-for").and_then(|list| list.split(',').next()?.trim().parse().ok());

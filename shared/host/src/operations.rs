@@ -49,14 +49,22 @@ impl Fidelity {
 }
 
 /// A plain `async fn(&S, &Context, Input) -> Result<Output, E>`. Implemented for every such function; the lifetime
-/// parameter lets its future borrow the service and the context.
-pub trait Handler<'a, S, I, O, E>: Send + Sync {
+/// parameter lets its future borrow the service and the context. `By` tells how it takes its input, and is found by the compiler.
+pub trait Handler<'a, S, I, O, E, By>: Send + Sync {
     type Future: Future<Output = Result<O, E>> + Send + 'a;
 
-    fn handle(&self, service: &'a S, cx: &'a Context, input: I) -> Self::Future;
+    fn handle(&self, service: &'a S, cx: &'a Context, input: Box<I>) -> Self::Future;
 }
 
-impl<'a, S, I, O, E, F, Fut> Handler<'a, S, I, O, E> for F
+/// The handler takes its input itself.
+#[derive(Debug)]
+pub struct ByValue;
+
+/// The handler takes its input in the box in which it was read: one that is large, and handed on, is copied each time otherwise.
+#[derive(Debug)]
+pub struct ByBox;
+
+impl<'a, S, I, O, E, F, Fut> Handler<'a, S, I, O, E, ByValue> for F
 where
     S: 'a,
     F: Fn(&'a S, &'a Context, I) -> Fut + Send + Sync,
@@ -64,7 +72,20 @@ where
 {
     type Future = Fut;
 
-    fn handle(&self, service: &'a S, cx: &'a Context, input: I) -> Fut {
+    fn handle(&self, service: &'a S, cx: &'a Context, input: Box<I>) -> Fut {
+        self(service, cx, *input)
+    }
+}
+
+impl<'a, S, I, O, E, F, Fut> Handler<'a, S, I, O, E, ByBox> for F
+where
+    S: 'a,
+    F: Fn(&'a S, &'a Context, Box<I>) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<O, E>> + Send + 'a,
+{
+    type Future = Fut;
+
+    fn handle(&self, service: &'a S, cx: &'a Context, input: Box<I>) -> Fut {
         self(service, cx, input)
     }
 }
@@ -105,17 +126,18 @@ trait ErasedHandler: Send + Sync {
 type Types<T> = PhantomData<fn() -> T>;
 
 /// A handler with the types that it is called by; nothing but the function itself is held.
-struct Typed<S, Op, E, F> {
+struct Typed<S, Op, E, F, By> {
     handler: F,
-    types: Types<(S, Op, E)>,
+    types: Types<(S, Op, E, By)>,
 }
 
-impl<S, Op, E, F> ErasedHandler for Typed<S, Op, E, F>
+impl<S, Op, E, F, By> ErasedHandler for Typed<S, Op, E, F, By>
 where
     S: Send + Sync + 'static,
     Op: Operation,
     E: Into<Failure> + Send + 'static,
-    F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+    F: for<'a> Handler<'a, S, Op::Input, Op::Output, E, By> + 'static,
+    By: 'static,
 {
     fn input(&self) -> Box<dyn Shape> {
         Box::<Op::Input>::default()
@@ -129,7 +151,7 @@ where
     ) -> Option<BoxFuture<'a, Result<Box<dyn Shape>, Failure>>> {
         let (service, input) = (state.downcast_ref::<S>()?, input.downcast::<Op::Input>().ok()?);
         Some(Box::pin(async move {
-            match self.handler.handle(service, cx, *input).await {
+            match self.handler.handle(service, cx, input).await {
                 Ok(output) => Ok(Box::new(output) as Box<dyn Shape>),
                 Err(error) => Err(error.into()),
             }
@@ -221,33 +243,36 @@ impl<S: Send + Sync + 'static> Operations<S> {
 
     /// Does what it does on AWS.
     #[must_use]
-    pub fn on<Op, E, F>(self, operation: Op, handler: F) -> Self
+    pub fn on<Op, E, F, By>(self, operation: Op, handler: F) -> Self
     where
         Op: Operation,
         E: Into<Failure> + Send + 'static,
-        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E, By> + 'static,
+        By: 'static,
     {
         self.enter(operation, handler, Fidelity::Real)
     }
 
     /// Follows AWS's rules, but something behind it is only modelled.
     #[must_use]
-    pub fn modelled<Op, E, F>(self, operation: Op, handler: F) -> Self
+    pub fn modelled<Op, E, F, By>(self, operation: Op, handler: F) -> Self
     where
         Op: Operation,
         E: Into<Failure> + Send + 'static,
-        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E, By> + 'static,
+        By: 'static,
     {
         self.enter(operation, handler, Fidelity::Modelled)
     }
 
     /// Kept and returned, without an effect yet.
     #[must_use]
-    pub fn stored<Op, E, F>(self, operation: Op, handler: F) -> Self
+    pub fn stored<Op, E, F, By>(self, operation: Op, handler: F) -> Self
     where
         Op: Operation,
         E: Into<Failure> + Send + 'static,
-        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E, By> + 'static,
+        By: 'static,
     {
         self.enter(operation, handler, Fidelity::Stored)
     }
@@ -288,13 +313,14 @@ impl<S: Send + Sync + 'static> Operations<S> {
         self.rows.iter_mut().find(|row| std::ptr::eq(row.schema, schema))
     }
 
-    fn enter<Op, E, F>(mut self, _: Op, handler: F, fidelity: Fidelity) -> Self
+    fn enter<Op, E, F, By>(mut self, _: Op, handler: F, fidelity: Fidelity) -> Self
     where
         Op: Operation,
         E: Into<Failure> + Send + 'static,
-        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E> + 'static,
+        F: for<'a> Handler<'a, S, Op::Input, Op::Output, E, By> + 'static,
+        By: 'static,
     {
-        let handler = Box::new(Typed::<S, Op, E, F> { handler, types: PhantomData });
+        let handler = Box::new(Typed::<S, Op, E, F, By> { handler, types: PhantomData });
         let bound = Bound { handler, access: None, input: TypeId::of::<Op::Input>() };
         self.place(Op::SCHEMA, bound, fidelity);
         self

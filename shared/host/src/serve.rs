@@ -131,6 +131,7 @@ impl Server {
         if cx.head.uri != uri {
             cx.original_uri = Some(uri);
         }
+        cx.marks = HeaderMarks::of(&cx.head.headers);
         match prepared {
             Prepared::Raw => return Ok(self.run_raw(cx, incoming).await),
             Prepared::Refuse(failure) => return Err((self.first_protocol(), failure)),
@@ -152,8 +153,11 @@ impl Server {
             self.suffer(fault).await.map_err(refuse)?;
         }
         let mut body = Some(self.ready_body(cx, entry, body).await.map_err(refuse)?);
+        let headers = cx.head.headers.len();
         self.service.verified(&mut cx.head);
-        cx.marks = HeaderMarks::of(&cx.head.headers);
+        if cx.head.headers.len() != headers {
+            cx.marks = HeaderMarks::of(&cx.head.headers);
+        }
         let cx = &*cx;
         let call = bound.call(&*self.table.state, cx, &mut |input| {
             let read = protocol::read_request(&identified, api, &cx.head, body.take().unwrap_or_default(), input)?;
@@ -214,7 +218,7 @@ impl Server {
         let mut bytes = body.into_whole();
         auth::verify(cx, &KnownBody::Whole(&bytes))?;
         self.service.check_body(cx, &bytes)?;
-        if gzip::is_packed(&cx.head.headers) && gzip::is_unpacked(entry.schema) {
+        if !bytes.is_empty() && gzip::is_packed(&cx.head.headers) && gzip::is_unpacked(entry.schema) {
             let limits = gzip::InflateLimits { bytes: entry.body_limit_bytes, ..gzip::InflateLimits::default() };
             bytes = gzip::inflate(&bytes, &limits)?;
             strip_coding(&mut cx.head, "gzip");

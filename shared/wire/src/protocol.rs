@@ -92,7 +92,9 @@ pub fn read_request(
     let operation = identified.operation;
     let labels = &identified.labels;
     match body {
-        ByteStream::Whole(bytes) if gzip::is_packed(&parts.headers) && gzip::is_unpacked(operation) => {
+        ByteStream::Whole(bytes)
+            if !bytes.is_empty() && gzip::is_packed(&parts.headers) && gzip::is_unpacked(operation) =>
+        {
             let body = ByteStream::Whole(gzip::inflate(&bytes, &InflateLimits::default())?);
             let mut parts = parts.clone();
             gzip::take_off(&mut parts.headers);

@@ -48,7 +48,7 @@ pub fn list_access(cx: &Context, operation: &str, direct: impl Fn() -> Vec<Acces
 }
 
 /// HeadObject, of a bucket or through a point.
-pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<api::HeadObjectOutput> {
+pub async fn head(s3: &S3, cx: &Context, input: Box<api::HeadObjectInput>) -> Result<api::HeadObjectOutput> {
     let Some(asked) = Asked::of(cx, "HeadObject") else { return get::head(s3, cx, input).await };
     asked.check_features(cx, "HeadObject", input.range.is_some(), input.part_number.is_some())?;
     let original = Original::object(Method::HEAD, &input.key, input.version_id.as_deref());

@@ -171,7 +171,7 @@ fn content_type(own: Option<String>) -> Option<String> {
     Some(own.unwrap_or_else(|| "binary/octet-stream".to_owned()))
 }
 
-pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
+pub async fn get(s3: &S3, cx: &Context, input: Box<api::GetObjectInput>) -> Result<api::GetObjectOutput> {
     check_overrides!(cx, input);
     let target = Target {
         bucket: &input.bucket,
@@ -194,7 +194,7 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
     Ok(api::GetObjectOutput { body, ..described!(GetObjectOutput, input, object, selected, seen) })
 }
 
-pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<api::HeadObjectOutput> {
+pub async fn head(s3: &S3, cx: &Context, input: Box<api::HeadObjectInput>) -> Result<api::HeadObjectOutput> {
     check_overrides!(cx, input);
     let target = Target {
         bucket: &input.bucket,

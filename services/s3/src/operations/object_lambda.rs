@@ -37,7 +37,7 @@ pub fn access(cx: &Context, input: &api::GetObjectInput) -> Vec<Access> {
 }
 
 /// GetObject, of a bucket or through a point.
-pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<api::GetObjectOutput> {
+pub async fn get(s3: &S3, cx: &Context, input: Box<api::GetObjectInput>) -> Result<api::GetObjectOutput> {
     match Asked::of(cx, "GetObject") {
         None => get::get(s3, cx, input).await,
         // In a box, so that the usual way stays short.
@@ -50,7 +50,7 @@ async fn transformed(
     s3: &S3,
     cx: &Context,
     asked: Asked<'_>,
-    input: api::GetObjectInput,
+    input: Box<api::GetObjectInput>,
 ) -> Result<api::GetObjectOutput> {
     asked.check_features(cx, "GetObject", input.range.is_some(), input.part_number.is_some())?;
     let mut place = s3.waiting.enter(cx.random())?;

@@ -114,7 +114,7 @@ pub fn content_encoding(header: Option<String>) -> Option<String> {
 pub fn put<'a>(
     s3: &'a S3,
     cx: &'a Context,
-    mut input: api::PutObjectInput,
+    mut input: Box<api::PutObjectInput>,
 ) -> impl Future<Output = Result<api::PutObjectOutput>> + Send + 'a {
     // Read before anything is waited for: the input is large, and would be held, twice, for as long as the body takes.
     let asked = asked(cx, &mut input);
