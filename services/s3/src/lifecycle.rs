@@ -257,7 +257,7 @@ impl Work<'_> {
             }
             if self.bucket.settings.versioning.is_some() {
                 let random = self.cx.random();
-                let place = versions::put_marker(tx, &self.scope, &self.bucket, key, self.now, random)?;
+                let place = versions::put_marker(tx, &self.scope, &self.bucket, key, self.now, random, None)?;
                 let version_id = Some(place.version_id.as_deref().unwrap_or(versions::NULL));
                 let happening =
                     Happening { version_id, ..self.happening("s3:LifecycleExpiration:DeleteMarkerCreated") };

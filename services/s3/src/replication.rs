@@ -422,7 +422,7 @@ impl Item<'_> {
 
     fn mark(&self, tx: &mut Transaction<'_>, target: &Bucket, now: Timestamp) -> Result<Vec<Handoff>> {
         let id = Some(self.pending.version_id.clone());
-        let marker = Version { id, last_modified: now, replaced_at: None, object: None };
+        let marker = Version { id, last_modified: now, replaced_at: None, owner: None, object: None };
         if versions::insert(tx, self.scope, target, &self.key, marker, self.sequencer, now)? {
             let (cx, what, key) = (&self.context(target), What::DeleteMarker, self.key.as_str());
             let (version_id, sequencer) = (Some(self.pending.version_id.as_str()), self.sequencer);

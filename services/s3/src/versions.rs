@@ -35,6 +35,9 @@ pub struct Version {
     /// When something newer took its place; a delete marker on top has not been replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_at: Option<Timestamp>,
+    /// Whose a delete marker is, by canonical user id, where another account than its bucket's has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Absent: a delete marker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<Box<Object>>,
@@ -46,6 +49,7 @@ impl Version {
             id: object.version_id.clone(),
             last_modified: object.last_modified,
             replaced_at: None,
+            owner: None,
             object: Some(Box::new(object)),
         }
     }
@@ -239,12 +243,7 @@ fn set_aside(
     if current.version_id.is_none() {
         tx.put(&NULL_VERSIONS, scope, &(bucket.id, key), &rank)?;
     }
-    let version = Version {
-        id: current.version_id.clone(),
-        last_modified: current.last_modified,
-        replaced_at: Some(now),
-        object: Some(Box::new(current)),
-    };
+    let version = Version { replaced_at: Some(now), ..Version::of(current) };
     tx.delete(&OBJECTS, scope, &(bucket.id, key))?;
     Ok(tx.put(&VERSIONS, scope, &(bucket.id, key, rank), &version)?)
 }
@@ -279,7 +278,7 @@ fn remove_older(
     }
 }
 
-/// Puts a delete marker on a key; gives its id and what was let go.
+/// Puts a delete marker on a key, `owner`'s where that is not its bucket's; gives its id and what was let go.
 pub fn put_marker(
     tx: &mut Transaction<'_>,
     scope: &Scope,
@@ -287,13 +286,14 @@ pub fn put_marker(
     key: &str,
     now: Timestamp,
     random: &Random,
+    owner: Option<String>,
 ) -> Result<Place> {
     let place = make_room(tx, scope, bucket, key, now, random)?;
     let rank = rank(place.sequencer);
     if place.version_id.is_none() {
         tx.put(&NULL_VERSIONS, scope, &(bucket.id, key), &rank)?;
     }
-    let marker = Version { id: place.version_id.clone(), last_modified: now, replaced_at: None, object: None };
+    let marker = Version { id: place.version_id.clone(), last_modified: now, replaced_at: None, owner, object: None };
     tx.put(&VERSIONS, scope, &(bucket.id, key, rank), &marker)?;
     Ok(place)
 }
