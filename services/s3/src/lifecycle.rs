@@ -174,6 +174,23 @@ pub fn expiration_header(
     Ok(due.map(|(at, id)| format!("expiry-date=\"{}\", rule-id=\"{}\"", at.http_date(), shown_id(id))))
 }
 
+/// The same of a version that is named. It is told of the current one alone: when an older one goes, no header says.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectHEAD.html>
+pub fn expiration_of_version(
+    snapshot: &fractus_store::Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    object: &Object,
+) -> Result<Option<String>> {
+    let has_rules = bucket.settings.has(Kind::Lifecycle);
+    if has_rules && versions::is_current(snapshot, scope, bucket, key, object.version_id.as_deref())? {
+        return expiration_header(snapshot, scope, bucket, key, object);
+    }
+    Ok(None)
+}
+
 /// A rule's id as it is, where a header can carry it.
 fn shown_id(id: &str) -> Cow<'_, str> {
     let plain = id.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"');

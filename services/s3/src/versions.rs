@@ -122,6 +122,18 @@ fn newest(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str) ->
     Ok(first.map(|((_, _, rank), version)| (rank, version)))
 }
 
+/// Whether a version is the one that a read without a version id finds.
+pub fn is_current(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    version_id: Option<&str>,
+) -> Result<bool> {
+    let current = snapshot.get(&OBJECTS, scope, &(bucket.id, key))?;
+    Ok(current.is_some_and(|current| current.version_id.as_deref() == version_id))
+}
+
 /// The object that a read is about: the current one, or the version that is named.
 pub fn object(
     snapshot: &Snapshot<'_>,
@@ -178,8 +190,7 @@ pub fn rewrite(
 ) -> Result<Object> {
     let mut object = bearer(tx, scope, bucket, key, version_id)?;
     change(&mut object)?;
-    let current = tx.get(&OBJECTS, scope, &(bucket.id, key))?;
-    if current.is_some_and(|current| current.version_id == object.version_id) {
+    if is_current(tx, scope, bucket, key, object.version_id.as_deref())? {
         tx.put(&OBJECTS, scope, &(bucket.id, key), &object)?;
         return Ok(object);
     }

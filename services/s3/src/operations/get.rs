@@ -10,7 +10,7 @@ use fractus_store::Snapshot;
 
 use crate::access;
 use crate::error::{Error, Result};
-use crate::lifecycle::expiration_header;
+use crate::lifecycle::{expiration_header, expiration_of_version};
 use crate::model::archive;
 use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{GivenKey, check_read, given_key, show_encryption};
@@ -181,7 +181,7 @@ pub async fn get(s3: &S3, cx: &Context, input: api::GetObjectInput) -> Result<ap
     };
     let (mut object, (readable, seen)) = look(s3, cx, target, |snapshot, bucket, object| {
         let readable = objects::readable(snapshot, &scope(cx), &object.content)?;
-        Ok((readable, Seen::of(snapshot, cx, bucket, target.key, object)?))
+        Ok((readable, Seen::of(snapshot, cx, bucket, target, object)?))
     })
     .await?;
     hide(cx, target, &mut object).await;
@@ -203,7 +203,7 @@ pub async fn head(s3: &S3, cx: &Context, input: api::HeadObjectInput) -> Result<
         owner: input.expected_bucket_owner.as_deref(),
     };
     let (mut object, seen) =
-        look(s3, cx, target, |snapshot, bucket, object| Seen::of(snapshot, cx, bucket, target.key, object)).await?;
+        look(s3, cx, target, |snapshot, bucket, object| Seen::of(snapshot, cx, bucket, target, object)).await?;
     hide(cx, target, &mut object).await;
     let (_, selected) = selected!(input, object);
     let archive_status = seen.tier.as_ref().map(|tier| tier.as_str().into());
@@ -254,11 +254,18 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(snapshot: &Snapshot<'_>, cx: &Context, bucket: &Bucket, key: &str, object: &Object) -> Result<Seen> {
+    fn of(
+        snapshot: &Snapshot<'_>,
+        cx: &Context,
+        bucket: &Bucket,
+        target: Target<'_>,
+        object: &Object,
+    ) -> Result<Seen> {
+        let expiration = if target.version_id.is_some() { expiration_of_version } else { expiration_header };
         Ok(Seen {
             version_id: versions::shown_id(bucket, object),
-            expiration: expiration_header(snapshot, &scope(cx), bucket, key, object)?,
-            tier: tiering::tier(snapshot, &scope(cx), bucket, key, object, cx.now())?,
+            expiration: expiration(snapshot, &scope(cx), bucket, target.key, object)?,
+            tier: tiering::tier(snapshot, &scope(cx), bucket, target.key, object, cx.now())?,
             now: cx.now(),
         })
     }
