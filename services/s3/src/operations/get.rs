@@ -254,13 +254,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(
-        snapshot: &Snapshot<'_>,
-        cx: &Context,
-        bucket: &Bucket,
-        target: Target<'_>,
-        object: &Object,
-    ) -> Result<Seen> {
+    fn of(snapshot: &Snapshot<'_>, cx: &Context, bucket: &Bucket, target: Target<'_>, object: &Object) -> Result<Seen> {
         let expiration = if target.version_id.is_some() { expiration_of_version } else { expiration_header };
         Ok(Seen {
             version_id: versions::shown_id(bucket, object),

@@ -17,6 +17,7 @@ use crate::mfa;
 use crate::model::list::{self, Entry, From, Keys, Listing, Page};
 use crate::operations::checksums::{shown_algorithm, shown_type};
 use crate::operations::list::{Encoding, Owners, max_entries, shows_restores};
+use crate::operations::version_answer::Answer;
 use crate::service::S3;
 use crate::store::{Bucket, OBJECTS, Object};
 use crate::versions::{self, VERSIONS, Version};
@@ -196,39 +197,40 @@ fn shown_version(
     }
 }
 
-/// Adds a page's entries to the answer.
-fn fill(
-    output: &mut api::ListObjectVersionsOutput,
+/// The answer with a page's entries.
+fn filled(
+    around: api::ListObjectVersionsOutput,
     page: Page<Listed>,
     encoding: Encoding,
     owners: &Owners,
     restores_at: Option<Timestamp>,
-) {
-    let (mut versions, mut markers, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
+) -> Answer {
+    let common_prefixes = page.entries.iter().filter_map(|entry| match entry {
+        Entry::CommonPrefix(prefix) => Some(api::CommonPrefix { prefix: Some(encoding.write(prefix.clone())) }),
+        Entry::Key(..) => None,
+    });
+    let common_prefixes = Some(common_prefixes.collect());
+    let mut answer = Answer::new(api::ListObjectVersionsOutput { common_prefixes, ..around });
     for entry in page.entries {
-        match entry {
-            Entry::CommonPrefix(prefix) => prefixes.push(api::CommonPrefix { prefix: Some(encoding.write(prefix)) }),
-            Entry::Key(key, mut listed) => match listed.version.object.take() {
-                Some(object) => {
-                    let owner = owners.shown(object.extras.as_ref().and_then(|extras| extras.owner()));
-                    versions.push(shown_version(encoding.write(key), listed, *object, owner, restores_at));
-                }
-                None => markers.push(api::DeleteMarkerEntry {
-                    owner: Some(owners.shown(listed.version.owner.as_deref())),
-                    key: Some(encoding.write(key)),
-                    version_id: Some(listed.version.shown_id().to_owned()),
-                    is_latest: Some(listed.is_latest),
-                    last_modified: Some(listed.version.last_modified.to_secs_precision()),
-                }),
-            },
+        let Entry::Key(key, mut listed) = entry else { continue };
+        match listed.version.object.take() {
+            Some(object) => {
+                let owner = owners.shown(object.extras.as_ref().and_then(|extras| extras.owner()));
+                answer.push_version(shown_version(encoding.write(key), listed, *object, owner, restores_at));
+            }
+            None => answer.push_marker(api::DeleteMarkerEntry {
+                owner: Some(owners.shown(listed.version.owner.as_deref())),
+                key: Some(encoding.write(key)),
+                version_id: Some(listed.version.shown_id().to_owned()),
+                is_latest: Some(listed.is_latest),
+                last_modified: Some(listed.version.last_modified.to_secs_precision()),
+            }),
         }
     }
-    output.versions = Some(versions);
-    output.delete_markers = Some(markers);
-    output.common_prefixes = Some(prefixes);
+    answer
 }
 
-pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) -> Result<api::ListObjectVersionsOutput> {
+pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) -> Result<Answer> {
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let key_marker = input.key_marker.clone().unwrap_or_default();
     let id_marker = input.version_id_marker.as_deref();
@@ -287,8 +289,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) ->
         output.next_version_id_marker = id;
     }
     let restores = shows_restores(input.optional_object_attributes.as_deref());
-    fill(&mut output, page, encoding, &owners, restores.then(|| cx.now()));
-    Ok(output)
+    Ok(filled(output, page, encoding, &owners, restores.then(|| cx.now())))
 }
 
 fn listing_max(asked: Option<i32>) -> i32 {
