@@ -135,3 +135,12 @@ async fn what_trails_is_what_was_announced() {
     }
     assert_eq!(chunked(&stack, "x-amz-meta-a", "").await, said(400, "InvalidRequest"));
 }
+
+#[tokio::test]
+async fn every_answer_names_its_server() {
+    let stack = s3().start().await;
+    for (method, path) in [(Method::GET, "/"), (Method::GET, "/bucket/k"), (Method::PATCH, "/bucket/k")] {
+        let answer = plain(&stack, Request::builder().method(method), path, String::new()).await;
+        assert_eq!(answer.headers().get("server").unwrap(), "AmazonS3", "{path}");
+    }
+}
