@@ -157,7 +157,9 @@ pub fn rules_of(snapshot: &fractus_store::Snapshot<'_>, scope: &Scope, bucket: &
     })
 }
 
-/// `x-amz-expiration`: when the object goes, and by which rule.
+/// `x-amz-expiration`: when a current object goes, and by which rule. When an older version goes, no header says.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectHEAD.html>
 pub fn expiration_header(
     snapshot: &fractus_store::Snapshot<'_>,
     scope: &Scope,
@@ -172,23 +174,6 @@ pub fn expiration_header(
     let subject = Subject { key, tags: &object.tags, size: object.size };
     let due = lifecycle::expiry(&rules, &subject, object.last_modified);
     Ok(due.map(|(at, id)| format!("expiry-date=\"{}\", rule-id=\"{}\"", at.http_date(), shown_id(id))))
-}
-
-/// The same of a version that is named. It is told of the current one alone: when an older one goes, no header says.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectHEAD.html>
-pub fn expiration_of_version(
-    snapshot: &fractus_store::Snapshot<'_>,
-    scope: &Scope,
-    bucket: &Bucket,
-    key: &str,
-    object: &Object,
-) -> Result<Option<String>> {
-    let has_rules = bucket.settings.has(Kind::Lifecycle);
-    if has_rules && versions::is_current(snapshot, scope, bucket, key, object.version_id.as_deref())? {
-        return expiration_header(snapshot, scope, bucket, key, object);
-    }
-    Ok(None)
 }
 
 /// A rule's id as it is, where a header can carry it.

@@ -9,8 +9,9 @@ use fractus_s3_api as api;
 use fractus_store::Snapshot;
 
 use crate::access;
+use crate::configurations::Kind;
 use crate::error::{Error, Result};
-use crate::lifecycle::{expiration_header, expiration_of_version};
+use crate::lifecycle::expiration_header;
 use crate::model::archive;
 use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{GivenKey, check_read, given_key, show_encryption};
@@ -255,10 +256,14 @@ struct Seen {
 
 impl Seen {
     fn of(snapshot: &Snapshot<'_>, cx: &Context, bucket: &Bucket, target: Target<'_>, object: &Object) -> Result<Seen> {
-        let expiration = if target.version_id.is_some() { expiration_of_version } else { expiration_header };
+        let is_older = target.version_id.is_some()
+            && bucket.settings.has(Kind::Lifecycle)
+            && !versions::is_current(snapshot, &scope(cx), bucket, target.key, object.version_id.as_deref())?;
+        let expiration =
+            if is_older { None } else { expiration_header(snapshot, &scope(cx), bucket, target.key, object)? };
         Ok(Seen {
             version_id: versions::shown_id(bucket, object),
-            expiration: expiration(snapshot, &scope(cx), bucket, target.key, object)?,
+            expiration,
             tier: tiering::tier(snapshot, &scope(cx), bucket, target.key, object, cx.now())?,
             now: cx.now(),
         })
