@@ -119,6 +119,13 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
 /// The code and the message that one key of a batch is refused with.
 type Refusal = (Cow<'static, str>, String);
 
+/// As a batch tells it; those of directory buckets say the status with a condition's code, as seen of AWS.
+fn told(error: Error, bucket: &str) -> Refusal {
+    let failure = Failure::from(error);
+    let is_condition = failure.code == "PreconditionFailed" && is_directory(bucket);
+    (if is_condition { "412 Precondition Failed".into() } else { failure.code }, failure.message)
+}
+
 /// Whom policies forbid to delete a key, or to pass its retention over, is refused that key and no other.
 async fn refusals(
     cx: &Context,
@@ -192,10 +199,7 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
             // There is one for each that was not refused.
-            None => outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| {
-                let failure = Failure::from(error);
-                (failure.code, failure.message)
-            }),
+            None => outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| told(error, &input.bucket)),
         };
         if s3.schedule.may_watch() {
             let code = outcome.as_ref().err().map(|(code, _)| code.clone().into_owned());
