@@ -144,3 +144,21 @@ async fn every_answer_names_its_server() {
         assert_eq!(answer.headers().get("server").unwrap(), "AmazonS3", "{path}");
     }
 }
+
+#[tokio::test]
+async fn of_several_errors_the_first_is_told() {
+    let stack = s3().start().await;
+    bucket(&client_of(&stack), "bucket").await;
+    let put = async |path: &str, headers: &[(&str, &str)]| refused(&stack, Method::PUT, path, headers, "x").await;
+    let wrong = ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==");
+    let odd = ("x-amz-storage-class", "ODD");
+    assert_eq!(put("/none/k", &[odd, wrong]).await, said(400, "InvalidStorageClass"));
+    assert_eq!(put("/none/k", &[wrong]).await, said(404, "NoSuchBucket"));
+    assert_eq!(put("/bucket/k", &[wrong, ("if-match", "*")]).await, said(400, "BadDigest"));
+    assert_eq!(put("/bucket/k", &[("if-match", "*")]).await, said(404, "NoSuchKey"));
+    assert_eq!(put("/none?tagging", &[wrong]).await, said(400, "BadDigest"), "of a document it is told first");
+    let get = async |path: &str| refused(&stack, Method::GET, path, &[], "").await;
+    assert_eq!(get("/none?list-type=2&max-keys=-1").await, said(400, "InvalidArgument"));
+    assert_eq!(get("/none/k?versionId=odd").await, said(404, "NoSuchBucket"));
+    assert_eq!(get("/bucket/k?versionId=odd").await, said(400, "InvalidArgument"));
+}
