@@ -53,10 +53,15 @@ pub fn check_new(name: &str, configuration: &api::CreateBucketConfiguration) -> 
         return Err(invalid_name(name));
     }
     let zone = zone_of(name).ok_or_else(|| invalid_name(name))?;
-    let (Some(info), Some(location)) = (info, &configuration.location) else {
-        return Err(Error::invalid_request("A directory bucket needs a Location and a Bucket in its configuration"));
+    if !wants_one {
+        // A general purpose bucket, whose name may not end so.
+        return Err(invalid_name(name));
+    }
+    // The schema of a directory bucket's configuration has both, and no location constraint.
+    let (Some(info), Some(location), None) = (info, &configuration.location, &configuration.location_constraint) else {
+        return Err(Error::MalformedXml);
     };
-    if configuration.location_constraint.is_some() || location.name.as_deref() != Some(zone) {
+    if location.name.as_deref() != Some(zone) {
         return Err(invalid_name(name));
     }
     let local = matches!(location.r#type, Some(api::LocationType::LocalZone));
@@ -195,7 +200,15 @@ mod tests {
         assert!(!check_new("base", &api::CreateBucketConfiguration::default()).unwrap());
         assert!(check_new("base--use1-az4--x-s3", &configuration("use1-az5")).is_err());
         assert!(check_new("base", &configuration("use1-az4")).is_err());
-        assert!(check_new("base--use1-az4--x-s3", &api::CreateBucketConfiguration::default()).is_err());
+        let code = |configuration: &api::CreateBucketConfiguration| {
+            Failure::from(check_new("base--use1-az4--x-s3", configuration).unwrap_err()).code
+        };
+        assert_eq!(code(&api::CreateBucketConfiguration::default()), "InvalidBucketName");
+        let half = api::CreateBucketConfiguration { bucket: None, ..configuration("use1-az4") };
+        assert_eq!(code(&half), "MalformedXML");
+        let placed = Some(api::BucketLocationConstraint::UsWest2);
+        let twice = api::CreateBucketConfiguration { location_constraint: placed, ..configuration("use1-az4") };
+        assert_eq!(code(&twice), "MalformedXML");
         assert!(check_new("Base--use1-az4--x-s3", &configuration("use1-az4")).is_err());
     }
 

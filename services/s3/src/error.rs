@@ -254,7 +254,7 @@ impl From<Error> for Failure {
             }
             InvalidDigest { digest } => failure.with_detail("Content-MD5", digest),
             BadDigest { expected, calculated } => {
-                failure.with_detail("ExpectedDigest", expected).with_detail("CalculatedDigest", calculated)
+                failure.with_detail("CalculatedDigest", calculated).with_detail("ExpectedDigest", expected)
             }
             EntityTooSmall { size, min, part_number, etag } => failure
                 .with_detail("ProposedSize", size.to_string())

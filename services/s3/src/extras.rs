@@ -55,6 +55,11 @@ impl Extras {
         self.retention.is_some() || self.legal_hold.is_some()
     }
 
+    /// Whose it is by its list.
+    pub fn owner(&self) -> Option<&str> {
+        self.acl.as_ref().map(|acl| acl.owner.as_str())
+    }
+
     /// As records keep them: nothing where there is nothing.
     pub fn boxed(self) -> Option<Box<Extras>> {
         (self != Extras::default()).then(|| Box::new(self))

@@ -250,7 +250,9 @@ fn verify(
     if let Some(digest) = &expected.content_md5
         && *digest != STANDARD.encode(md5)
     {
-        return Err(Error::BadDigest { expected: digest.clone(), calculated: STANDARD.encode(md5) });
+        // Of a document it is told as it came; of an object in hexadecimal digits.
+        let expected = STANDARD.decode(digest).map_or_else(|_| digest.clone(), hex::encode);
+        return Err(Error::BadDigest { expected, calculated: STANDARD.encode(md5) });
     }
     let in_header = expected.checksum.as_ref().and_then(|(_, value)| value.as_deref());
     match in_header.or(trailing) {
@@ -281,4 +283,26 @@ pub async fn digest_stored(
     let value = checksum::encode(&hasher.finish());
     let checksum = Checksum { algorithm, kind: ChecksumType::FullObject, value };
     Ok((md5.finalize().into(), checksum))
+}
+
+#[cfg(test)]
+mod tests {
+    use fractus_wire::Failure;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_digest_is_told_in_hexadecimal_digits() {
+        let expected = Expected { content_md5: Some("XrY7u+Ae7tCTyyK7j1rNww==".into()), ..Expected::default() };
+        let md5 = Md5::digest(b"").into();
+        let failure = Failure::from(verify(&expected, Algorithm::Crc64Nvme, None, &md5, "").unwrap_err());
+        assert_eq!((failure.code.as_ref(), failure.status), ("BadDigest", 400));
+        assert_eq!(
+            failure.details,
+            [
+                ("CalculatedDigest", "1B2M2Y8AsgTpgAmY7PhCfg==".to_owned()),
+                ("ExpectedDigest", "5eb63bbbe01eeed093cb22bb8f5acdc3".to_owned()),
+            ]
+        );
+    }
 }

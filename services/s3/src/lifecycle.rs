@@ -157,7 +157,9 @@ pub fn rules_of(snapshot: &fractus_store::Snapshot<'_>, scope: &Scope, bucket: &
     })
 }
 
-/// `x-amz-expiration`: when the object goes, and by which rule.
+/// `x-amz-expiration`: when a current object goes, and by which rule. When an older version goes, no header says.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectHEAD.html>
 pub fn expiration_header(
     snapshot: &fractus_store::Snapshot<'_>,
     scope: &Scope,
@@ -257,7 +259,7 @@ impl Work<'_> {
             }
             if self.bucket.settings.versioning.is_some() {
                 let random = self.cx.random();
-                let place = versions::put_marker(tx, &self.scope, &self.bucket, key, self.now, random)?;
+                let place = versions::put_marker(tx, &self.scope, &self.bucket, key, self.now, random, None)?;
                 let version_id = Some(place.version_id.as_deref().unwrap_or(versions::NULL));
                 let happening =
                     Happening { version_id, ..self.happening("s3:LifecycleExpiration:DeleteMarkerCreated") };

@@ -16,6 +16,7 @@ use crate::keys::Granted;
 use crate::model::conditions::WriteConditions;
 use crate::model::{lock, names};
 use crate::notify::{Happening, announce};
+use crate::permissions::canonical_user;
 use crate::regions;
 use crate::replication;
 use crate::sealing;
@@ -278,7 +279,9 @@ pub fn delete(
             let changed = remove(tx, s3, scope, bucket, key, now, happening)?;
             return Ok(Deleted { changed, version_id: None, marker: false });
         }
-        let place = versions::put_marker(tx, scope, bucket, key, now, happening.cx.random())?;
+        let (caller, random) = (happening.cx.caller.account.as_str(), happening.cx.random());
+        let owner = (caller != bucket.account).then(|| canonical_user(caller));
+        let place = versions::put_marker(tx, scope, bucket, key, now, random, owner)?;
         let version_id = place.version_id.unwrap_or_else(|| versions::NULL.to_owned());
         replication::enqueue_marker(tx, scope, bucket, key, place.sequencer, &version_id)?;
         let event = "s3:ObjectRemoved:DeleteMarkerCreated";

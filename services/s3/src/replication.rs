@@ -21,11 +21,11 @@ use crate::configurations::{self, Kind, Versioning};
 use crate::control::outposts::points;
 use crate::error::{Error, Result};
 use crate::extras::Extras;
-use crate::metadata::changes::{self, About, What};
+use crate::metadata::changes::{About, What, record};
 use crate::model::acl::Acl;
 use crate::model::encryption::Encryption;
 use crate::model::notification::{Detail, FailedReplication};
-use crate::model::replication::{takes, takes_encrypted, takes_markers};
+use crate::model::replication::{syncs_replicas, takes, takes_encrypted, takes_markers};
 use crate::notify::{Happening, announce, bucket_arn};
 use crate::objects::{NewContent, readable};
 use crate::permissions::canonical_user;
@@ -33,6 +33,10 @@ use crate::service::S3;
 use crate::store::{BUCKETS, Bucket, Object};
 use crate::versions::{self, Found, Version};
 use crate::worlds;
+
+mod changes;
+
+pub use changes::enqueue_change;
 
 /// Versions to be copied: (bucket id, key, sequencer).
 pub const REPLICATIONS: Collection<(u64, String, u64), Pending> = Collection::new("replications");
@@ -48,6 +52,16 @@ pub struct Pending {
     /// It has been copied; what hangs on it has changed since.
     #[serde(default)]
     pub is_change: bool,
+    /// The bucket that a change came from, which has it already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+impl Pending {
+    /// Whether it goes there: changes of a replica where its modifications are synced.
+    fn reaches(&self, goal: &Goal, is_replica: bool) -> bool {
+        (goal.syncs || !is_replica) && self.from.as_deref() != Some(goal.bucket.as_str())
+    }
 }
 
 /// What `x-amz-replication-status` says of an object.
@@ -93,6 +107,8 @@ struct Goal {
     is_given_away: bool,
     /// Whether what fails is told of.
     has_metrics: bool,
+    /// Whether what changes on replicas goes there.
+    syncs: bool,
 }
 
 impl Goal {
@@ -104,6 +120,7 @@ impl Goal {
             storage_class: destination.storage_class.as_ref().map(|class| class.as_str().to_owned()),
             is_given_away: destination.access_control_translation.is_some(),
             has_metrics: destination.metrics.as_ref().is_some_and(|of| of.status == api::MetricsStatus::Enabled),
+            syncs: syncs_replicas(rule),
         }
     }
 }
@@ -140,37 +157,18 @@ fn goals(
     Ok(goals)
 }
 
-/// Writes down that tags, lists or locks of a version have changed, if a rule is about it: its replicas follow. Says
-/// whether one is.
-pub fn enqueue_change(
-    tx: &mut Transaction<'_>,
-    scope: &Scope,
-    bucket: &Bucket,
-    key: &str,
-    object: &Object,
-) -> Result<bool> {
-    let Some(version_id) = &object.version_id else { return Ok(false) };
-    if !is_eligible(tx, scope, bucket, key, object)? {
-        return Ok(false);
-    }
-    let at = (bucket.id, key, object.sequencer);
-    // What still waits to be copied goes as it is then.
-    if tx.get(&REPLICATIONS, scope, &at)?.is_none() {
-        let pending = Pending { bucket: bucket.name.clone(), version_id: version_id.clone(), is_change: true };
-        tx.put(&REPLICATIONS, scope, &at, &pending)?;
-    }
-    Ok(true)
+fn is_replica(object: &Object) -> bool {
+    object.extras.as_ref().is_some_and(|extras| extras.replication == Some(Status::Replica))
 }
 
 /// Writes down that a new version is to be copied, if a rule is about it; replicas are not copied on.
 pub fn enqueue(tx: &mut Transaction<'_>, scope: &Scope, bucket: &Bucket, key: &str, object: &mut Object) -> Result<()> {
-    let is_replica = object.extras.as_ref().is_some_and(|extras| extras.replication == Some(Status::Replica));
-    let Some(version_id) = object.version_id.clone().filter(|_| !is_replica) else { return Ok(()) };
+    let Some(version_id) = object.version_id.clone().filter(|_| !is_replica(object)) else { return Ok(()) };
     if goals(tx, scope, bucket, key, Some(object))?.is_empty() {
         return Ok(());
     }
     set_status(object, Status::Pending);
-    let pending = Pending { bucket: bucket.name.clone(), version_id, is_change: false };
+    let pending = Pending { bucket: bucket.name.clone(), version_id, is_change: false, from: None };
     Ok(tx.put(&REPLICATIONS, scope, &(bucket.id, key, object.sequencer), &pending)?)
 }
 
@@ -182,8 +180,7 @@ pub fn is_eligible(
     key: &str,
     object: &Object,
 ) -> Result<bool> {
-    let is_replica = object.extras.as_ref().is_some_and(|extras| extras.replication == Some(Status::Replica));
-    Ok(!is_replica && !goals(snapshot, scope, bucket, key, Some(object))?.is_empty())
+    Ok(!is_replica(object) && !goals(snapshot, scope, bucket, key, Some(object))?.is_empty())
 }
 
 /// Copies a version that is there already, as its bucket's rules say for new ones; gives what became of it.
@@ -200,7 +197,7 @@ pub async fn replicate(s3: &S3, cx: &Context, bucket: &str, key: &str, version_i
                 return Err(Error::invalid_request("No rule of the bucket's replication is about the object"));
             }
             let version_id = object.version_id.clone().unwrap_or_else(|| versions::NULL.to_owned());
-            Ok((bucket.id, Pending { bucket: bucket.name, version_id, is_change: false }, object.sequencer))
+            Ok((bucket.id, Pending { bucket: bucket.name, version_id, is_change: false, from: None }, object.sequencer))
         })
         .await?;
     let item = Item { s3, world: &cx.world, scope: &scope, bucket_id, key: key.to_owned(), sequencer, pending };
@@ -227,7 +224,8 @@ pub fn enqueue_marker(
     if version_id == versions::NULL || goals(tx, scope, bucket, key, None)?.is_empty() {
         return Ok(());
     }
-    let pending = Pending { bucket: bucket.name.clone(), version_id: version_id.to_owned(), is_change: false };
+    let pending =
+        Pending { bucket: bucket.name.clone(), version_id: version_id.to_owned(), is_change: false, from: None };
     Ok(tx.put(&REPLICATIONS, scope, &(bucket.id, key, sequencer), &pending)?)
 }
 
@@ -311,7 +309,11 @@ impl Item<'_> {
             Some(Found::Older(_, version)) => version.object.map(|object| *object),
         };
         let (mut sent, mut status) = (Vec::new(), Status::Completed);
+        let is_replica = object.as_ref().is_some_and(is_replica);
         for (index, goal) in goals(tx, scope, &source, key, object.as_ref())?.into_iter().enumerate() {
+            if !self.pending.reaches(&goal, is_replica) {
+                continue;
+            }
             let target = tx.get(&BUCKETS, scope, &(goal.bucket.as_str(),))?;
             let target = match check_target(target, object.as_ref()) {
                 Ok(target) => target,
@@ -324,7 +326,14 @@ impl Item<'_> {
                 }
             };
             let copied = match &object {
-                Some(object) if self.pending.is_change => self.follow(tx, &target, object, &goal)?,
+                Some(replica) if is_replica => {
+                    changes::sync(tx, scope, (&source, &target), (key, id), replica, &goal)?;
+                    Vec::new()
+                }
+                Some(object) if self.pending.is_change => {
+                    changes::follow(tx, scope, &target, (key, id), object, &goal)?;
+                    Vec::new()
+                }
                 Some(object) => {
                     let fresh_id = fresh_id.wrapping_add(index as u64);
                     self.put(tx, (&source, &target), object, &goal, fresh_id, now)?
@@ -333,7 +342,7 @@ impl Item<'_> {
             };
             sent.extend(copied);
         }
-        if object.is_some() {
+        if object.is_some() && !is_replica {
             versions::rewrite(tx, scope, &source, key, Some(id), |object| {
                 set_status(object, status);
                 Ok(())
@@ -364,26 +373,6 @@ impl Item<'_> {
         let detail = Some(Detail::NotReplicated(failed));
         let happening = Happening { detail, ..Happening::new(&cx, event, now) };
         announce(tx, self.s3, source, &self.key, Some(object), object.sequencer + 1, &happening)
-    }
-
-    /// Has a replica follow what has changed on its source.
-    fn follow(&self, tx: &mut Transaction<'_>, target: &Bucket, object: &Object, goal: &Goal) -> Result<Vec<Handoff>> {
-        let id = self.pending.version_id.as_str();
-        if versions::find(tx, self.scope, target, &self.key, id)?.is_none() {
-            return Ok(Vec::new());
-        }
-        versions::rewrite(tx, self.scope, target, &self.key, Some(id), |replica| {
-            let of_source = object.extras.as_deref().cloned().unwrap_or_default();
-            let mut extras = replica.extras.take().map_or_else(Extras::default, |extras| *extras);
-            replica.tags.clone_from(&object.tags);
-            (extras.retention, extras.legal_hold) = (of_source.retention, of_source.legal_hold);
-            if !goal.is_given_away && of_source.acl.is_some() {
-                extras.acl = of_source.acl;
-            }
-            replica.extras = extras.boxed();
-            Ok(())
-        })?;
-        Ok(Vec::new())
     }
 
     /// The service acts for itself in the target's account and region.
@@ -422,11 +411,11 @@ impl Item<'_> {
 
     fn mark(&self, tx: &mut Transaction<'_>, target: &Bucket, now: Timestamp) -> Result<Vec<Handoff>> {
         let id = Some(self.pending.version_id.clone());
-        let marker = Version { id, last_modified: now, replaced_at: None, object: None };
+        let marker = Version { id, last_modified: now, replaced_at: None, owner: None, object: None };
         if versions::insert(tx, self.scope, target, &self.key, marker, self.sequencer, now)? {
             let (cx, what, key) = (&self.context(target), What::DeleteMarker, self.key.as_str());
             let (version_id, sequencer) = (Some(self.pending.version_id.as_str()), self.sequencer);
-            changes::record(tx, target, &About { cx, what, key, version_id, object: None, sequencer, now })?;
+            record(tx, target, &About { cx, what, key, version_id, object: None, sequencer, now })?;
         }
         Ok(Vec::new())
     }

@@ -249,6 +249,7 @@ impl Service for S3 {
 
     /// The model says 200 of every read; a part of an object is 206. Browsers are told what the bucket's rules allow.
     fn finish<'a>(&'a self, cx: &'a Context, response: &'a mut Response<ByteStream>) -> Option<BoxFuture<'a, ()>> {
+        response.headers_mut().insert(http::header::SERVER, http::HeaderValue::from_static("AmazonS3"));
         if response.status() == StatusCode::OK && response.headers().contains_key(http::header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }

@@ -169,15 +169,28 @@ pub struct Listed {
 }
 
 /// What of [`Extras`] a listing shows.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ListedExtras {
     #[serde(default)]
     pub restore: Option<Restore>,
+    #[serde(default)]
+    pub acl: Option<ListedAcl>,
+}
+
+/// A list without its grants.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ListedAcl {
+    pub owner: String,
 }
 
 impl Listed {
     pub fn restore(&self) -> Option<Restore> {
-        self.extras.and_then(|extras| extras.restore)
+        self.extras.as_ref().and_then(|extras| extras.restore)
+    }
+
+    /// Whose it is by its list.
+    pub fn owner(&self) -> Option<&str> {
+        self.extras.as_ref()?.acl.as_ref().map(|acl| acl.owner.as_str())
     }
 
     pub fn storage_class(&self) -> &str {

@@ -7,6 +7,7 @@ use crate::access::{self, Sets, sets};
 use crate::control;
 use crate::error::Error;
 use crate::object_lambda::answers;
+use crate::operations::version_answer::ListObjectVersions;
 use crate::operations::{
     acls, annotations, archive, attributes, buckets, complete, copy, cors, delete, directory as directories,
     encryption, legacy, lifecycle, locks, metadata_tables, multipart, notifications, object_lambda as through_points,
@@ -131,8 +132,8 @@ fn protections(table: Operations<S3>) -> Operations<S3> {
         .access(api::PutBucketVersioning, on_bucket!("s3:PutBucketVersioning"))
         .on(api::GetBucketVersioning, versions::get_bucket)
         .access(api::GetBucketVersioning, on_bucket!("s3:GetBucketVersioning"))
-        .on(api::ListObjectVersions, versions::list)
-        .access(api::ListObjectVersions, |cx, input| {
+        .on(ListObjectVersions, versions::list)
+        .access(ListObjectVersions, |cx, input| {
             let (prefix, delimiter) = (input.prefix.as_deref(), input.delimiter.as_deref());
             let of = access::Listing { action: "s3:ListBucketVersions", prefix, delimiter, max_keys: input.max_keys };
             Ok::<_, Error>(access::to_list(cx, &input.bucket, of))

@@ -35,6 +35,9 @@ pub struct Version {
     /// When something newer took its place; a delete marker on top has not been replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_at: Option<Timestamp>,
+    /// Whose a delete marker is, by canonical user id, where another account than its bucket's has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// Absent: a delete marker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<Box<Object>>,
@@ -46,6 +49,7 @@ impl Version {
             id: object.version_id.clone(),
             last_modified: object.last_modified,
             replaced_at: None,
+            owner: None,
             object: Some(Box::new(object)),
         }
     }
@@ -118,6 +122,18 @@ fn newest(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket, key: &str) ->
     Ok(first.map(|((_, _, rank), version)| (rank, version)))
 }
 
+/// Whether a version is the one that a read without a version id finds.
+pub fn is_current(
+    snapshot: &Snapshot<'_>,
+    scope: &Scope,
+    bucket: &Bucket,
+    key: &str,
+    version_id: Option<&str>,
+) -> Result<bool> {
+    let current = snapshot.get(&OBJECTS, scope, &(bucket.id, key))?;
+    Ok(current.is_some_and(|current| current.version_id.as_deref() == version_id))
+}
+
 /// The object that a read is about: the current one, or the version that is named.
 pub fn object(
     snapshot: &Snapshot<'_>,
@@ -174,8 +190,7 @@ pub fn rewrite(
 ) -> Result<Object> {
     let mut object = bearer(tx, scope, bucket, key, version_id)?;
     change(&mut object)?;
-    let current = tx.get(&OBJECTS, scope, &(bucket.id, key))?;
-    if current.is_some_and(|current| current.version_id == object.version_id) {
+    if is_current(tx, scope, bucket, key, object.version_id.as_deref())? {
         tx.put(&OBJECTS, scope, &(bucket.id, key), &object)?;
         return Ok(object);
     }
@@ -239,12 +254,7 @@ fn set_aside(
     if current.version_id.is_none() {
         tx.put(&NULL_VERSIONS, scope, &(bucket.id, key), &rank)?;
     }
-    let version = Version {
-        id: current.version_id.clone(),
-        last_modified: current.last_modified,
-        replaced_at: Some(now),
-        object: Some(Box::new(current)),
-    };
+    let version = Version { replaced_at: Some(now), ..Version::of(current) };
     tx.delete(&OBJECTS, scope, &(bucket.id, key))?;
     Ok(tx.put(&VERSIONS, scope, &(bucket.id, key, rank), &version)?)
 }
@@ -279,7 +289,7 @@ fn remove_older(
     }
 }
 
-/// Puts a delete marker on a key; gives its id and what was let go.
+/// Puts a delete marker on a key, `owner`'s where that is not its bucket's; gives its id and what was let go.
 pub fn put_marker(
     tx: &mut Transaction<'_>,
     scope: &Scope,
@@ -287,13 +297,14 @@ pub fn put_marker(
     key: &str,
     now: Timestamp,
     random: &Random,
+    owner: Option<String>,
 ) -> Result<Place> {
     let place = make_room(tx, scope, bucket, key, now, random)?;
     let rank = rank(place.sequencer);
     if place.version_id.is_none() {
         tx.put(&NULL_VERSIONS, scope, &(bucket.id, key), &rank)?;
     }
-    let marker = Version { id: place.version_id.clone(), last_modified: now, replaced_at: None, object: None };
+    let marker = Version { id: place.version_id.clone(), last_modified: now, replaced_at: None, owner, object: None };
     tx.put(&VERSIONS, scope, &(bucket.id, key, rank), &marker)?;
     Ok(place)
 }

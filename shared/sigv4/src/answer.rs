@@ -439,16 +439,15 @@ impl ChunkError {
             )
             .with("Chunk", chunk.to_string())
             .with("BadChunkSize", size.to_string()),
-            ChunkError::MalformedTrailer | ChunkError::TrailersTooLong | ChunkError::MissingTrailerSignature => {
-                Answer::new(
-                    400,
-                    "MalformedTrailerError",
-                    "The request contained trailing data that was not well-formed or did not conform to our published schema.",
-                )
-            }
+            ChunkError::MalformedTrailer | ChunkError::TrailersTooLong => Answer::new(
+                400,
+                "MalformedTrailerError",
+                "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+            ),
             ChunkError::HeaderTooLong
             | ChunkError::MalformedHeader
             | ChunkError::MissingSignature
+            | ChunkError::MissingTrailerSignature
             | ChunkError::TooMuchData { .. }
             | ChunkError::Incomplete
             | ChunkError::DataBehindEnd => {
@@ -461,6 +460,25 @@ impl ChunkError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_aws_answers_to_chunked_bodies() {
+        let told = |error: ChunkError| {
+            let answer = error.answer();
+            (answer.status, answer.code)
+        };
+        assert_eq!(told(ChunkError::ChunkTooSmall { chunk: 2, size: 1 }), (403, "InvalidChunkSizeError"));
+        assert_eq!(told(ChunkError::MalformedTrailer), (400, "MalformedTrailerError"));
+        for error in [
+            ChunkError::MalformedHeader,
+            ChunkError::MissingSignature,
+            ChunkError::MissingTrailerSignature,
+            ChunkError::TooMuchData { expected: 1 },
+            ChunkError::Incomplete,
+        ] {
+            assert_eq!(told(error), (400, "IncompleteBody"));
+        }
+    }
 
     #[test]
     fn the_words_differ_by_dialect() {

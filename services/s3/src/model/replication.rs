@@ -123,6 +123,12 @@ pub fn takes_encrypted(rule: &api::ReplicationRule) -> bool {
     of.is_some_and(|of| of.status == api::SseKmsEncryptedObjectsStatus::Enabled)
 }
 
+/// Whether what changes on replicas goes where a rule copies to.
+pub fn syncs_replicas(rule: &api::ReplicationRule) -> bool {
+    let of = rule.source_selection_criteria.as_ref().and_then(|of| of.replica_modifications.as_ref());
+    of.is_some_and(|of| of.status == api::ReplicaModificationsStatus::Enabled)
+}
+
 /// Whether a rule is on and about a key with these tags.
 pub fn takes(rule: &api::ReplicationRule, key: &str, tags: &[(String, String)]) -> bool {
     let has = |tag: &api::Tag| tags.iter().any(|(key, value)| *key == tag.key && *value == tag.value);

@@ -136,17 +136,16 @@ fn configure_new(
     Ok(())
 }
 
-/// A bucket of its account's own namespace says so in its name.
+/// A bucket of its account's own namespace says so in its name, and no other does.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/gpbucketnamespaces.html>
 fn check_namespace(asked: Option<&api::BucketNamespace>, name: &str, account: &str, region: &str) -> Result<()> {
     let is_own = || name.strip_suffix(&format!("-{account}-{region}-an")).is_some_and(|prefix| !prefix.is_empty());
-    match asked {
-        Some(api::BucketNamespace::AccountRegional) if !is_own() => {
-            Err(Error::InvalidBucketName { bucket: name.to_owned() })
-        }
-        _ => Ok(()),
-    }
+    let fits = match asked {
+        Some(api::BucketNamespace::AccountRegional) => is_own(),
+        _ => !name.ends_with("-an"),
+    };
+    if fits { Ok(()) } else { Err(Error::InvalidBucketName { bucket: name.to_owned() }) }
 }
 
 /// The region a bucket is made in: what the body says, if the endpoint that was called allows it.

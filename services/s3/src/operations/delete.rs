@@ -9,6 +9,7 @@ use fractus_store::Transaction;
 use fractus_wire::Failure;
 
 use crate::access;
+use crate::directory::is_directory;
 use crate::error::{Error, Result};
 use crate::logging::{self, Deleted};
 use crate::mfa;
@@ -24,6 +25,8 @@ use crate::versions;
 const MAX_KEYS: usize = 1_000;
 
 /// What must be true of an object for it to be deleted.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html>
 #[derive(Debug, Default)]
 struct Conditions<'a> {
     etag: Option<&'a str>,
@@ -32,6 +35,20 @@ struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
+    /// The header of a condition that a general purpose bucket does without: sizes and times are directory buckets', and
+    /// an entity tag is the current version's.
+    fn unsupported(&self, bucket: &str, version_id: Option<&str>) -> Option<&'static str> {
+        if is_directory(bucket) {
+            None
+        } else if self.size.is_some() {
+            Some("x-amz-if-match-size")
+        } else if self.last_modified.is_some() {
+            Some("x-amz-if-match-last-modified-time")
+        } else {
+            self.etag.and(version_id).map(|_| "If-Match")
+        }
+    }
+
     fn check(
         &self,
         tx: &Transaction<'_>,
@@ -43,11 +60,15 @@ impl Conditions<'_> {
         if self.etag.is_none() && self.last_modified.is_none() && self.size.is_none() {
             return Ok(());
         }
+        if let Some(header) = self.unsupported(&bucket.name, version_id) {
+            return Err(Error::NotImplemented { header: header.to_owned() });
+        }
         let failed = |condition| Err(Error::PreconditionFailed { condition });
         let object = match versions::object(tx, scope, bucket, key, version_id) {
-            // A delete marker is no object; what is not there at all meets a size and a time.
-            Err(Error::Deleted { .. }) if self.etag.is_some() => return failed("If-Match"),
-            Err(Error::NoSuchKey { .. } | Error::Deleted { .. }) if self.etag.is_none() => return Ok(()),
+            // What is not there at all meets a size and a time.
+            Err(Error::NoSuchKey { .. }) if self.etag.is_none() => return Ok(()),
+            // A delete marker is no object.
+            Err(Error::Deleted { key, .. }) => return Err(Error::NoSuchKey { key }),
             found => found?,
         };
         let etag_differs = |wanted: &str| wanted != "*" && wanted.trim_matches('"') != object.etag.trim_matches('"');
@@ -98,6 +119,13 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
 /// The code and the message that one key of a batch is refused with.
 type Refusal = (Cow<'static, str>, String);
 
+/// As a batch tells it; those of directory buckets say the status with a condition's code, as seen of AWS.
+fn told(error: Error, bucket: &str) -> Refusal {
+    let failure = Failure::from(error);
+    let is_condition = failure.code == "PreconditionFailed" && is_directory(bucket);
+    (if is_condition { "412 Precondition Failed".into() } else { failure.code }, failure.message)
+}
+
 /// Whom policies forbid to delete a key, or to pass its retention over, is refused that key and no other.
 async fn refusals(
     cx: &Context,
@@ -123,6 +151,11 @@ async fn refusals(
 pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Result<api::DeleteObjectsOutput> {
     let identifiers = input.delete.objects;
     if identifiers.is_empty() || identifiers.len() > MAX_KEYS {
+        return Err(Error::MalformedXml);
+    }
+    // The schema of a general purpose bucket's batches has neither.
+    let is_sized = |one: &api::ObjectIdentifier| one.size.is_some() || one.last_modified_time.is_some();
+    if !is_directory(&input.bucket) && identifiers.iter().any(is_sized) {
         return Err(Error::MalformedXml);
     }
     let bypass = input.bypass_governance_retention == Some(true);
@@ -166,10 +199,7 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
             // There is one for each that was not refused.
-            None => outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| {
-                let failure = Failure::from(error);
-                (failure.code, failure.message)
-            }),
+            None => outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| told(error, &input.bucket)),
         };
         if s3.schedule.may_watch() {
             let code = outcome.as_ref().err().map(|(code, _)| code.clone().into_owned());

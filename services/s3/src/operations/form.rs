@@ -146,8 +146,14 @@ async fn take_form(s3: &S3, cx: &Context, request: Request<ByteStream>) -> Resul
         event: "s3:ObjectCreated:Post",
         wanted: wanted(&fields)?,
     };
-    let (object, _) = store_object(s3, cx, Box::new(wanted), sized(file, sizes)).await?;
-    Ok(answer(cx, &fields, &bucket, &key, &object.etag))
+    let (object, stored) = store_object(s3, cx, Box::new(wanted), sized(file, sizes)).await?;
+    let mut answer = answer(cx, &fields, &bucket, &key, &object.etag);
+    for (name, value) in [("x-amz-version-id", stored.version_id), ("x-amz-expiration", stored.expiration)] {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    Ok(answer)
 }
 
 type FormFields = Vec<(String, String)>;

@@ -9,6 +9,7 @@ use fractus_s3_api as api;
 use fractus_store::{Scope, Snapshot};
 
 use crate::access;
+use crate::configurations::Kind;
 use crate::error::{Error, Result};
 use crate::lifecycle::expiration_header;
 use crate::model::archive;
@@ -181,7 +182,7 @@ pub async fn get(s3: &S3, cx: &Context, input: Box<api::GetObjectInput>) -> Resu
     };
     let (mut object, (readable, seen)) = look(s3, cx, target, |snapshot, scope, bucket, object| {
         let readable = objects::readable(snapshot, scope, &object.content)?;
-        Ok((readable, Seen::of(snapshot, scope, cx.now(), bucket, target.key, object)?))
+        Ok((readable, Seen::of(snapshot, scope, cx.now(), bucket, target, object)?))
     })
     .await?;
     hide(cx, target, &mut object).await;
@@ -203,7 +204,7 @@ pub async fn head(s3: &S3, cx: &Context, input: Box<api::HeadObjectInput>) -> Re
         owner: input.expected_bucket_owner.as_deref(),
     };
     let (mut object, seen) = look(s3, cx, target, |snapshot, scope, bucket, object| {
-        Seen::of(snapshot, scope, cx.now(), bucket, target.key, object)
+        Seen::of(snapshot, scope, cx.now(), bucket, target, object)
     })
     .await?;
     hide(cx, target, &mut object).await;
@@ -261,13 +262,17 @@ impl Seen {
         scope: &Scope,
         now: fractus_clock::Timestamp,
         bucket: &Bucket,
-        key: &str,
+        target: Target<'_>,
         object: &Object,
     ) -> Result<Seen> {
+        let is_older = target.version_id.is_some()
+            && bucket.settings.has(Kind::Lifecycle)
+            && !versions::is_current(snapshot, scope, bucket, target.key, object.version_id.as_deref())?;
+        let expiration = if is_older { None } else { expiration_header(snapshot, scope, bucket, target.key, object)? };
         Ok(Seen {
             version_id: versions::shown_id(bucket, object),
-            expiration: expiration_header(snapshot, scope, bucket, key, object)?,
-            tier: tiering::tier(snapshot, scope, bucket, key, object, now)?,
+            expiration,
+            tier: tiering::tier(snapshot, scope, bucket, target.key, object, now)?,
             now,
         })
     }

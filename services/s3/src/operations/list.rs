@@ -9,6 +9,7 @@ use fractus_host::Context;
 use fractus_s3_api as api;
 use fractus_store::{Order, Range, Scan, Scope, Snapshot};
 
+use crate::configurations;
 use crate::control::outposts::place;
 use crate::directory::check_listing;
 use crate::error::{Error, Result};
@@ -97,13 +98,38 @@ impl Encoding {
     }
 }
 
+/// Whose the objects of a bucket are, by its ownership controls.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html>
+pub struct Owners {
+    of_bucket: api::Owner,
+    /// Whether everything is the bucket's owner's, whatever lists say.
+    has_all: bool,
+}
+
+impl Owners {
+    pub fn of(snapshot: &Snapshot<'_>, scope: &Scope, bucket: &Bucket) -> Result<Owners> {
+        let has_all = configurations::ownership(snapshot, scope, bucket)? == api::ObjectOwnership::BucketOwnerEnforced;
+        Ok(Owners { of_bucket: owner(&bucket.account), has_all })
+    }
+
+    /// The owner of what is `listed`'s by its own list.
+    pub fn shown(&self, listed: Option<&str>) -> api::Owner {
+        match listed {
+            Some(id) if !self.has_all => api::Owner { id: Some(id.to_owned()), display_name: None },
+            _ => self.of_bucket.clone(),
+        }
+    }
+}
+
 async fn page(
     s3: &S3,
     cx: &Context,
     bucket_name: &str,
     expected_owner: Option<&str>,
     listing: &Listing<'_>,
-) -> Result<(Arc<Bucket>, Page<Listed>)> {
+    tells_owners: bool,
+) -> Result<(Arc<Bucket>, Option<Owners>, Page<Listed>)> {
     let scope = scope(cx);
     s3.store
         .read(|snapshot| {
@@ -111,7 +137,8 @@ async fn page(
             let mut keys = Objects { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(listing, &mut keys)?;
             drop(keys);
-            Ok::<_, Error>((bucket, page))
+            let owners = if tells_owners { Some(Owners::of(snapshot, &scope, &bucket)?) } else { None };
+            Ok::<_, Error>((bucket, owners, page))
         })
         .await
 }
@@ -125,13 +152,14 @@ pub fn shows_restores(asked: Option<&[api::OptionalObjectAttributes]>) -> bool {
 fn shown(
     page: Page<Listed>,
     encoding: Encoding,
-    owner: Option<&api::Owner>,
+    owners: Option<&Owners>,
     restores_at: Option<Timestamp>,
 ) -> (Vec<api::Object>, Vec<api::CommonPrefix>) {
     let (mut contents, mut prefixes) = (Vec::with_capacity(page.entries.len()), Vec::new());
     for entry in page.entries {
         match entry {
             Entry::Key(key, object) => contents.push(api::Object {
+                owner: owners.map(|owners| owners.shown(object.owner())),
                 key: Some(encoding.write(key)),
                 last_modified: Some(object.last_modified.to_secs_precision()),
                 size: Some(object.size as i64),
@@ -143,7 +171,6 @@ fn shown(
                     .map(|checksum| vec![super::checksums::shown_algorithm(checksum.algorithm)]),
                 checksum_type: object.checksum.as_ref().map(|checksum| super::checksums::shown_type(checksum.kind)),
                 e_tag: Some(object.etag),
-                owner: owner.cloned(),
             }),
             Entry::CommonPrefix(prefix) => prefixes.push(api::CommonPrefix { prefix: Some(encoding.write(prefix)) }),
         }
@@ -163,11 +190,12 @@ pub async fn v2(s3: &S3, cx: &Context, input: api::ListObjectsV2Input) -> Result
         max_entries: max_entries(input.max_keys, "maxKeys")?,
     };
     check_listing(&input.bucket, listing.prefix, listing.delimiter, &start_after)?;
-    let (bucket, page) = page(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), &listing).await?;
+    let tells_owners = input.fetch_owner.unwrap_or(false);
+    let (bucket, owners, page) =
+        page(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), &listing, tells_owners).await?;
     let next_continuation_token = page.next_after().map(encode_token);
     let (is_truncated, key_count) = (page.is_truncated, page.entries.len() as i32);
-    let owner = input.fetch_owner.unwrap_or(false).then(|| owner(&bucket.account));
-    let (contents, common_prefixes) = shown(page, encoding, owner.as_ref(), restores.then(|| cx.now()));
+    let (contents, common_prefixes) = shown(page, encoding, owners.as_ref(), restores.then(|| cx.now()));
     Ok(api::ListObjectsV2Output {
         is_truncated: Some(is_truncated),
         contents: Some(contents),
@@ -198,12 +226,12 @@ pub async fn v1(s3: &S3, cx: &Context, input: api::ListObjectsInput) -> Result<a
         after: input.marker.as_deref().unwrap_or_default(),
         max_entries: max_entries(input.max_keys, "maxKeys")?,
     };
-    let (bucket, page) = page(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), &listing).await?;
+    let (bucket, owners, page) =
+        page(s3, cx, &input.bucket, input.expected_bucket_owner.as_deref(), &listing, true).await?;
     let next_marker = page.next_after().filter(|_| !listing.delimiter.is_empty()).map(str::to_owned);
     let is_truncated = page.is_truncated;
-    let owner = owner(&bucket.account);
     let restores = shows_restores(input.optional_object_attributes.as_deref());
-    let (contents, common_prefixes) = shown(page, encoding, Some(&owner), restores.then(|| cx.now()));
+    let (contents, common_prefixes) = shown(page, encoding, owners.as_ref(), restores.then(|| cx.now()));
     Ok(api::ListObjectsOutput {
         is_truncated: Some(is_truncated),
         marker: Some(encoding.write(input.marker.unwrap_or_default())),

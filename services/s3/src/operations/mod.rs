@@ -33,6 +33,7 @@ pub mod series;
 pub mod settings;
 pub mod tagging;
 pub mod uploads;
+pub mod version_answer;
 pub mod versions;
 pub mod website;
 

@@ -13,9 +13,8 @@ use crate::model::conditions::ReadConditions;
 use crate::model::encryption::{Encryption, GivenKey, check_read, given_key, show_encryption, source_key};
 use crate::model::{lock, names};
 use crate::objects::{self, scope};
-use crate::operations::buckets::owner;
 use crate::operations::checksums::{self, given, show};
-use crate::operations::list::{max_entries, part_marker};
+use crate::operations::list::{Owners, max_entries, part_marker};
 use crate::operations::multipart::{self, MAX_PARTS};
 use crate::operations::{copy, get, put};
 use crate::sealing::Secret;
@@ -279,7 +278,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListPartsInput) -> Result<a
     let max = max_entries(input.max_parts, "max-parts")?;
     let after = part_marker(input.part_number_marker, "part-number-marker")?;
     let scope = scope(cx);
-    let (bucket, upload, mut parts) = s3
+    let (owner, upload, mut parts) = s3
         .store
         .read(|snapshot| {
             let bucket = objects::open(cx, snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
@@ -289,7 +288,9 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListPartsInput) -> Result<a
             let parts: Vec<(u64, Part)> = page
                 .map(|entry| entry.map(|((_, number), part)| (number, part)).map_err(Error::from))
                 .collect::<Result<_>>()?;
-            Ok::<_, Error>((bucket, upload, parts))
+            let owners = Owners::of(snapshot, &scope, &bucket)?;
+            let owner = owners.shown(upload.extras.as_ref().and_then(|extras| extras.owner()));
+            Ok::<_, Error>((owner, upload, parts))
         })
         .await?;
     let is_truncated = parts.len() > max;
@@ -319,7 +320,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListPartsInput) -> Result<a
         is_truncated: Some(is_truncated),
         parts: Some(shown),
         initiator: Some(api::Initiator { id: Some(upload.initiator.clone()), display_name: None }),
-        owner: Some(owner(&bucket.account)),
+        owner: Some(owner),
         storage_class: Some(upload.storage_class.as_deref().unwrap_or("STANDARD").into()),
         checksum_algorithm: upload.checksum_algorithm.as_deref().map(Into::into),
         checksum_type: upload.checksum_type.map(checksums::shown_type),

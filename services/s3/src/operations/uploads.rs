@@ -10,9 +10,8 @@ use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::model::list::{self, Entry, From, Keys, Listing};
 use crate::objects::{self, scope};
-use crate::operations::buckets::owner;
 use crate::operations::checksums::shown_type;
-use crate::operations::list::{Encoding, max_entries};
+use crate::operations::list::{Encoding, Owners, max_entries};
 use crate::service::S3;
 use crate::store::{Bucket, UPLOADS, Upload};
 
@@ -70,14 +69,14 @@ pub async fn list(
         max_entries: max,
     };
     let scope = scope(cx);
-    let (bucket, page) = s3
+    let (owners, page) = s3
         .store
         .read(|snapshot| {
             let bucket = objects::open(cx, snapshot, &scope, &input.bucket, input.expected_bucket_owner.as_deref())?;
             let mut keys = Uploads { snapshot, scope: &scope, bucket: &bucket, prefix: listing.prefix, scan: None };
             let page = list::page(&listing, &mut keys)?;
             drop(keys);
-            Ok::<_, Error>((bucket, page))
+            Ok::<_, Error>((Owners::of(snapshot, &scope, &bucket)?, page))
         })
         .await?;
     // Where the page ends is told of the last one, too.
@@ -99,7 +98,7 @@ pub async fn list(
                     key: Some(encoding.write(key.to_owned())),
                     initiated: Some(upload.initiated_at.to_millis_precision()),
                     storage_class: Some(upload.storage_class.as_deref().unwrap_or("STANDARD").into()),
-                    owner: Some(owner(&bucket.account)),
+                    owner: Some(owners.shown(upload.extras.as_ref().and_then(|extras| extras.owner()))),
                     initiator: Some(api::Initiator { id: Some(upload.initiator), display_name: None }),
                     checksum_algorithm: upload.checksum_algorithm.as_deref().map(Into::into),
                     checksum_type: upload.checksum_type.map(shown_type),

@@ -15,9 +15,9 @@ use crate::control::outposts::place;
 use crate::error::{Error, Result};
 use crate::mfa;
 use crate::model::list::{self, Entry, From, Keys, Listing, Page};
-use crate::operations::buckets::owner;
 use crate::operations::checksums::{shown_algorithm, shown_type};
-use crate::operations::list::{Encoding, max_entries, shows_restores};
+use crate::operations::list::{Encoding, Owners, max_entries, shows_restores};
+use crate::operations::version_answer::Answer;
 use crate::service::S3;
 use crate::store::{Bucket, OBJECTS, Object};
 use crate::versions::{self, VERSIONS, Version};
@@ -165,13 +165,7 @@ impl Keys<Listed, Error> for Versions<'_, '_> {
         if object_first {
             let Some(((_, key), object)) = objects.next().transpose()? else { return Ok(None) };
             self.seen(&key);
-            let version = Version {
-                id: object.version_id.clone(),
-                last_modified: object.last_modified,
-                replaced_at: None,
-                object: Some(Box::new(object)),
-            };
-            return Ok(Some((key, Listed { version, is_latest: true })));
+            return Ok(Some((key, Listed { version: Version::of(object), is_latest: true })));
         }
         let Some(((_, key, _), version)) = versions.next().transpose()? else { return Ok(None) };
         let is_latest = !self.seen(&key);
@@ -183,7 +177,7 @@ fn shown_version(
     key: String,
     listed: Listed,
     object: Object,
-    owner: &api::Owner,
+    owner: api::Owner,
     restores_at: Option<Timestamp>,
 ) -> api::ObjectVersion {
     let restore = object.extras.as_ref().and_then(|extras| extras.restore);
@@ -198,41 +192,45 @@ fn shown_version(
         version_id: Some(listed.version.shown_id().to_owned()),
         is_latest: Some(listed.is_latest),
         last_modified: Some(object.last_modified.to_secs_precision()),
-        owner: Some(owner.clone()),
+        owner: Some(owner),
         restore_status: restores_at.and_then(|now| restore?.listed(now)),
     }
 }
 
-/// Adds a page's entries to the answer.
-fn fill(
-    output: &mut api::ListObjectVersionsOutput,
+/// The answer with a page's entries.
+fn filled(
+    around: api::ListObjectVersionsOutput,
     page: Page<Listed>,
     encoding: Encoding,
-    owner: &api::Owner,
+    owners: &Owners,
     restores_at: Option<Timestamp>,
-) {
-    let (mut versions, mut markers, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
+) -> Answer {
+    let common_prefixes = page.entries.iter().filter_map(|entry| match entry {
+        Entry::CommonPrefix(prefix) => Some(api::CommonPrefix { prefix: Some(encoding.write(prefix.clone())) }),
+        Entry::Key(..) => None,
+    });
+    let common_prefixes = Some(common_prefixes.collect());
+    let mut answer = Answer::new(api::ListObjectVersionsOutput { common_prefixes, ..around });
     for entry in page.entries {
-        match entry {
-            Entry::CommonPrefix(prefix) => prefixes.push(api::CommonPrefix { prefix: Some(encoding.write(prefix)) }),
-            Entry::Key(key, mut listed) => match listed.version.object.take() {
-                Some(object) => versions.push(shown_version(encoding.write(key), listed, *object, owner, restores_at)),
-                None => markers.push(api::DeleteMarkerEntry {
-                    owner: Some(owner.clone()),
-                    key: Some(encoding.write(key)),
-                    version_id: Some(listed.version.shown_id().to_owned()),
-                    is_latest: Some(listed.is_latest),
-                    last_modified: Some(listed.version.last_modified.to_secs_precision()),
-                }),
-            },
+        let Entry::Key(key, mut listed) = entry else { continue };
+        match listed.version.object.take() {
+            Some(object) => {
+                let owner = owners.shown(object.extras.as_ref().and_then(|extras| extras.owner()));
+                answer.push_version(shown_version(encoding.write(key), listed, *object, owner, restores_at));
+            }
+            None => answer.push_marker(api::DeleteMarkerEntry {
+                owner: Some(owners.shown(listed.version.owner.as_deref())),
+                key: Some(encoding.write(key)),
+                version_id: Some(listed.version.shown_id().to_owned()),
+                is_latest: Some(listed.is_latest),
+                last_modified: Some(listed.version.last_modified.to_secs_precision()),
+            }),
         }
     }
-    output.versions = Some(versions);
-    output.delete_markers = Some(markers);
-    output.common_prefixes = Some(prefixes);
+    answer
 }
 
-pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) -> Result<api::ListObjectVersionsOutput> {
+pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) -> Result<Answer> {
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let key_marker = input.key_marker.clone().unwrap_or_default();
     let id_marker = input.version_id_marker.as_deref();
@@ -253,7 +251,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) ->
         after: &key_marker,
         max_entries: max_entries(input.max_keys, "maxKeys")?,
     };
-    let (account, page) = configurations::look(s3, cx, of!(input), |snapshot, scope, bucket| {
+    let (owners, page) = configurations::look(s3, cx, of!(input), |snapshot, scope, bucket| {
         let after_rank = match id_marker {
             Some(id) => versions::rank_of_marker(snapshot, scope, bucket, &key_marker, id)?,
             None => None,
@@ -268,7 +266,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) ->
             versions: None,
             latest: None,
         };
-        Ok((bucket.account.clone(), list::page(&listing, &mut source)?))
+        Ok((Owners::of(snapshot, scope, bucket)?, list::page(&listing, &mut source)?))
     })
     .await?;
     let mut output = api::ListObjectVersionsOutput {
@@ -291,8 +289,7 @@ pub async fn list(s3: &S3, cx: &Context, input: api::ListObjectVersionsInput) ->
         output.next_version_id_marker = id;
     }
     let restores = shows_restores(input.optional_object_attributes.as_deref());
-    fill(&mut output, page, encoding, &owner(&account), restores.then(|| cx.now()));
-    Ok(output)
+    Ok(filled(output, page, encoding, &owners, restores.then(|| cx.now())))
 }
 
 fn listing_max(asked: Option<i32>) -> i32 {

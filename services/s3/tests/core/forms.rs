@@ -2,11 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use fractus_host::config::AuthMode;
 use fractus_s3_api as api;
 use fractus_sigv4::KeyCache;
 use fractus_testkit::Stack;
-use http::Request;
+use http::{Request, Response};
 
 use crate::{bucket, client_of, plain, read, s3, text};
 
@@ -39,14 +40,18 @@ fn v2(key: &str, secret: &str) -> Vec<(&'static str, String)> {
 }
 
 async fn post(stack: &Stack, fields: &[(&'static str, String)], file: &str) -> (u16, String) {
+    let response = posted(stack, fields, file).await;
+    (response.status().as_u16(), text(&response))
+}
+
+async fn posted(stack: &Stack, fields: &[(&'static str, String)], file: &str) -> Response<Bytes> {
     let mut body = String::new();
     for (name, value) in fields {
         body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     }
     body += &format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{file}\r\n--b--\r\n");
     let request = Request::builder().method("POST").header("content-type", "multipart/form-data; boundary=b");
-    let response = plain(stack, request, "/bucket", body).await;
-    (response.status().as_u16(), text(&response))
+    plain(stack, request, "/bucket", body).await
 }
 
 async fn stack(auth: AuthMode) -> Stack {
@@ -116,4 +121,39 @@ async fn a_form_brings_tags() {
     let (status, answer) = post(&stack, &fields("<Tagging>"), "no").await;
     assert_eq!(status, 400);
     assert!(answer.contains("<Code>MalformedXML</Code>"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_answer_says_which_version_it_made_and_when_it_expires() {
+    let stack = stack(AuthMode::Off).await;
+    let client = client_of(&stack);
+    let versioning = api::PutBucketVersioningInput {
+        bucket: "bucket".into(),
+        versioning_configuration: api::VersioningConfiguration {
+            status: Some(api::BucketVersioningStatus::Enabled),
+            mfa_delete: None,
+        },
+        ..Default::default()
+    };
+    client.call(api::PutBucketVersioning, versioning).await.unwrap();
+    let rule = api::LifecycleRule {
+        id: Some("in".into()),
+        filter: Some(api::LifecycleRuleFilter { prefix: Some("in/".into()), ..Default::default() }),
+        status: api::ExpirationStatus::Enabled,
+        expiration: Some(api::LifecycleExpiration { days: Some(1), ..Default::default() }),
+        ..Default::default()
+    };
+    let rules = api::PutBucketLifecycleConfigurationInput {
+        bucket: "bucket".into(),
+        lifecycle_configuration: Some(api::BucketLifecycleConfiguration { rules: vec![rule] }),
+        ..Default::default()
+    };
+    client.call(api::PutBucketLifecycleConfiguration, rules).await.unwrap();
+    let answer = posted(&stack, &v4("test", "test"), "x").await;
+    let head = api::HeadObjectInput { bucket: "bucket".into(), key: "in/k".into(), ..Default::default() };
+    let head = client.call(api::HeadObject, head).await.unwrap();
+    let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    assert!(head.version_id.is_some() && head.expiration.is_some());
+    assert_eq!(header("x-amz-version-id"), head.version_id);
+    assert_eq!(header("x-amz-expiration"), head.expiration);
 }

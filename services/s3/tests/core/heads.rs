@@ -135,3 +135,30 @@ async fn what_trails_is_what_was_announced() {
     }
     assert_eq!(chunked(&stack, "x-amz-meta-a", "").await, said(400, "InvalidRequest"));
 }
+
+#[tokio::test]
+async fn every_answer_names_its_server() {
+    let stack = s3().start().await;
+    for (method, path) in [(Method::GET, "/"), (Method::GET, "/bucket/k"), (Method::PATCH, "/bucket/k")] {
+        let answer = plain(&stack, Request::builder().method(method), path, String::new()).await;
+        assert_eq!(answer.headers().get("server").unwrap(), "AmazonS3", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn of_several_errors_the_first_is_told() {
+    let stack = s3().start().await;
+    bucket(&client_of(&stack), "bucket").await;
+    let put = async |path: &str, headers: &[(&str, &str)]| refused(&stack, Method::PUT, path, headers, "x").await;
+    let wrong = ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==");
+    let odd = ("x-amz-storage-class", "ODD");
+    assert_eq!(put("/none/k", &[odd, wrong]).await, said(400, "InvalidStorageClass"));
+    assert_eq!(put("/none/k", &[wrong]).await, said(404, "NoSuchBucket"));
+    assert_eq!(put("/bucket/k", &[wrong, ("if-match", "*")]).await, said(400, "BadDigest"));
+    assert_eq!(put("/bucket/k", &[("if-match", "*")]).await, said(404, "NoSuchKey"));
+    assert_eq!(put("/none?tagging", &[wrong]).await, said(400, "BadDigest"), "of a document it is told first");
+    let get = async |path: &str| refused(&stack, Method::GET, path, &[], "").await;
+    assert_eq!(get("/none?list-type=2&max-keys=-1").await, said(400, "InvalidArgument"));
+    assert_eq!(get("/none/k?versionId=odd").await, said(404, "NoSuchBucket"));
+    assert_eq!(get("/bucket/k?versionId=odd").await, said(400, "InvalidArgument"));
+}

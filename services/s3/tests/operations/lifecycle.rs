@@ -63,6 +63,28 @@ async fn what_has_expired_goes_at_midnight_and_answers_say_when() {
 }
 
 #[tokio::test]
+async fn when_an_older_version_goes_no_header_says() {
+    let stack = frozen().await;
+    let client = client_of(&stack);
+    bucket(&client, "bucket").await;
+    set_versioning(&client, api::BucketVersioningStatus::Enabled).await;
+    configure(&client, vec![api::LifecycleRule { expiration: days(3), ..rule("all", "") }]).await;
+    let first = put(&client, "k", "one").await.version_id;
+    let of = |version_id: &Option<String>| api::HeadObjectInput {
+        bucket: "bucket".into(),
+        key: "k".into(),
+        version_id: version_id.clone(),
+        ..Default::default()
+    };
+    let told = async |version_id| client.call(api::HeadObject, of(version_id)).await.unwrap().expiration;
+    assert!(told(&first).await.is_some());
+    let second = put(&client, "k", "two").await.version_id;
+    assert_eq!(told(&first).await, None);
+    assert!(told(&second).await.is_some());
+    assert_eq!(told(&None).await, told(&second).await);
+}
+
+#[tokio::test]
 async fn older_versions_and_lone_markers_go() {
     let stack = frozen().await;
     let client = client_of(&stack);

@@ -92,3 +92,94 @@ async fn versions_and_markers_are_copied_under_their_own_ids() {
     })
     .await;
 }
+
+/// Sets what a bucket's objects are replicated to; `syncs`: with what changes on replicas.
+async fn replicate(client: &Client, from: &str, to: &[&str], syncs: bool) {
+    let status =
+        if syncs { api::ReplicaModificationsStatus::Enabled } else { api::ReplicaModificationsStatus::Disabled };
+    let rules = to.iter().zip(1..).map(|(to, priority)| api::ReplicationRule {
+        id: Some((*to).into()),
+        priority: Some(priority),
+        source_selection_criteria: Some(api::SourceSelectionCriteria {
+            replica_modifications: Some(api::ReplicaModifications { status: status.clone() }),
+            ..Default::default()
+        }),
+        destination: api::Destination { bucket: format!("arn:aws:s3:::{to}"), ..Default::default() },
+        ..rule("", false)
+    });
+    let role = "arn:aws:iam::000000000000:role/replication".into();
+    let input = api::PutBucketReplicationInput {
+        bucket: from.into(),
+        replication_configuration: api::ReplicationConfiguration { role, rules: rules.collect() },
+        ..Default::default()
+    };
+    client.call(api::PutBucketReplication, input).await.unwrap();
+}
+
+async fn tag(client: &Client, bucket: &str, value: &str) {
+    let tag_set = vec![api::Tag { key: "t".into(), value: value.into() }];
+    let input = api::PutObjectTaggingInput {
+        bucket: bucket.into(),
+        key: "k".into(),
+        tagging: api::Tagging { tag_set },
+        ..Default::default()
+    };
+    client.call(api::PutObjectTagging, input).await.unwrap();
+}
+
+async fn tag_of(client: &Client, bucket: &str) -> Option<String> {
+    let input = api::GetObjectTaggingInput { bucket: bucket.into(), key: "k".into(), ..Default::default() };
+    Some(client.call(api::GetObjectTagging, input).await.ok()?.tag_set.first()?.value.clone())
+}
+
+async fn wait_for_tag(client: &Client, bucket: &str, value: &str) {
+    wait_for(value, || async { (tag_of(client, bucket).await.as_deref() == Some(value)).then_some(()) }).await;
+}
+
+/// Waits until everything has been copied that was to be by now: what is written last goes last.
+async fn settled(client: &Client, from: &str, to: &str, key: &str) {
+    let input = api::PutObjectInput { bucket: from.into(), ..put_input(key, "x") };
+    client.call(api::PutObject, input).await.unwrap();
+    wait_for(key, || async {
+        read(client, api::GetObjectInput { bucket: to.into(), ..get_input(key) }).await.ok().map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn originals_follow_their_replicas_where_both_buckets_sync_them() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    for name in ["bucket", "copies", "third"] {
+        bucket(&client, name).await;
+        let versioning_configuration =
+            api::VersioningConfiguration { status: Some(api::BucketVersioningStatus::Enabled), mfa_delete: None };
+        let input =
+            api::PutBucketVersioningInput { bucket: name.into(), versioning_configuration, ..Default::default() };
+        client.call(api::PutBucketVersioning, input).await.unwrap();
+    }
+    replicate(&client, "bucket", &["copies", "third"], false).await;
+    replicate(&client, "copies", &["bucket"], true).await;
+    put(&client, "k", "x").await;
+    tag(&client, "bucket", "first").await;
+    wait_for_tag(&client, "copies", "first").await;
+    wait_for_tag(&client, "third", "first").await;
+    tag(&client, "copies", "alone").await;
+    settled(&client, "copies", "bucket", "l").await;
+    assert_eq!(tag_of(&client, "bucket").await.as_deref(), Some("first"), "its own bucket does not sync");
+    replicate(&client, "bucket", &["copies", "third"], true).await;
+    tag(&client, "copies", "back").await;
+    wait_for_tag(&client, "bucket", "back").await;
+    wait_for_tag(&client, "third", "back").await;
+    tag(&client, "third", "nowhere").await;
+    tag(&client, "bucket", "last").await;
+    wait_for_tag(&client, "copies", "last").await;
+    wait_for_tag(&client, "third", "last").await;
+    settled(&client, "copies", "bucket", "m").await;
+    settled(&client, "bucket", "copies", "n").await;
+    assert_eq!(tag_of(&client, "bucket").await.as_deref(), Some("last"));
+    let head = |bucket: &str| api::HeadObjectInput { bucket: bucket.into(), key: "k".into(), ..Default::default() };
+    let status = async |bucket| client.call(api::HeadObject, head(bucket)).await.unwrap().replication_status;
+    assert_eq!(status("copies").await, Some(api::ReplicationStatus::Replica));
+    assert_eq!(status("bucket").await, Some(api::ReplicationStatus::Completed));
+}

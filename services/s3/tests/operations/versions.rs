@@ -286,3 +286,39 @@ async fn parts_copied_tell_of_the_version_without_an_id() {
     set_versioning(&client, api::BucketVersioningStatus::Enabled).await;
     assert_eq!(copied().await.as_deref(), Some("null"));
 }
+
+#[tokio::test]
+async fn versions_and_delete_markers_stand_among_each_other() {
+    let stack = stack().await;
+    let client = client_of(&stack);
+    versioned(&client).await;
+    open(&client).await;
+    client
+        .call(
+            api::PutBucketPolicy,
+            policy_input(&PUBLIC_READ.replace("GetObject\"", "ListBucketVersions\"").replace("/*", "")),
+        )
+        .await
+        .unwrap();
+    for key in ["a", "b"] {
+        put(&client, key, "1").await;
+        client.call(api::DeleteObject, delete_input(key, None)).await.unwrap();
+        put(&client, key, "2").await;
+    }
+    client.call(api::DeleteObject, delete_input("b", None)).await.unwrap();
+    let answer = text(&plain(&stack, "GET", "/bucket?versions", &[]).await);
+    let mut seen = Vec::new();
+    for part in answer.split('<') {
+        match part.split_once('>') {
+            Some((kind @ ("Version" | "DeleteMarker"), _)) => seen.push(kind.to_owned()),
+            Some(("Key", key)) => *seen.last_mut().unwrap() += key,
+            Some(("IsLatest", "true")) => *seen.last_mut().unwrap() += "!",
+            _ => {}
+        }
+    }
+    let wanted = "Versiona! DeleteMarkera Versiona DeleteMarkerb! Versionb DeleteMarkerb Versionb";
+    assert_eq!(seen.join(" "), wanted, "{answer}");
+    let list = api::ListObjectVersionsInput { bucket: "bucket".into(), max_keys: Some(4), ..Default::default() };
+    let page = client.call(api::ListObjectVersions, list).await.unwrap();
+    assert_eq!((page.versions.unwrap().len(), page.delete_markers.unwrap().len()), (2, 2), "both count");
+}
