@@ -1,6 +1,7 @@
 """What S3 refuses, and what it leaves out: limits, owners, parts of a bucket that there are not, browsers from elsewhere."""
 
 import http.client
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -8,7 +9,7 @@ import urllib.request
 import pytest
 from botocore.exceptions import ClientError
 
-from stack import client, endpoint, unique
+from stack import admin, client, endpoint, unique, wait_for
 
 
 def refused(call, **options):
@@ -41,6 +42,36 @@ def test_a_piece_has_no_checksum_of_the_whole(s3, bucket):
     piece = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED", Range="bytes=2-4")
     assert (piece["ResponseMetadata"]["HTTPStatusCode"], piece["Body"].read()) == (206, b"234")
     assert not [name for name in piece["ResponseMetadata"]["HTTPHeaders"] if name.startswith("x-amz-checksum-crc")]
+
+
+def test_a_signed_url_ends_and_says_one_thing_alone():
+    """By both versions of signatures: the key is one that the stack has issued, so its secret is known."""
+    lane = unique("lane")
+    here = {"x-fractus-lane": lane}
+    issued = client("sts", lane=lane).get_session_token()["Credentials"]
+    names = {"aws_access_key_id": "AccessKeyId", "aws_secret_access_key": "SecretAccessKey", "aws_session_token": "SessionToken"}
+    keys = {name: issued[theirs] for name, theirs in names.items()}
+    v4, v2 = (client("s3", lane=lane, keys=keys, signature_version=version) for version in ("s3v4", "s3"))
+    v4.create_bucket(Bucket="signed")
+    v4.put_object(Bucket="signed", Key="k", Body=b"by url")
+    urls = [s3.generate_presigned_url("get_object", Params={"Bucket": "signed", "Key": "k"}, ExpiresIn=300) for s3 in (v4, v2)]
+    # A URL of version 2 does not say when it was signed, so a clock that is moved does not age it.
+    short = v2.generate_presigned_url("get_object", Params={"Bucket": "signed", "Key": "k"}, ExpiresIn=0)
+    made = int(time.time())
+    assert ["AWS4-HMAC-SHA256" in url for url in urls] == [True, False]
+    for url in urls:
+        assert send("GET", url, here)[::2] == (200, b"by url")
+        for wrong in (url.replace("/k?", "/other?"), url.replace("ignature=", "ignature=0")):
+            status, _, said = send("GET", wrong, here)
+            assert status == 403 and b"<Code>SignatureDoesNotMatch</Code>" in said, said
+        assert send("DELETE", url, here)[0] == 403
+    # What is signed in the second in which a clock is moved counts as signed after it.
+    wait_for(lambda: int(time.time()) > made)
+    assert admin("/_fractus/clock", {"lane": lane, "action": "advance", "seconds": 301})[0] == 200
+    for url in (urls[0], short):
+        status, _, said = send("GET", url, here)
+        assert status == 403 and b"<Message>Request has expired</Message>" in said, said
+    assert admin(f"/_fractus/clock?lane={lane}", {"action": "reset", "lane": lane})[0] == 200
 
 
 def test_user_metadata_has_two_kibibytes(s3, bucket):
