@@ -8,7 +8,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from stack import resource, unique
+from stack import client, resource, unique, wait_for
 
 MIB = 1 << 20
 
@@ -112,6 +112,10 @@ def test_conditions_of_deletes_copies_and_completes(s3, bucket):
     assert code(s3.copy_object, Bucket=bucket, Key="c", CopySource=f"{bucket}/k", CopySourceIfNoneMatch=etag) == (412, "PreconditionFailed")
     s3.copy_object(Bucket=bucket, Key="c", CopySource=f"{bucket}/k", IfNoneMatch="*", CopySourceIfMatch=etag)
     assert code(s3.copy_object, Bucket=bucket, Key="c", CopySource=f"{bucket}/k", IfNoneMatch="*") == (412, "PreconditionFailed")
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    part = {"Bucket": bucket, "Key": "parts", "UploadId": upload, "PartNumber": 1, "CopySource": f"{bucket}/k"}
+    assert code(s3.upload_part_copy, CopySourceIfMatch='"other"', **part) == (412, "PreconditionFailed")
+    assert s3.upload_part_copy(CopySourceIfMatch=etag, **part)["CopyPartResult"]["ETag"] == etag
 
     def complete(**condition):
         upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
@@ -125,3 +129,43 @@ def test_conditions_of_deletes_copies_and_completes(s3, bucket):
     s3.delete_object(Bucket=bucket, Key="k", IfMatch=done)
     assert code(s3.head_object, Bucket=bucket, Key="k") == (404, "404")
     complete(IfNoneMatch="*")
+
+
+def test_replicas_in_another_account_and_region():
+    lane, source, target = unique("lane"), "source", "target"
+    s3 = client("s3", lane=lane)
+    there = client("s3", lane=lane, region="eu-west-1", keys={"aws_access_key_id": "444455556666", "aws_secret_access_key": "test"})
+    s3.create_bucket(Bucket=source)
+    there.create_bucket(Bucket=target, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}, ObjectOwnership="ObjectWriter")
+    switch(s3, source, "Enabled")
+    switch(there, target, "Enabled")
+    rule = {"Status": "Enabled", "DeleteMarkerReplication": {"Status": "Enabled"}}
+    destination = {"Bucket": f"arn:aws:s3:::{target}"}
+    given = {"Account": "444455556666", "AccessControlTranslation": {"Owner": "Destination"}, "StorageClass": "STANDARD_IA"}
+    rules = [
+        {**rule, "ID": "kept", "Priority": 1, "Filter": {"Prefix": "kept/"}, "Destination": destination},
+        {**rule, "ID": "given", "Priority": 2, "Filter": {"Prefix": "given/"}, "Destination": {**destination, **given}},
+    ]
+    role = "arn:aws:iam::000000000000:role/replication"
+    s3.put_bucket_replication(Bucket=source, ReplicationConfiguration={"Role": role, "Rules": rules})
+    accounts = [one.list_buckets()["Owner"]["ID"] for one in (s3, there)]
+    keys = ("kept/k", "given/k")
+    ids = [s3.put_object(Bucket=source, Key=key, Body=key.encode(), Metadata={"a": "1"})["VersionId"] for key in keys]
+    s3.put_object(Bucket=source, Key="other", Body=b"stays")
+
+    def status(key, version):
+        return s3.head_object(Bucket=source, Key=key, VersionId=version)["ReplicationStatus"]
+
+    for key, version in zip(keys, ids):
+        wait_for(lambda: status(key, version) == "COMPLETED")
+    # What stays its source's owner's is read by who owns it; what was given away by the account that it is in.
+    for key, version, reader, owner, kind in zip(keys, ids, (s3, there), accounts, (None, "STANDARD_IA")):
+        where = {"Bucket": target, "Key": key, "VersionId": version}
+        replica = reader.get_object(**where)
+        assert (replica["Body"].read(), replica["Metadata"], replica["ReplicationStatus"]) == (key.encode(), {"a": "1"}, "REPLICA")
+        assert replica.get("StorageClass") == kind
+        assert reader.get_object_acl(**where)["Owner"]["ID"] == owner
+    assert "ReplicationStatus" not in s3.head_object(Bucket=source, Key="other")
+    marker = s3.delete_object(Bucket=source, Key="given/k")["VersionId"]
+    wait_for(lambda: (marker, True) in versions(there, target)[1])
+    assert sorted(version for version, _ in versions(there, target)[0]) == sorted(ids), "and nothing else"
