@@ -64,6 +64,19 @@ def test_null_versions_and_markers(s3, versioned):
     assert s3.get_object(**k)["Body"].read() == b"one", "no marker hides it any longer"
 
 
+def test_a_batch_with_versions_that_there_are_not(s3, versioned):
+    switch(s3, versioned, "Enabled")
+    gone = s3.put_object(Bucket=versioned, Key="k", Body=b"x")["VersionId"]
+    kept = s3.put_object(Bucket=versioned, Key="k", Body=b"y")["VersionId"]
+    for _ in range(2):
+        answer = s3.delete_objects(Bucket=versioned, Delete={"Objects": [{"Key": "k", "VersionId": gone}]})
+        assert answer["Deleted"] == [{"Key": "k", "VersionId": gone}], "what has gone counts as deleted"
+    answer = s3.delete_objects(Bucket=versioned, Delete={"Objects": [{"Key": "k", "VersionId": no} for no in ("", "no-id")]})
+    assert [(one["Code"], one["Message"]) for one in answer["Errors"]] == [("NoSuchVersion", "The specified version does not exist.")] * 2
+    assert code(s3.delete_object, Bucket=versioned, Key="k", VersionId="no-id") == (400, "InvalidArgument")
+    assert versions(s3, versioned) == ([(kept, True)], [])
+
+
 def test_a_batch_deletes_no_locked_version(s3):
     bucket, key = unique("locked"), "k"
     s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)

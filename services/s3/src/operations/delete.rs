@@ -119,6 +119,18 @@ async fn refusals(
     refused
 }
 
+/// How a batch tells of one key. An id that is none (the empty one, too) is a version that there is not, and not an argument that
+/// is invalid as for a single delete: <https://github.com/wal-g/wal-g/pull/2549>
+fn told(error: Error, of: &api::ObjectIdentifier) -> Refusal {
+    let failure = Failure::from(match (error, &of.version_id) {
+        (Error::InvalidArgument { name, .. }, Some(id)) if name == "versionId" => {
+            Error::NoSuchVersion { key: of.key.clone(), version_id: id.clone() }
+        }
+        (error, _) => error,
+    });
+    (failure.code, failure.message)
+}
+
 /// Each key stands or falls alone; a quiet request is told of failures only.
 pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Result<api::DeleteObjectsOutput> {
     let identifiers = input.delete.objects;
@@ -166,10 +178,7 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
             // There is one for each that was not refused.
-            None => outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| {
-                let failure = Failure::from(error);
-                (failure.code, failure.message)
-            }),
+            None => outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| told(error, &identifier)),
         };
         if s3.schedule.may_watch() {
             let code = outcome.as_ref().err().map(|(code, _)| code.clone().into_owned());
