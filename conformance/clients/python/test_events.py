@@ -134,5 +134,11 @@ def test_what_a_bucket_tells_is_an_event(events, s3, sqs, bucket, queue, queue_a
     s3.delete_object(Bucket=bucket, Key="k")
     found = [json.loads(message["Body"]) for message in stack.receive_until(sqs, queue, 2)]
     assert {event["detail-type"] for event in found} == {"Object Created", "Object Deleted"}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    s3.put_object(Bucket=bucket, Key="unheard", Body=b"")
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    s3.put_object(Bucket=bucket, Key="heard", Body=b"")
+    [last] = [json.loads(message["Body"]) for message in stack.receive_until(sqs, queue, 1)]
+    assert last["detail"]["object"]["key"] == "heard", "and nothing of what happened while it was off"
     events.remove_targets(Rule=rule, Ids=["q"])
     events.delete_rule(Name=rule)

@@ -1,8 +1,11 @@
 """Programs that read and write data in S3 from Python: pyarrow's datasets, boto3's transfer manager, queries, browser forms."""
 
+import bz2
+import gzip
 import hashlib
 import importlib
 import io
+import json
 import os
 import urllib.error
 import urllib.request
@@ -10,6 +13,7 @@ import urllib.request
 import pyarrow
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 
 from stack import admin, client, endpoint, unique, wait_for
 
@@ -113,6 +117,38 @@ def test_pandas_style_reading_of_csv_by_select(s3, bucket):
     stats = next(event["Stats"]["Details"] for event in events if "Stats" in event)
     assert stats["BytesReturned"] == len(records) and stats["BytesScanned"] == 36
     assert "End" in events[-1]
+
+
+@pytest.mark.parametrize(("kind", "pack"), [("GZIP", gzip.compress), ("BZIP2", bz2.compress)])
+def test_select_unpacks_and_tells_how_far_it_is(s3, bucket, kind, pack):
+    lines = [{"id": number, "tags": {"even": number % 2 == 0}} for number in range(50_000)]
+    plain = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    packed = pack(plain)
+    s3.put_object(Bucket=bucket, Key="lines", Body=packed)
+
+    def select(expression, compression):
+        answer = s3.select_object_content(
+            Bucket=bucket,
+            Key="lines",
+            ExpressionType="SQL",
+            Expression=expression,
+            InputSerialization={"JSON": {"Type": "LINES"}, "CompressionType": compression},
+            OutputSerialization={"CSV": {}},
+            RequestProgress={"Enabled": True},
+        )
+        events = list(answer["Payload"])
+        return b"".join(event["Records"]["Payload"] for event in events if "Records" in event), events
+
+    records, events = select("SELECT s.id FROM S3Object s WHERE s.tags.even", kind)
+    assert records == b"".join(b"%d\n" % number for number in range(0, 50_000, 2))
+    progress = [event["Progress"]["Details"] for event in events if "Progress" in event]
+    assert progress and progress[-1]["BytesScanned"] <= len(packed) and progress[-1]["BytesProcessed"] <= len(plain)
+    stats = next(event["Stats"]["Details"] for event in events if "Stats" in event)
+    assert stats == {"BytesScanned": len(packed), "BytesProcessed": len(plain), "BytesReturned": len(records)}
+    assert select("SELECT COUNT(*) FROM S3Object", kind)[0] == b"50000\n"
+    with pytest.raises(ClientError) as failure:
+        select("SELECT * FROM S3Object", "GZIP" if kind == "BZIP2" else "BZIP2")
+    assert failure.value.response["Error"]["Code"] == "InvalidCompressionFormat"
 
 
 def test_the_transfer_manager_uploads_downloads_and_copies_in_parts(s3, bucket, tmp_path):

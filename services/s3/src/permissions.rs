@@ -185,8 +185,9 @@ fn is_of_bucket(cx: &Context, action: &str) -> bool {
     OF_BUCKET.contains(&action) || (writes(cx) && action.starts_with("s3:PutObject"))
 }
 
+/// A browser's form is no operation of the model; what it does is write.
 fn writes(cx: &Context) -> bool {
-    cx.operation().is_some_and(|called| WRITES.contains(&called.schema.name))
+    cx.operation().is_none_or(|called| WRITES.contains(&called.schema.name))
 }
 
 /// What a bucket's policy says of objects that are somebody else's: what it forbids.

@@ -221,7 +221,7 @@ impl PostPolicy {
         // Forms may fold the text.
         let base64: String = base64.chars().filter(|character| !character.is_ascii_whitespace()).collect();
         let bytes = STANDARD.decode(base64).map_err(|_| invalid("Invalid Base64 encoding."))?;
-        let document: Value = serde_json::from_slice(&bytes).map_err(|_| invalid("Invalid JSON."))?;
+        let document: Value = serde_json::from_slice(&escaped_as_json(bytes)).map_err(|_| invalid("Invalid JSON."))?;
         let Value::Object(members) = document else { return Err(invalid("Invalid JSON.")) };
         if let Some(name) = members.keys().find(|name| !matches!(name.as_str(), "expiration" | "conditions")) {
             return Err(invalid(format!("Unexpected: '{}'", name.to_lowercase())));
@@ -238,7 +238,7 @@ impl PostPolicy {
     }
 
     /// Judges a form: every condition must hold, and every field must have one. `bucket` is the one the request
-    /// names, whether the form has such a field or not. Answers the sizes that the file may have.
+    /// names; it counts as a field, whether the form has it or not. Answers the sizes that the file may have.
     pub fn check(&self, fields: Fields<'_>, bucket: &str, now: Timestamp) -> Result<SizeRange, PostError> {
         if now > self.expiration {
             return Err(PostError::Expired);
@@ -253,8 +253,8 @@ impl PostPolicy {
                 condition => return Err(PostError::ConditionFailed(condition.text())),
             }
         }
-        match fields.0.iter().find(|(name, _)| !self.covers(name)) {
-            Some((name, _)) => Err(PostError::ExtraField(name.to_lowercase())),
+        match fields.0.iter().map(|(name, _)| name.as_str()).chain(["bucket"]).find(|name| !self.covers(name)) {
+            Some(name) => Err(PostError::ExtraField(name.to_lowercase())),
             None => Ok(range),
         }
     }
@@ -271,6 +271,20 @@ impl PostPolicy {
                 _ => false,
             })
     }
+}
+
+/// A policy may write a dollar sign as `\$` and a vertical tab as `\v`, which JSON does not know.
+fn escaped_as_json(bytes: Vec<u8>) -> Vec<u8> {
+    let mut json = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.into_iter();
+    while let Some(byte) = rest.next() {
+        match if byte == b'\\' { rest.next() } else { None } {
+            Some(b'$') => json.push(b'$'),
+            Some(b'v') => json.extend_from_slice(b"\\u000b"),
+            escaped => json.extend([byte].into_iter().chain(escaped)),
+        }
+    }
+    json
 }
 
 /// UTC alone is taken: `2007-12-01T12:00:00.000Z`.

@@ -136,8 +136,23 @@ fn conditions() {
         ),
     ];
     for (conditions, fields, expected) in cases {
-        assert_eq!(check(&with(conditions), &fields), expected, "{conditions}");
+        let conditions = format!(r#"{conditions}, ["starts-with", "$bucket", ""]"#);
+        assert_eq!(check(&with(&conditions), &fields), expected, "{conditions}");
     }
+}
+
+/// <https://github.com/aws/aws-sdk-php/issues/3292> shows what S3 says.
+#[test]
+fn the_bucket_needs_a_condition_though_it_is_no_field() {
+    let refused = Err(PostError::ExtraField("bucket".into()));
+    assert_eq!(check(&with(r#"{"key": "k"}"#), &[("key", "k")]), refused);
+}
+
+#[test]
+fn policies_have_escapes_that_json_has_not() {
+    let document = with(r#"{"bucket": "b"}, ["starts-with", "$key", "\$\$a\\\v\u00e9"]"#);
+    assert!(check(&document, &[("key", "$$a\\\u{b}é.txt")]).is_ok());
+    assert_eq!(check(&with(r#"{"a": "\q"}"#), &[]), Err(PostError::InvalidPolicy("Invalid JSON.".into())));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 
 const METHODS: [&str; 5] = ["GET", "PUT", "HEAD", "POST", "DELETE"];
 const MAX_RULES: usize = 100;
+const MAX_ID_CHARACTERS: usize = 255;
 
 /// Checks a configuration before it is kept.
 pub fn check(rules: &[api::CORSRule]) -> Result<()> {
@@ -15,6 +16,10 @@ pub fn check(rules: &[api::CORSRule]) -> Result<()> {
         return Err(Error::MalformedXml);
     }
     for rule in rules {
+        if rule.id.as_ref().is_some_and(|id| id.chars().count() > MAX_ID_CHARACTERS) {
+            let message = "ID length should not exceed allowed limit of 255";
+            return Err(Error::invalid_argument("ID", "", message));
+        }
         if rule.allowed_methods.is_empty() || rule.allowed_origins.is_empty() {
             return Err(Error::MalformedXml);
         }
@@ -138,5 +143,7 @@ mod tests {
         assert!(check(&[rule(&["*.*"], &["GET"], &[])]).is_err());
         let refused = check(&[rule(&["*"], &["PATCH"], &[])]).unwrap_err().to_string();
         assert_eq!(refused, "Found unsupported HTTP method in CORS config. Unsupported method is PATCH");
+        let named = |length| api::CORSRule { id: Some("x".repeat(length)), ..rule(&["*"], &["GET"], &[]) };
+        assert!(check(&[named(255)]).is_ok() && check(&[named(256)]).is_err());
     }
 }

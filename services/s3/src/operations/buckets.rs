@@ -29,7 +29,7 @@ use crate::versions;
 /// The most buckets of one page.
 const MAX_BUCKETS: i32 = 10_000;
 
-/// CreateBucket. In us-east-1 making one's own bucket again succeeds, elsewhere it is a conflict.
+/// CreateBucket. In us-east-1 making one's own bucket again succeeds and gives it a new list, elsewhere it is a conflict.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html>
 pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Result<api::CreateBucketOutput> {
     let configuration = input.create_bucket_configuration.unwrap_or_default();
@@ -59,11 +59,14 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Res
     let account = cx.world.account.as_str();
     s3.store
         .write(|tx| {
-            if let Some(existing) = tx.get(&BUCKETS, &scope, &(input.bucket.as_str(),))? {
+            if let Some(mut existing) = tx.get(&BUCKETS, &scope, &(input.bucket.as_str(),))? {
                 let bucket = input.bucket.clone();
                 return match (existing.account == account, cx.region.as_str()) {
                     (false, _) => Err(Error::BucketAlreadyExists { bucket }),
-                    (true, "us-east-1") if existing.region == region => Ok(()),
+                    (true, "us-east-1") if existing.region == region => {
+                        configurations::remove(tx, &scope, &existing, Kind::Acl, "")?;
+                        keep_list(tx, &scope, &mut existing, &wanted, cx)
+                    }
                     (true, _) => Err(Error::BucketAlreadyOwnedByYou { bucket }),
                 };
             }
@@ -114,19 +117,7 @@ fn configure_new(
         let controls = api::OwnershipControls { rules };
         configurations::set(tx, scope, bucket, Kind::OwnershipControls, "", &controls)?;
     }
-    let owner = canonical_user(&bucket.account);
-    if let Some(acl) = wanted.acl.list(On::Bucket, &owner, &owner)? {
-        if configurations::ownership(tx, scope, bucket)? == api::ObjectOwnership::BucketOwnerEnforced {
-            check_acl_allowed(&acl)?;
-        }
-        // A new bucket blocks public lists, and nothing has been able to change that yet.
-        if acl.is_public() {
-            let what = "public access control lists (ACLs)";
-            return Err(blocked(cx, &bucket.name, "s3:CreateBucket", what, "BlockPublicAcls"));
-        }
-        let text = serde_json::to_string(&acl).map_err(|_| Error::MalformedXml)?;
-        configurations::set_text(tx, scope, bucket, Kind::Acl, "", &text)?;
-    }
+    keep_list(tx, scope, bucket, wanted, cx)?;
     if wanted.locks {
         bucket.settings.versioning = Some(Versioning::Enabled);
         let enabled = Some(api::ObjectLockEnabled::Enabled);
@@ -134,6 +125,27 @@ fn configure_new(
         configurations::set(tx, scope, bucket, Kind::ObjectLock, "", &configuration)?;
     }
     Ok(())
+}
+
+/// The list that a bucket is made with, as far as its ownership and its block of public access let it.
+fn keep_list(
+    tx: &mut Transaction<'_>,
+    scope: &Scope,
+    bucket: &mut Bucket,
+    wanted: &WantedBucket<'_>,
+    cx: &Context,
+) -> Result<()> {
+    let owner = canonical_user(&bucket.account);
+    let Some(acl) = wanted.acl.list(On::Bucket, &owner, &owner)? else { return Ok(()) };
+    if configurations::ownership(tx, scope, bucket)? == api::ObjectOwnership::BucketOwnerEnforced {
+        check_acl_allowed(&acl)?;
+    }
+    if acl.is_public() && configurations::public_access_block(tx, scope, bucket)?.block_public_acls {
+        let what = "public access control lists (ACLs)";
+        return Err(blocked(cx, &bucket.name, "s3:CreateBucket", what, "BlockPublicAcls"));
+    }
+    let text = serde_json::to_string(&acl).map_err(|_| Error::MalformedXml)?;
+    configurations::set_text(tx, scope, bucket, Kind::Acl, "", &text)
 }
 
 /// A bucket of its account's own namespace says so in its name, and no other does.

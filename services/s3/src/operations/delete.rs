@@ -119,13 +119,6 @@ pub async fn one(s3: &S3, cx: &Context, input: api::DeleteObjectInput) -> Result
 /// The code and the message that one key of a batch is refused with.
 type Refusal = (Cow<'static, str>, String);
 
-/// As a batch tells it; those of directory buckets say the status with a condition's code, as seen of AWS.
-fn told(error: Error, bucket: &str) -> Refusal {
-    let failure = Failure::from(error);
-    let is_condition = failure.code == "PreconditionFailed" && is_directory(bucket);
-    (if is_condition { "412 Precondition Failed".into() } else { failure.code }, failure.message)
-}
-
 /// Whom policies forbid to delete a key, or to pass its retention over, is refused that key and no other.
 async fn refusals(
     cx: &Context,
@@ -145,6 +138,20 @@ async fn refusals(
         refused.push(cx.authorize(&wanted).await.err().map(|failure| (failure.code, failure.message)));
     }
     refused
+}
+
+/// How a batch tells of one key. An id that is none (the empty one, too) is a version that there is not, and not an argument that
+/// is invalid as for a single delete: <https://github.com/wal-g/wal-g/pull/2549>. Those of directory buckets say the status
+/// with a condition's code, as seen of AWS.
+fn told(error: Error, bucket: &str, of: &api::ObjectIdentifier) -> Refusal {
+    let failure = Failure::from(match (error, &of.version_id) {
+        (Error::InvalidArgument { name, .. }, Some(id)) if name == "versionId" => {
+            Error::NoSuchVersion { key: of.key.clone(), version_id: id.clone() }
+        }
+        (error, _) => error,
+    });
+    let is_condition = failure.code == "PreconditionFailed" && is_directory(bucket);
+    (if is_condition { "412 Precondition Failed".into() } else { failure.code }, failure.message)
 }
 
 /// Each key stands or falls alone; a quiet request is told of failures only.
@@ -199,7 +206,9 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
             // There is one for each that was not refused.
-            None => outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| told(error, &input.bucket)),
+            None => {
+                outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| told(error, &input.bucket, &identifier))
+            }
         };
         if s3.schedule.may_watch() {
             let code = outcome.as_ref().err().map(|(code, _)| code.clone().into_owned());

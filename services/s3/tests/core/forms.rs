@@ -33,13 +33,13 @@ fn v4(key: &str, secret: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn v2(key: &str, secret: &str) -> Vec<(&'static str, String)> {
+pub fn v2(key: &str, secret: &str) -> Vec<(&'static str, String)> {
     let policy = policy("");
     let signature = fractus_sigv4::sigv2::sign(secret, &policy);
     vec![("key", "in/k".into()), ("AWSAccessKeyId", key.into()), ("policy", policy), ("signature", signature)]
 }
 
-async fn post(stack: &Stack, fields: &[(&'static str, String)], file: &str) -> (u16, String) {
+pub async fn post(stack: &Stack, fields: &[(&'static str, String)], file: &str) -> (u16, String) {
     let response = posted(stack, fields, file).await;
     (response.status().as_u16(), text(&response))
 }
@@ -156,4 +156,31 @@ async fn the_answer_says_which_version_it_made_and_when_it_expires() {
     assert!(head.version_id.is_some() && head.expiration.is_some());
     assert_eq!(header("x-amz-version-id"), head.version_id);
     assert_eq!(header("x-amz-expiration"), head.expiration);
+}
+
+#[tokio::test]
+async fn who_may_write_by_a_list_says_with_a_form_whose_it_is() {
+    let stack = stack(AuthMode::Off).await;
+    let client = client_of(&stack);
+    let block = api::DeletePublicAccessBlockInput { bucket: "bucket".into(), ..Default::default() };
+    client.call(api::DeletePublicAccessBlock, block).await.unwrap();
+    let rules = vec![api::OwnershipControlsRule { object_ownership: api::ObjectOwnership::ObjectWriter }];
+    let ownership = api::PutBucketOwnershipControlsInput {
+        bucket: "bucket".into(),
+        ownership_controls: api::OwnershipControls { rules },
+        ..Default::default()
+    };
+    client.call(api::PutBucketOwnershipControls, ownership).await.unwrap();
+    let form = [("key", "in/k".to_owned()), ("acl", "public-read".to_owned())];
+    assert_eq!(post(&stack, &form, "no").await.0, 403);
+    let everybody = api::PutBucketAclInput {
+        bucket: "bucket".into(),
+        acl: Some(api::BucketCannedACL::PublicReadWrite),
+        ..Default::default()
+    };
+    client.call(api::PutBucketAcl, everybody).await.unwrap();
+    let (status, answer) = post(&stack, &form, "by nobody in particular").await;
+    assert_eq!(status, 204, "{answer}");
+    let seen = plain(&stack, Request::builder(), "/bucket/in/k", String::new()).await;
+    assert_eq!((seen.status().as_u16(), text(&seen).as_str()), (200, "by nobody in particular"));
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test that cannot go on fails.
 
 mod destinations;
+mod events;
 mod forms;
 mod heads;
 mod regions;

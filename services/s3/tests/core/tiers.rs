@@ -4,44 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fractus_s3_api as api;
-use fractus_sqs_api as sqs;
-use fractus_testkit::{Client, Stack, wait_for};
 use fractus_wire::ByteStream;
 use serde_json::Value;
 
+use crate::events::Queue;
 use crate::{bucket, client_of, s3};
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-struct Queue {
-    client: Client,
-    url: String,
-}
-
-impl Queue {
-    async fn new(stack: &Stack) -> Queue {
-        let client = stack.client("sqs").api(&sqs::MODEL);
-        let create = sqs::CreateQueueInput { queue_name: "events".into(), ..Default::default() };
-        let url = client.call(sqs::CreateQueue, create).await.unwrap().queue_url.unwrap();
-        Queue { client, url }
-    }
-
-    /// The next record that comes; test events have none.
-    async fn next(&self) -> Value {
-        wait_for("a record", || async {
-            let input = sqs::ReceiveMessageInput { queue_url: self.url.clone(), ..Default::default() };
-            let message = self.client.call(sqs::ReceiveMessage, input).await.unwrap().messages?.into_iter().next()?;
-            let done = sqs::DeleteMessageInput {
-                queue_url: self.url.clone(),
-                receipt_handle: message.receipt_handle.unwrap(),
-            };
-            self.client.call(sqs::DeleteMessage, done).await.unwrap();
-            let body: Value = serde_json::from_str(&message.body.unwrap()).unwrap();
-            body["Records"].get(0).cloned()
-        })
-        .await
-    }
-}
 
 #[tokio::test]
 async fn each_move_to_an_archive_tier_is_told_once() {

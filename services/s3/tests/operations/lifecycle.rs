@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fractus_clock::Timestamp;
 use fractus_testkit::wait_for;
 
 use crate::versions::{delete_input, of_version, set_versioning};
@@ -145,4 +146,39 @@ async fn forgotten_uploads_are_aborted_and_large_objects_move_down() {
     })
     .await;
     assert_eq!(class("small").await, None);
+}
+
+#[tokio::test]
+async fn what_is_locked_outlives_its_rule() {
+    let stack = frozen().await;
+    let client = client_of(&stack);
+    let locked = api::CreateBucketInput {
+        bucket: "bucket".into(),
+        object_lock_enabled_for_bucket: Some(true),
+        ..Default::default()
+    };
+    client.call(api::CreateBucket, locked).await.unwrap();
+    let older = api::NoncurrentVersionExpiration { noncurrent_days: Some(1), newer_noncurrent_versions: None };
+    configure(&client, vec![api::LifecycleRule { noncurrent_version_expiration: Some(older), ..rule("all", "") }])
+        .await;
+    let held = put(&client, "k", "held").await.version_id.unwrap();
+    let retain = api::PutObjectRetentionInput {
+        bucket: "bucket".into(),
+        key: "k".into(),
+        retention: Some(api::ObjectLockRetention {
+            mode: Some(api::ObjectLockRetentionMode::Compliance),
+            retain_until_date: Some(Timestamp::parse_date_time("2030-01-25T00:00:00Z").unwrap()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    client.call(api::PutObjectRetention, retain).await.unwrap();
+    let free = put(&client, "k", "free").await.version_id.unwrap();
+    put(&client, "k", "current").await;
+    stack.clock().advance(DAY * 5);
+    is_gone(&client, || of_version("k", &free)).await;
+    assert_eq!(read(&client, of_version("k", &held)).await.unwrap(), "held", "its retention has not ended");
+    stack.clock().advance(DAY * 10);
+    is_gone(&client, || of_version("k", &held)).await;
+    assert_eq!(read(&client, get_input("k")).await.unwrap(), "current");
 }

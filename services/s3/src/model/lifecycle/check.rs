@@ -210,15 +210,13 @@ fn check_transitions(rule: &api::LifecycleRule) -> Result<()> {
     let mut moves = Vec::new();
     for to in all {
         let class = class_of(to.storage_class.as_ref())?;
-        if to.days.is_some() && to.date.is_some() {
+        if to.days.is_some() == to.date.is_some() {
             return Err(Error::MalformedXml);
         }
         if to.date.is_some_and(|date| !is_midnight(date)) {
             return Err(argument("'Date' must be at midnight GMT"));
         }
-        if to.date.is_none() {
-            moves.push(Move { class, days: to.days.unwrap_or(0) });
-        }
+        moves.extend(to.days.map(|days| Move { class, days }));
     }
     let mixed = |what: &str| {
         let of = described(rule);
@@ -252,7 +250,7 @@ fn check_noncurrent(rule: &api::LifecycleRule) -> Result<()> {
     let mut moves = Vec::new();
     for to in rule.noncurrent_version_transitions.iter().flatten() {
         let class = class_of(to.storage_class.as_ref())?;
-        let days = to.noncurrent_days.unwrap_or(0);
+        let days = to.noncurrent_days.ok_or(Error::MalformedXml)?;
         check_newer(to.newer_noncurrent_versions, "NoncurrentVersionTransition")?;
         moves.push(Move { class, days });
     }
@@ -398,6 +396,8 @@ mod tests {
         );
         assert!(transitions(&[(30, "STANDARD_IA"), (59, "GLACIER")]).contains("must be 30 days more than"));
         assert!(transitions(&[(9, "GLACIER"), (9, "DEEP_ARCHIVE")]).contains("must be 1 days more than"));
+        let unsaid = api::Transition { storage_class: Some("GLACIER".into()), ..Default::default() };
+        assert!(said(vec![api::LifecycleRule { transitions: Some(vec![unsaid]), ..rule() }]).starts_with("The XML"));
         let soon = api::LifecycleRule { transitions: moves(&[(9, "GLACIER")]), expiration: expires(9), ..rule() };
         assert!(said(vec![soon]).contains("must be greater than 'Days' in the Transition action"));
     }

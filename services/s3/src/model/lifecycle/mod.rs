@@ -151,9 +151,7 @@ pub fn rules(configuration: &api::BucketLifecycleConfiguration, least: Least) ->
             .transitions
             .iter()
             .flatten()
-            .filter_map(|to| {
-                Some((when(to.days.or(to.date.is_none().then_some(0)), to.date)?, class(&to.storage_class)))
-            })
+            .filter_map(|to| Some((when(to.days, to.date)?, class(&to.storage_class))))
             .collect(),
         noncurrent_transitions: rule
             .noncurrent_version_transitions
