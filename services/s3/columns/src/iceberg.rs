@@ -280,13 +280,19 @@ pub fn schema(fields: &[Field]) -> Json {
             Kind::Text => json!("string"),
             Kind::Boolean => json!("boolean"),
             Kind::Long => json!("long"),
+            Kind::Decimal => json!("decimal(38, 0)"),
             Kind::Timestamp => json!("timestamp"),
+            Kind::TimestampTz => json!("timestamptz"),
             Kind::Map(key, value) => json!({
                 "type": "map", "key-id": key, "key": "string", "value-id": value, "value": "string",
                 "value-required": true,
             }),
         };
-        json!({"id": field.id, "name": field.name, "required": field.required, "type": kind, "doc": field.doc})
+        let mut shown = json!({"id": field.id, "name": field.name, "required": field.required, "type": kind});
+        if !field.doc.is_empty() {
+            shown["doc"] = Json::from(field.doc);
+        }
+        shown
     });
     json!({"type": "struct", "schema-id": 0, "fields": fields.collect::<Vec<_>>()})
 }
