@@ -166,6 +166,51 @@ def test_a_journal_tells_of_every_change(own_stack):
     assert sorted(row["key"] for row in only) == ["a/ü", "v", "v"]
 
 
+def planned(running, namespace, table, row_filter):
+    """How many of a table's files a reader opens for what it looks for."""
+    return len(list(catalog_at(running).load_table((namespace, table)).scan(row_filter=row_filter).plan_files()))
+
+
+def test_readers_pass_over_files_that_cannot_have_what_they_look_for(own_stack):
+    running = own_stack(services=("s3",))
+    s3 = client_at(running, "s3")
+    clock(running, action="freeze", to="2026-11-23T12:00:00Z")
+    s3.create_bucket(Bucket="source")
+    configured(s3, "source")
+    made(running, "source", "journal")
+    # A file of a journal is of one day.
+    for day in range(3):
+        s3.put_object(Bucket="source", Key=f"{day}/" + "x" * 100, Body=b"x" * day, Metadata={"of": "maps"})
+        s3.put_object(Bucket="source", Key=f"{day}/y", Body=b"x" * 10 * day)
+        s3.delete_object(Bucket="source", Key=f"{day}/y")
+        clock(running, action="advance", seconds=61)
+        journal_of(running, "source", 3 * (day + 1))
+        clock(running, action="advance", seconds=86_400)
+    wait_for(lambda: planned(running, "b_source", "journal", "size >= 0") == 3, seconds=60, pause=0.2)
+    for row_filter, files, found in [
+        ("record_timestamp >= '2026-11-25T00:00:00'", 1, 3),
+        ("record_timestamp < '2026-11-24T00:00:00'", 1, 3),
+        (f"key = '1/{'x' * 100}'", 1, 1),
+        ("key > '0/z'", 2, 6),
+        (f"key > '{'x' * 100}'", 0, 0),
+        ("size > 10", 1, 1),
+        ("size is null", 3, 3),
+        ("kms_key_arn is not null", 0, 0),
+        ("is_multipart = true", 0, 0),
+        ("storage_class = 'GLACIER'", 0, 0),
+        ("record_type = 'DELETE'", 3, 3),
+    ]:
+        assert planned(running, "b_source", "journal", row_filter) == files, row_filter
+        assert len(rows(running, "b_source", "journal", row_filter=row_filter)) == found, row_filter
+    # As PyIceberg tells of the list of files itself.
+    shown = catalog_at(running).load_table(("b_source", "journal")).inspect.files().to_pylist()
+    metrics = sorted((one["readable_metrics"] for one in shown), key=lambda one: one["key"]["lower_bound"])
+    size = metrics[2]["size"]
+    assert (size["value_count"], size["null_value_count"], size["lower_bound"], size["upper_bound"]) == (3, 1, 2, 20)
+    assert metrics[0]["key"]["lower_bound"] == ("0/" + "x" * 100)[:64]
+    assert metrics[0]["record_timestamp"]["lower_bound"].date() == datetime.date(2026, 11, 23)
+
+
 def test_an_inventory_is_what_is_in_the_bucket(own_stack):
     running = own_stack(services=("s3",))
     s3 = client_at(running, "s3")
@@ -328,6 +373,8 @@ def test_storage_lens_writes_its_tables_every_day(own_stack, hosts):
     clock(running, action="advance", seconds=86_400)
     days = wait_for(lambda: len(all_of := rows(running, "lens_mine_exp", "default_storage_metrics")) == 4 and all_of, seconds=60)
     assert {row["report_time"] for row in days} == {day, day + datetime.timedelta(days=1)}
+    first = "storage_bytes <= 300005 and record_type = 'BUCKET'"
+    assert planned(running, "lens_mine_exp", "default_storage_metrics", first) == 1
     latest = {"row_filter": "report_time >= '2026-11-24T00:00:00+00:00' and record_type = 'BUCKET'"}
     assert [row["object_count"] for row in rows(running, "lens_mine_exp", "default_storage_metrics", **latest)] == [3]
     shown = client_at(running, "s3tables").get_table(

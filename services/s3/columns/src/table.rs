@@ -3,9 +3,9 @@
 //!
 //! <https://iceberg.apache.org/spec/#parquet>
 
-use super::MAGIC;
 use super::thrift::Writer;
 use super::write::{put_bit, put_text_value, runs, snappy_page};
+use super::{MAGIC, statistics};
 
 /// Types of Iceberg, as far as tables here have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Field {
 }
 
 /// What a row has of a field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub enum Value {
     Null,
     Text(String),
@@ -61,6 +61,7 @@ struct Leaf {
     bits: usize,
     definitions: Vec<u8>,
     repetitions: Vec<u8>,
+    statistics: statistics::Column,
 }
 
 /// A file that is being filled.
@@ -92,6 +93,17 @@ impl DataFile {
             }
         }
         self.rows += 1;
+    }
+
+    /// What the list of a table's files says of the columns; of maps nothing.
+    pub fn statistics(&self) -> Vec<u8> {
+        let mut leaves = self.leaves.iter();
+        let columns = self.fields.iter().filter_map(|field| {
+            let is_map = matches!(field.kind, Kind::Map(..));
+            let leaf = if is_map { leaves.nth(1) } else { leaves.next() };
+            leaf.filter(|_| !is_map).map(|leaf| (field, &leaf.statistics))
+        });
+        statistics::of_columns(columns.collect::<Vec<_>>().into_iter())
     }
 
     /// The bytes of the file; `name` is what its schema is called.
@@ -136,6 +148,7 @@ impl DataFile {
 impl Leaf {
     fn put(&mut self, kind: Kind, value: Value) {
         self.definitions.push(u8::from(value != Value::Null));
+        self.statistics.add(&value);
         match value {
             Value::Long(number) if kind == Kind::Decimal => self.values.extend(i128::from(number).to_be_bytes()),
             Value::Null | Value::Map(_) => {}
