@@ -1,4 +1,4 @@
-"""Metadata tables of S3, read by PyIceberg through the REST catalog as AWS's page says it is done, and by boto3's s3tables."""
+"""Metadata tables of S3 and those of Storage Lens, read by PyIceberg through the REST catalog as AWS's page says it is done, and by boto3's s3tables."""
 
 import datetime
 import json
@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pyiceberg.catalog import load_catalog
 
-from stack import KEYS, REGION, admin, wait_for
+from stack import KEYS, REGION, admin, client, wait_for
 
 ACCOUNT = "000000000000"
 WAREHOUSE = f"arn:aws:s3tables:{REGION}:{ACCOUNT}:bucket/aws-s3"
@@ -166,6 +166,51 @@ def test_a_journal_tells_of_every_change(own_stack):
     assert sorted(row["key"] for row in only) == ["a/ü", "v", "v"]
 
 
+def planned(running, namespace, table, row_filter):
+    """How many of a table's files a reader opens for what it looks for."""
+    return len(list(catalog_at(running).load_table((namespace, table)).scan(row_filter=row_filter).plan_files()))
+
+
+def test_readers_pass_over_files_that_cannot_have_what_they_look_for(own_stack):
+    running = own_stack(services=("s3",))
+    s3 = client_at(running, "s3")
+    clock(running, action="freeze", to="2026-11-23T12:00:00Z")
+    s3.create_bucket(Bucket="source")
+    configured(s3, "source")
+    made(running, "source", "journal")
+    # A file of a journal is of one day.
+    for day in range(3):
+        s3.put_object(Bucket="source", Key=f"{day}/" + "x" * 100, Body=b"x" * day, Metadata={"of": "maps"})
+        s3.put_object(Bucket="source", Key=f"{day}/y", Body=b"x" * 10 * day)
+        s3.delete_object(Bucket="source", Key=f"{day}/y")
+        clock(running, action="advance", seconds=61)
+        journal_of(running, "source", 3 * (day + 1))
+        clock(running, action="advance", seconds=86_400)
+    wait_for(lambda: planned(running, "b_source", "journal", "size >= 0") == 3, seconds=60, pause=0.2)
+    for row_filter, files, found in [
+        ("record_timestamp >= '2026-11-25T00:00:00'", 1, 3),
+        ("record_timestamp < '2026-11-24T00:00:00'", 1, 3),
+        (f"key = '1/{'x' * 100}'", 1, 1),
+        ("key > '0/z'", 2, 6),
+        (f"key > '{'x' * 100}'", 0, 0),
+        ("size > 10", 1, 1),
+        ("size is null", 3, 3),
+        ("kms_key_arn is not null", 0, 0),
+        ("is_multipart = true", 0, 0),
+        ("storage_class = 'GLACIER'", 0, 0),
+        ("record_type = 'DELETE'", 3, 3),
+    ]:
+        assert planned(running, "b_source", "journal", row_filter) == files, row_filter
+        assert len(rows(running, "b_source", "journal", row_filter=row_filter)) == found, row_filter
+    # As PyIceberg tells of the list of files itself.
+    shown = catalog_at(running).load_table(("b_source", "journal")).inspect.files().to_pylist()
+    metrics = sorted((one["readable_metrics"] for one in shown), key=lambda one: one["key"]["lower_bound"])
+    size = metrics[2]["size"]
+    assert (size["value_count"], size["null_value_count"], size["lower_bound"], size["upper_bound"]) == (3, 1, 2, 20)
+    assert metrics[0]["key"]["lower_bound"] == ("0/" + "x" * 100)[:64]
+    assert metrics[0]["record_timestamp"]["lower_bound"].date() == datetime.date(2026, 11, 23)
+
+
 def test_an_inventory_is_what_is_in_the_bucket(own_stack):
     running = own_stack(services=("s3",))
     s3 = client_at(running, "s3")
@@ -242,6 +287,104 @@ def test_records_expire_by_the_day(own_stack):
     journal_of(running, "source", 2)
     clock(running, action="advance", seconds=6 * 86_400 + 3_600)
     wait_for(lambda: [row["key"] for row in rows(running, "b_source", "journal")] == ["young"], seconds=60, pause=0.2)
+
+
+def dashboard(running, name, **exports):
+    """A Storage Lens configuration of everything that is counted of one bucket."""
+    enabled = {"IsEnabled": True}
+    categories = {"ActivityMetrics": enabled, "DetailedStatusCodesMetrics": enabled, "AdvancedPerformanceMetrics": enabled}
+    only = {"Include": {"Buckets": ["arn:aws:s3:::source"]}, "AccountLevel": categories | {"BucketLevel": categories}}
+    # The account stands before the host, which must be a name.
+    at = running.url.replace("127.0.0.1", "localhost")
+    client("s3control", at=at).put_storage_lens_configuration(
+        AccountId=ACCOUNT, ConfigId=name, StorageLensConfiguration={"Id": name, "IsEnabled": True} | only | exports
+    )
+
+
+def test_storage_lens_writes_its_tables_every_day(own_stack, hosts):
+    running = own_stack(services=("s3",))
+    s3 = client_at(running, "s3")
+    clock(running, action="freeze", to="2026-11-23T12:00:00Z")
+    s3.create_bucket(Bucket="source")
+    table = {"StorageLensTableDestination": {"IsEnabled": True}}
+    dashboard(running, "mine", DataExport=table, ExpandedPrefixesDataExport=table)
+    s3.put_object(Bucket="source", Key="a/b/c", Body=b"12345")
+    s3.put_object(Bucket="source", Key="a/d", Body=b"1" * 300_000, ServerSideEncryption="aws:kms", BucketKeyEnabled=True)
+    s3.get_object(Bucket="source", Key="a/b/c")["Body"].read()
+    clock(running, action="advance", seconds=43_260)
+    catalog = wait_for(lambda: ("lens_mine_exp",) in (one := catalog_at(running)).list_namespaces() and one, seconds=60)
+    # Each table of a configuration comes to be by itself; that of the settings is the last one.
+    names = ("default_storage_metrics", "default_activity_metrics", "bucket_property_metrics")
+    names += ("expanded_prefixes_storage_metrics", "expanded_prefixes_activity_metrics")
+    wait_for(lambda: {name for _, name in catalog.list_tables("lens_mine_exp")} == set(names), seconds=60)
+    wait_for(lambda: all(rows(running, "lens_mine_exp", name) for name in names), seconds=60)
+
+    schema = catalog.load_table(("lens_mine_exp", "default_storage_metrics")).schema()
+    types = {field.name: str(field.field_type) for field in schema.fields}
+    assert list(types)[:4] == ["version_number", "configuration_id", "report_time", "aws_account_id"]
+    assert (types["report_time"], types["object_count"], types["storage_bytes"]) == ("timestamptz", "long", "decimal(38, 0)")
+    assert len(types) == 51
+
+    stored = rows(running, "lens_mine_exp", "default_storage_metrics")
+    day = datetime.datetime(2026, 11, 23, tzinfo=datetime.timezone.utc)
+    of_bucket = next(row for row in stored if row["record_type"] == "BUCKET")
+    assert {name: value for name, value in of_bucket.items() if value} == {
+        "version_number": "V_1",
+        "configuration_id": "mine",
+        "report_time": day,
+        "aws_account_id": ACCOUNT,
+        "aws_region": REGION,
+        "storage_class": "STANDARD",
+        "record_type": "BUCKET",
+        "bucket_name": "source",
+        "object_count": 2,
+        "storage_bytes": 300_005,
+        "current_version_object_count": 2,
+        "current_version_storage_bytes": 300_005,
+        "encrypted_object_count": 2,
+        "encrypted_storage_bytes": 300_005,
+        "sse_kms_object_count": 1,
+        "sse_kms_storage_bytes": 300_000,
+        "bucket_key_sse_kms_object_count": 1,
+        "bucket_key_sse_kms_storage_bytes": 300_000,
+        "object_0kb_to_128kb_count": 1,
+        "object_256kb_to_512kb_count": 1,
+    }
+    # No prefixes by default, where nobody asks for them; the other report has each of them and nothing else.
+    assert sorted(row["record_type"] for row in stored) == ["ACCOUNT", "BUCKET"]
+    found = rows(running, "lens_mine_exp", "expanded_prefixes_storage_metrics")
+    assert {(row["record_type"], row["record_value"], row["storage_bytes"]) for row in found} == {
+        ("PREFIX", "a/", 300_005),
+        ("PREFIX", "a/b/", 5),
+    }
+    asked = {row["record_type"]: row for row in rows(running, "lens_mine_exp", "default_activity_metrics")}
+    assert {asked[kind]["all_request_count"] for kind in ("ACCOUNT", "BUCKET")} == {3}
+    one = asked["BUCKET"]
+    assert (one["put_request_count"], one["get_request_count"], one["downloaded_bytes"]) == (2, 1, 5)
+    assert (one["read_0kb_to_128kb_request_count"], one["write_256kb_to_512kb_request_count"]) == (1, 1)
+    assert one["cross_region_request_count"] is None
+    below = {row["record_value"]: row for row in rows(running, "lens_mine_exp", "expanded_prefixes_activity_metrics")}
+    assert {prefix: row["all_request_count"] for prefix, row in below.items()} == {"a/": 3, "a/b/": 2}
+    settings = rows(running, "lens_mine_exp", "bucket_property_metrics", row_filter="record_type = 'BUCKET'")
+    assert [row["object_ownership_bucket_owner_enforced_bucket_count"] for row in settings] == [1]
+
+    # Every day adds its rows; what is filtered by the day is of that day alone.
+    s3.put_object(Bucket="source", Key="new", Body=b"1")
+    clock(running, action="advance", seconds=86_400)
+    days = wait_for(lambda: len(all_of := rows(running, "lens_mine_exp", "default_storage_metrics")) == 4 and all_of, seconds=60)
+    assert {row["report_time"] for row in days} == {day, day + datetime.timedelta(days=1)}
+    first = "storage_bytes <= 300005 and record_type = 'BUCKET'"
+    assert planned(running, "lens_mine_exp", "default_storage_metrics", first) == 1
+    latest = {"row_filter": "report_time >= '2026-11-24T00:00:00+00:00' and record_type = 'BUCKET'"}
+    assert [row["object_count"] for row in rows(running, "lens_mine_exp", "default_storage_metrics", **latest)] == [3]
+    shown = client_at(running, "s3tables").get_table(
+        tableBucketARN=WAREHOUSE, namespace="lens_mine_exp", name="default_storage_metrics"
+    )
+    assert shown["managedByService"] == "systemtables.s3.amazonaws.com"
+    client_at(running, "s3tables").delete_table(
+        tableBucketARN=WAREHOUSE, namespace="lens_mine_exp", name="default_storage_metrics"
+    )
+    assert ("lens_mine_exp", "default_storage_metrics") not in catalog.list_tables("lens_mine_exp")
 
 
 def test_tables_are_read_and_deleted_and_not_written(own_stack):

@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
 
 mod lines;
+pub mod lists;
 mod operations;
 mod own;
 

@@ -13,6 +13,7 @@ use crate::configurations::{self, Kind, PublicAccessBlock};
 use crate::control::outposts::place::{self, Place};
 use crate::control::{data_access, routing};
 use crate::error::Result;
+use crate::logging::lists;
 use crate::model::acl::{Acl, AclCaller, On};
 use crate::objects::scope;
 use crate::operations::buckets::owner;
@@ -69,7 +70,16 @@ async fn of_resource(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> 
         of_bucket(snapshot, &scope, cx, access, &bucket, key).map(Some)
     });
     match found.await {
-        Ok(Some(facts)) => facts,
+        Ok(Some((facts, None))) => facts,
+        Ok(Some((facts, Some(logged)))) => {
+            // Who writes the log asks whether it would have been allowed without; where nothing is refused, nobody needs a list.
+            if !cx.host().config().auth_soft
+                && cx.authorize(&[access.clone().when(WITHOUT_LISTS, Vec::new())]).await.is_err()
+            {
+                lists::note(cx, logged, key.unwrap_or_default());
+            }
+            facts
+        }
         // Whether a bucket exists is no secret on AWS: the handler says that there is none.
         Ok(None) => {
             ResourceFacts { policy: Some(document(Vec::from([allow_all(access)]), None)), ..Default::default() }
@@ -79,6 +89,26 @@ async fn of_resource(s3: &S3, cx: &Context, access: &Access, resource: &Arn) -> 
             ResourceFacts::default()
         }
     }
+}
+
+/// Among the conditions of an access: lists are not to count.
+const WITHOUT_LISTS: &str = "fractus:WithoutLists";
+
+/// Whether an access is to be evaluated as if there were no lists.
+fn is_without_lists(access: &Access) -> bool {
+    access.conditions.iter().any(|(key, _)| key == WITHOUT_LISTS)
+}
+
+/// The bucket's id, if it is logged and lists let this request through where nothing else does.
+fn logged(bucket: &Bucket, statements: &[Value], access: &Access) -> Option<u64> {
+    (bucket.settings.has(Kind::Logging) && gives(statements, &access.action)).then_some(bucket.id)
+}
+
+fn gives(statements: &[Value], wanted: &str) -> bool {
+    statements.iter().map(|statement| &statement["Action"]).any(|action| match action {
+        Value::Array(all) => all.iter().any(|one| one == wanted),
+        one => one == wanted,
+    })
 }
 
 fn allow_all(access: &Access) -> Value {
@@ -112,7 +142,7 @@ fn of_bucket(
     access: &Access,
     bucket: &Bucket,
     key: Option<&str>,
-) -> Result<ResourceFacts> {
+) -> Result<(ResourceFacts, Option<u64>)> {
     let anonymous = cx.caller.kind == CallerKind::Anonymous;
     let own = !anonymous && cx.caller.account.as_str() == bucket.account;
     let block = configurations::public_access_block(snapshot, scope, bucket)?;
@@ -153,19 +183,26 @@ fn of_bucket(
         facts.owner = account.and_then(|account| AccountId::new(&account).ok());
         let owns = !anonymous && acl.is_some_and(|acl| acl.owner == canonical_user(cx.caller.account.as_str()));
         let statements = match acl {
-            Some(acl) if !owns => acl.statements(On::Object, &access.resource, &acl_caller(cx, block).as_ref()),
+            Some(acl) if !owns && !is_without_lists(access) => {
+                acl.statements(On::Object, &access.resource, &acl_caller(cx, block).as_ref())
+            }
             _ => Vec::new(),
         };
+        let logged = logged(bucket, &statements, access);
         facts.policy = Some(document(statements, policy.as_deref().map(denials).as_deref()));
-        return Ok(facts);
+        return Ok((facts, logged));
     }
-    let statements =
-        if own { Vec::new() } else { by_lists(snapshot, scope, cx, bucket, object.as_ref(), block, access)? };
+    let statements = if own || is_without_lists(access) {
+        Vec::new()
+    } else {
+        by_lists(snapshot, scope, cx, bucket, object.as_ref(), block, access)?
+    };
+    let logged = logged(bucket, &statements, access);
     facts.policy = match policy {
         None if statements.is_empty() => None,
         policy => Some(document(statements, policy.as_deref())),
     };
-    Ok(facts)
+    Ok((facts, logged))
 }
 
 /// Operations that write an object anew, whoever has owned what was there.
@@ -260,11 +297,6 @@ fn by_lists(
     let caller = caller.as_ref();
     let acl = bucket_acl(snapshot, scope, bucket)?;
     let mut statements = acl.statements(On::Bucket, &access.resource, &caller);
-    let gives = |statements: &[Value], wanted: &str| {
-        let names =
-            |statement: &Value| statement["Action"].as_array().is_some_and(|all| all.iter().any(|one| one == wanted));
-        statements.iter().any(names)
-    };
     let allow =
         |action: &str| json!({"Effect": "Allow", "Principal": "*", "Action": action, "Resource": access.resource});
     // Who may write may say with it whose it is to be.

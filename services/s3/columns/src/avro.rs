@@ -27,10 +27,29 @@ impl Record {
         self.bytes(text.as_bytes())
     }
 
-    fn bytes(self, bytes: &[u8]) -> Self {
-        let mut own = self.long(bytes.len() as i64);
-        own.0.extend_from_slice(bytes);
-        own
+    #[must_use]
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        self.long(bytes.len() as i64).raw(bytes)
+    }
+
+    /// What is encoded already.
+    #[must_use]
+    pub fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// A map by numbers that may be absent, as an array of records.
+    #[must_use]
+    pub fn some_map(self, entries: Vec<(i32, Record)>) -> Self {
+        let count = entries.len() as i64;
+        let block = if count == 0 { self.long(1) } else { self.long(1).long(count) };
+        let all = entries.into_iter().fold(block, |all, (key, value)| all.long(i64::from(key)).raw(&value.0));
+        all.long(0)
+    }
+
+    pub fn finish(self) -> Vec<u8> {
+        self.0
     }
 }
 

@@ -3,10 +3,12 @@
 //!
 //! <https://iceberg.apache.org/spec/>
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::avro::{Record, container};
+use super::statistics;
 use super::table::{Field, Kind};
 
 /// How many snapshots can be read, and for how long: AWS keeps one or more, and none that is older than a day.
@@ -58,6 +60,9 @@ pub struct Listed {
     pub bound: String,
     pub snapshot: i64,
     pub sequence: i64,
+    /// Of its columns, as the manifest has them; nothing of files that were written before there were any.
+    #[serde(default, skip_serializing_if = "Bytes::is_empty")]
+    pub statistics: Bytes,
 }
 
 /// What changes with a commit.
@@ -191,7 +196,8 @@ impl Table {
     fn entry(&self, status: i64, snapshot: i64, file: &Listed) -> Record {
         let head = Record::default().long(status).some_long(snapshot).some_long(file.sequence).some_long(file.sequence);
         let data = head.long(0).text(&self.full(&file.path)).text("PARQUET");
-        data.long(file.rows as i64).long(file.bytes as i64)
+        let statistics = if file.statistics.is_empty() { &statistics::NOTHING[..] } else { &file.statistics };
+        data.long(file.rows as i64).long(file.bytes as i64).raw(statistics)
     }
 
     /// The metadata of the table as it is.
@@ -280,13 +286,19 @@ pub fn schema(fields: &[Field]) -> Json {
             Kind::Text => json!("string"),
             Kind::Boolean => json!("boolean"),
             Kind::Long => json!("long"),
+            Kind::Decimal => json!("decimal(38, 0)"),
             Kind::Timestamp => json!("timestamp"),
+            Kind::TimestampTz => json!("timestamptz"),
             Kind::Map(key, value) => json!({
                 "type": "map", "key-id": key, "key": "string", "value-id": value, "value": "string",
                 "value-required": true,
             }),
         };
-        json!({"id": field.id, "name": field.name, "required": field.required, "type": kind, "doc": field.doc})
+        let mut shown = json!({"id": field.id, "name": field.name, "required": field.required, "type": kind});
+        if !field.doc.is_empty() {
+            shown["doc"] = Json::from(field.doc);
+        }
+        shown
     });
     json!({"type": "struct", "schema-id": 0, "fields": fields.collect::<Vec<_>>()})
 }
@@ -300,14 +312,16 @@ fn avro_field(name: &str, kind: Json, id: i32) -> Json {
 
 fn entry_schema() -> String {
     let partition = json!({"type": "record", "name": "r102", "fields": []});
-    let file = json!({"type": "record", "name": "r2", "fields": [
+    let members = [
         avro_field("content", json!("int"), 134),
         avro_field("file_path", json!("string"), 100),
         avro_field("file_format", json!("string"), 101),
         avro_field("partition", partition, 102),
         avro_field("record_count", json!("long"), 103),
         avro_field("file_size_in_bytes", json!("long"), 104),
-    ]});
+    ];
+    let members: Vec<_> = members.into_iter().chain(statistics::fields()).collect();
+    let file = json!({"type": "record", "name": "r2", "fields": members});
     let fields = json!([
         avro_field("status", json!("int"), 0),
         avro_field("snapshot_id", json!(["null", "long"]), 1),
@@ -346,7 +360,7 @@ mod tests {
 
     fn file(path: &str, rows: u64) -> Listed {
         let (series, bound) = (String::new(), String::new());
-        Listed { path: path.into(), rows, bytes: 10, series, bound, snapshot: 0, sequence: 0 }
+        Listed { path: path.into(), rows, bytes: 10, series, bound, snapshot: 0, sequence: 0, statistics: Bytes::new() }
     }
 
     fn commit(table: &mut Table, number: i64, added: &[&str], removed: &[&str]) -> Written {

@@ -8,7 +8,8 @@
 //! Read are all encodings, both kinds of data pages, records of any nesting, and columns packed by Snappy or GZIP or not at
 //! all, which are those that S3 Select takes. Not read are statistics, indexes, Bloom filters and encrypted files.
 //!
-//! [`table`] writes the data files of Iceberg tables, [`avro`] and [`iceberg`] what such a table is held together by.
+//! [`table`] writes the data files of Iceberg tables, [`avro`] and [`iceberg`] what such a table is held together by, [`statistics`]
+//! by what readers pass over files.
 //!
 //! <https://parquet.apache.org/docs/file-format/>
 
@@ -20,6 +21,7 @@ pub mod orc;
 pub mod pages;
 pub mod read;
 pub mod schema;
+pub mod statistics;
 pub mod table;
 pub mod thrift;
 pub mod write;

@@ -3,9 +3,9 @@
 //!
 //! <https://iceberg.apache.org/spec/#parquet>
 
-use super::MAGIC;
 use super::thrift::Writer;
 use super::write::{put_bit, put_text_value, runs, snappy_page};
+use super::{MAGIC, statistics};
 
 /// Types of Iceberg, as far as tables here have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +13,19 @@ pub enum Kind {
     Text,
     Boolean,
     Long,
+    /// Of 38 digits, none of them behind the point.
+    Decimal,
     /// Microseconds since 1970, of no time zone.
     Timestamp,
+    /// The same of UTC.
+    TimestampTz,
     /// Of texts to texts. Its key's and its value's fields have the ids given here.
     Map(i32, i32),
 }
+
+/// How a decimal is stored: in as many bytes as its digits need.
+const DECIMAL_DIGITS: i32 = 38;
+const DECIMAL_BYTES: i32 = 16;
 
 /// A field of a table's schema.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +38,7 @@ pub struct Field {
 }
 
 /// What a row has of a field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub enum Value {
     Null,
     Text(String),
@@ -53,6 +61,7 @@ struct Leaf {
     bits: usize,
     definitions: Vec<u8>,
     repetitions: Vec<u8>,
+    statistics: statistics::Column,
 }
 
 /// A file that is being filled.
@@ -78,12 +87,23 @@ impl DataFile {
         for (field, value) in self.fields.iter().zip(values) {
             let Some(first) = leaves.next() else { return };
             if !matches!(field.kind, Kind::Map(..)) {
-                first.put(value);
+                first.put(field.kind, value);
             } else if let Some(second) = leaves.next() {
                 put_map(first, second, value);
             }
         }
         self.rows += 1;
+    }
+
+    /// What the list of a table's files says of the columns; of maps nothing.
+    pub fn statistics(&self) -> Vec<u8> {
+        let mut leaves = self.leaves.iter();
+        let columns = self.fields.iter().filter_map(|field| {
+            let is_map = matches!(field.kind, Kind::Map(..));
+            let leaf = if is_map { leaves.nth(1) } else { leaves.next() };
+            leaf.filter(|_| !is_map).map(|leaf| (field, &leaf.statistics))
+        });
+        statistics::of_columns(columns.collect::<Vec<_>>().into_iter())
     }
 
     /// The bytes of the file; `name` is what its schema is called.
@@ -126,9 +146,11 @@ impl DataFile {
 }
 
 impl Leaf {
-    fn put(&mut self, value: Value) {
+    fn put(&mut self, kind: Kind, value: Value) {
         self.definitions.push(u8::from(value != Value::Null));
+        self.statistics.add(&value);
         match value {
+            Value::Long(number) if kind == Kind::Decimal => self.values.extend(i128::from(number).to_be_bytes()),
             Value::Null | Value::Map(_) => {}
             Value::Text(text) => put_text_value(&mut self.values, &text),
             Value::Long(number) => self.values.extend(number.to_le_bytes()),
@@ -197,22 +219,30 @@ fn paths(field: &Field) -> Vec<Vec<&'static str>> {
 fn physical(kind: Kind) -> i32 {
     match kind {
         Kind::Boolean => 0,
-        Kind::Long | Kind::Timestamp => 2,
+        Kind::Long | Kind::Timestamp | Kind::TimestampTz => 2,
         Kind::Text | Kind::Map(..) => 6,
+        Kind::Decimal => 7,
     }
 }
 
 /// A field as the file's schema has it.
 fn elements(field: &Field) -> Vec<Writer> {
     let repetition = i32::from(!field.required);
-    let leaf = || Writer::default().int(1, physical(field.kind)).int(3, repetition).text(4, field.name);
+    let named = |leaf: Writer| leaf.int(3, repetition).text(4, field.name);
+    let leaf = || named(Writer::default().int(1, physical(field.kind)));
     match field.kind {
         Kind::Text => vec![leaf().int(6, 0).int(9, field.id)],
         Kind::Boolean | Kind::Long => vec![leaf().int(9, field.id)],
-        Kind::Timestamp => {
-            // Of no zone, which the older way of saying what a number means has no word for.
+        Kind::Decimal => {
+            let leaf = named(Writer::default().int(1, physical(field.kind)).int(2, DECIMAL_BYTES));
+            let decimal = Writer::default().int(1, 0).int(2, DECIMAL_DIGITS);
+            let leaf = leaf.int(6, 5).int(7, 0).int(8, DECIMAL_DIGITS).int(9, field.id);
+            vec![leaf.structure(10, Writer::default().structure(5, decimal))]
+        }
+        Kind::Timestamp | Kind::TimestampTz => {
+            // The older way of saying what a number means has no word for times of no zone.
             let unit = Writer::default().structure(2, Writer::default());
-            let timestamp = Writer::default().bool(1, false).structure(2, unit);
+            let timestamp = Writer::default().bool(1, field.kind == Kind::TimestampTz).structure(2, unit);
             vec![leaf().int(9, field.id).structure(10, Writer::default().structure(8, timestamp))]
         }
         Kind::Map(key, value) => {
@@ -236,12 +266,14 @@ mod tests {
         Field { id, name, kind, required, doc: "" }
     }
 
-    const FIELDS: [Field; 5] = [
+    const FIELDS: [Field; 7] = [
         field(1, "key", Kind::Text, true),
         field(2, "at", Kind::Timestamp, false),
         field(3, "ok", Kind::Boolean, false),
         field(4, "tags", Kind::Map(5, 6), false),
         field(7, "size", Kind::Long, false),
+        field(8, "bytes", Kind::Decimal, false),
+        field(9, "day", Kind::TimestampTz, false),
     ];
 
     #[test]
@@ -253,16 +285,17 @@ mod tests {
             let size = if number % 4 == 0 { Value::Null } else { Value::Long(number) };
             let map = maps[number as usize % 3].clone();
             let key = Value::Text(format!("k{number}"));
-            file.row([key, Value::Long(number * 1_000_000), Value::Boolean(number % 2 == 0), map, size]);
+            let (at, bytes) = (Value::Long(number * 1_000_000), Value::Long(-number));
+            file.row([key, at.clone(), Value::Boolean(number % 2 == 0), map, size, bytes, at]);
         }
         let records = read::all(&file.finish("table")).unwrap();
         assert_eq!(records.len(), 30);
         let json: Vec<_> = records.iter().map(|record| record.json()).collect();
         assert!(json[0].starts_with("{\"key\":\"k0\",\"at\":"), "{}", json[0]);
-        assert!(json[0].ends_with("\"ok\":true,\"tags\":null,\"size\":null}"), "{}", json[0]);
+        assert!(json[0].contains("\"ok\":true,\"tags\":null,\"size\":null,"), "{}", json[0]);
         assert!(json[1].contains("\"ok\":false,\"tags\":") && !json[1].contains("\"tags\":null"), "{}", json[1]);
         assert!(
-            json[2].contains("\"a\"") && json[2].contains("\"b\"") && json[2].ends_with("\"size\":2}"),
+            json[2].contains("\"a\"") && json[2].contains("\"b\"") && json[2].contains("\"size\":2,\"bytes\":-2"),
             "{}",
             json[2]
         );

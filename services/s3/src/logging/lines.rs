@@ -11,7 +11,7 @@ use fractus_store::Scope;
 use fractus_wire::ByteStream;
 use http::Response;
 
-use super::operations;
+use super::{lists, operations};
 use crate::configurations::Kind;
 use crate::control::routing::{SourceThrough, Through};
 use crate::error::Error;
@@ -138,6 +138,8 @@ fn of(cx: &Context, bucket: &Bucket, about: About<'_>, answer: &Answer<'_>) -> L
     let received = cx.now().minus(cx.timing().total(cx.clock()));
     // What the router says of the TLS that it took off.
     let tls = cx.header("x-forwarded-tls").filter(|_| cx.scheme() == "https");
+    // Where it was refused, no list helped.
+    let needed_list = lists::take(cx, bucket.id) && answer.status != http::StatusCode::FORBIDDEN;
     let (version, cipher) = tls.and_then(|tls| tls.split_once(' ')).unwrap_or(("-", "-"));
     let head = [
         canonical_user(&bucket.account),
@@ -163,8 +165,7 @@ fn of(cx: &Context, bucket: &Bucket, about: About<'_>, answer: &Answer<'_>) -> L
         cx.authority().to_owned(),
         version.to_owned(),
         or_dash(about.access_point).to_owned(),
-        // Whether it took an ACL to let the request through.
-        "-".to_owned(),
+        lists::shown(needed_list).to_owned(),
         // The region that the request came from, which AWS knows of its own addresses alone.
         "-".to_owned(),
     ];

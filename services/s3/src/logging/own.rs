@@ -5,7 +5,7 @@ use fractus_host::Context;
 use fractus_store::{Scope, Transaction};
 
 use super::lines::{log_time, or_dash, requester};
-use super::{keep, write};
+use super::{keep, lists, write};
 use crate::configurations::Kind;
 use crate::error::{Error, Result};
 use crate::model::encoding::form_encode;
@@ -44,6 +44,7 @@ pub async fn deleted(s3: &S3, cx: &Context, bucket: &str, keys: &[Deleted]) {
             status: if deleted.error.is_some() { "-" } else { "204" },
             error: deleted.error.as_deref(),
             object_size: None,
+            needed_list: deleted.error.is_none() && lists::needed(cx, bucket.id, &deleted.key),
         };
         (bucket.clone(), own.line(&bucket, now))
     });
@@ -61,6 +62,7 @@ struct Own<'a> {
     status: &'a str,
     error: Option<&'a str>,
     object_size: Option<u64>,
+    needed_list: bool,
 }
 
 impl Own<'_> {
@@ -72,7 +74,8 @@ impl Own<'_> {
         let (status, error, size) = (self.status, or_dash(self.error), or_dash(size.as_deref()));
         format!(
             "{owner} {name} [{time}] {from} {by} {id} {operation} {key} - {status} {error} - {size} - - - - {version} \
-             - - - - - - - - -"
+             - - - - - - - {} -",
+            lists::shown(self.needed_list)
         )
     }
 }
@@ -103,6 +106,7 @@ pub fn of_lifecycle(
         status: "-",
         error: None,
         object_size: size,
+        needed_list: false,
     };
     let at = u64::try_from(now.micros()).unwrap_or(0);
     keep(tx, scope, bucket, (at, &id), &own.line(bucket, now), now).map(drop)

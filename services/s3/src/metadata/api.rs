@@ -1,4 +1,4 @@
-//! The API of S3 Tables, as far as the tables of S3 Metadata need it. Of its operations there are ListTableBuckets, GetTableBucket,
+//! The API of S3 Tables, as far as the tables of S3 Metadata and Storage Lens need it. Of its operations there are ListTableBuckets, GetTableBucket,
 //! ListNamespaces, GetNamespace, ListTables, GetTable, GetTableMetadataLocation and DeleteTable.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_S3_Tables.html>
@@ -14,8 +14,6 @@ use crate::metadata::catalog::Answer;
 use crate::metadata::tables::{Asked, Deleted, TableBucket, Tables, id_of, parameter, version_token};
 
 const MAX_LISTED: usize = 1_000;
-
-const MANAGED_BY: &str = "metadata.s3.amazonaws.com";
 
 impl Tables<'_> {
     /// A request to the API of S3 Tables.
@@ -144,7 +142,7 @@ impl Tables<'_> {
                 "tableARN": format!("{}/table/{}", bucket.arn, kept.id),
                 "createdAt": kept.created_at.date_time_millis(),
                 "modifiedAt": kept.modified_at.date_time_millis(),
-                "managedByService": MANAGED_BY,
+                "managedByService": kept.kind.managed_by(),
                 "namespaceId": id_of(&[&bucket.arn, &place.3]),
                 "tableBucketId": bucket.id(),
             })
@@ -185,7 +183,7 @@ impl Tables<'_> {
             "namespaceId": id_of(&[&bucket.arn, namespace]),
             "createdAt": kept.created_at.date_time_millis(),
             "createdBy": account,
-            "managedByService": MANAGED_BY,
+            "managedByService": kept.kind.managed_by(),
             "modifiedAt": kept.modified_at.date_time_millis(),
             "modifiedBy": account,
             "ownerAccountId": account,
@@ -216,6 +214,6 @@ fn no_table() -> Answer {
 }
 
 fn not_here() -> Answer {
-    let message = "This operation of S3 Tables is not here: tables are those of S3 Metadata, and are read and deleted.";
+    let message = "This operation of S3 Tables is not here: tables are those of S3 Metadata and Storage Lens, and are read and deleted.";
     error(StatusCode::NOT_IMPLEMENTED, "NotImplementedException".into(), message)
 }

@@ -96,6 +96,7 @@ impl Failed {
             Kind::Journal => Failed::JournalTableAlreadyExists,
             Kind::Inventory => Failed::InventoryTableAlreadyExists,
             Kind::Annotation => Failed::AnnotationTableAlreadyExists,
+            _ => Failed::TableAlreadyExists,
         }
     }
 }

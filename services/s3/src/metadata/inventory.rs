@@ -272,6 +272,7 @@ mod tests {
             bound: (*bound).into(),
             snapshot: 0,
             sequence: 0,
+            statistics: Default::default(),
         };
         bounds.iter().map(of).collect()
     }

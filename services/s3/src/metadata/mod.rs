@@ -3,7 +3,8 @@
 //! A change to an object of a bucket that has tables is written down in the change's own transaction ([`changes`]). Once a minute
 //! of the lane's clock [`work`] brings the tables up to date: [`journal`] writes the changes themselves, [`inventory`] what the
 //! keys that changed come to. [`rows`] says what a row has, [`publish`] how files become part of a table, [`configured`] what is
-//! configured on a bucket. [`catalog`] and [`api`] show the [`tables`], as Iceberg's REST catalog and as S3 Tables.
+//! configured on a bucket. [`catalog`] and [`api`] show the [`tables`], as Iceberg's REST catalog and as S3 Tables. Those of Storage
+//! Lens ([`lens`]) are shown with them.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/metadata-tables-overview.html>
 
@@ -13,6 +14,7 @@ pub mod changes;
 pub mod configured;
 pub mod inventory;
 pub mod journal;
+pub mod lens;
 pub mod publish;
 pub mod rows;
 pub mod tables;
@@ -44,17 +46,20 @@ pub type Place = (String, String, String, String, String);
 /// What the buckets that hold the files of tables end with.
 pub const STORAGE_SUFFIX: &str = "--table-s3";
 
-/// Which of a bucket's tables. The numbers are stored: they stay what they are.
+/// Which of a bucket's tables, or of a Storage Lens configuration's. The numbers are stored: they stay what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u64)]
 pub enum Kind {
     Journal = 0,
     Inventory = 1,
     Annotation = 2,
+    LensStorage = 3,
+    LensProperties = 4,
+    LensActivity = 5,
 }
 
 impl Kind {
-    /// In the order in which they are brought up to date: the journal, which lets go of changes, comes last.
+    /// Those of a bucket in the order in which they are brought up to date: the journal, which lets go of changes, comes last.
     pub const ALL: [Kind; 3] = [Kind::Inventory, Kind::Annotation, Kind::Journal];
 
     pub const fn name(self) -> &'static str {
@@ -62,6 +67,17 @@ impl Kind {
             Kind::Journal => "journal",
             Kind::Inventory => "inventory",
             Kind::Annotation => "annotation",
+            Kind::LensStorage => "storage_metrics",
+            Kind::LensProperties => "bucket_property_metrics",
+            Kind::LensActivity => "activity_metrics",
+        }
+    }
+
+    /// Who says so in AWS's name.
+    pub const fn managed_by(self) -> &'static str {
+        match self {
+            Kind::Journal | Kind::Inventory | Kind::Annotation => "metadata.s3.amazonaws.com",
+            _ => "systemtables.s3.amazonaws.com",
         }
     }
 }
@@ -72,8 +88,9 @@ pub struct Kept {
     /// In its ARN.
     pub id: String,
     pub kind: Kind,
-    /// The bucket that it tells of.
+    /// The bucket, or the configuration, that it tells of.
     pub source: String,
+    /// Zero of a configuration.
     pub source_id: u64,
     pub created_at: Timestamp,
     pub modified_at: Timestamp,
@@ -93,6 +110,34 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// A table that is not made yet, and its first files.
+    pub fn new(
+        id: String,
+        kind: Kind,
+        (source, source_id): (&str, u64),
+        kms_key: Option<String>,
+        now: Timestamp,
+    ) -> (Self, Vec<(String, Vec<u8>)>) {
+        let location = format!("s3://{id}{STORAGE_SUFFIX}");
+        let (table, written) = iceberg::Table::new(rows::fields(kind), id.clone(), location, publish::millis(now));
+        let kept = Kept {
+            id,
+            kind,
+            source: source.to_owned(),
+            source_id,
+            created_at: now,
+            modified_at: now,
+            kms_key,
+            cursor: 0,
+            sealed: 0,
+            open: None,
+            filled: false,
+            writing: Vec::new(),
+            table,
+        };
+        (kept, written.files)
+    }
+
     /// The bucket that its files are in.
     pub fn storage(&self) -> String {
         format!("{}{STORAGE_SUFFIX}", self.id)

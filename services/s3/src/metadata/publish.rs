@@ -76,13 +76,13 @@ impl At<'_> {
     /// Puts a data file into the table's bucket; it is part of the table once it is committed.
     pub async fn data(&self, kept: &mut Kept, file: DataFile, series: &str, bound: &str) -> Result<Listed> {
         let path = format!("data/{:05}-{}.parquet", kept.table.sequence + 1, self.s3.host.random().uuid());
-        let rows = file.rows() as u64;
+        let (rows, statistics) = (file.rows() as u64, file.statistics().into());
         let content = file.finish("table");
         let bytes = content.len() as u64;
         self.intend(kept, vec![path.clone()]).await?;
         self.put(kept, vec![(path.clone(), content)]).await?;
         let (series, bound) = (series.to_owned(), bound.to_owned());
-        Ok(Listed { path, rows, bytes, series, bound, snapshot: 0, sequence: 0 })
+        Ok(Listed { path, rows, bytes, series, bound, snapshot: 0, sequence: 0, statistics })
     }
 
     /// Makes a change part of the table. `work` is done in the transaction in which it becomes visible.

@@ -97,11 +97,12 @@ pub const ANNOTATION: [Field; 12] = [
 ];
 
 /// The fields of a table.
-pub const fn fields(kind: super::Kind) -> &'static [Field] {
+pub fn fields(kind: super::Kind) -> &'static [Field] {
     match kind {
         super::Kind::Journal => &JOURNAL,
         super::Kind::Inventory => &INVENTORY,
         super::Kind::Annotation => &ANNOTATION,
+        _ => &super::lens::Columns::of(kind).fields,
     }
 }
 

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use fractus_aws::World;
 use fractus_clock::Timestamp;
-use fractus_s3_columns::iceberg;
 use fractus_store::{Order, Range, Scope};
 
 use crate::error::{Error, Result};
 use crate::metadata::configured::{self, FILLED_WITHIN, MADE_WITHIN, Metadata, Wanted};
 use crate::metadata::publish::{self, At};
-use crate::metadata::{Kept, Kind, LAST_CHANGES, Place, STORAGE_SUFFIX, TABLES_OF, changes, inventory, journal, rows};
+use crate::metadata::{Kept, Kind, LAST_CHANGES, Place, TABLES_OF, changes, inventory, journal};
 use crate::service::S3;
 use crate::store::{BUCKETS, Bucket};
 
@@ -139,27 +138,11 @@ impl Work<'_> {
     }
 
     async fn create(&self, at: &At<'_>, wanted: &Wanted<'_>) -> Result<Kept> {
-        let (id, kind) = (wanted.table.id.clone(), wanted.kind);
-        let location = format!("s3://{id}{STORAGE_SUFFIX}");
-        let (table, written) = iceberg::Table::new(rows::fields(kind), id.clone(), location, publish::millis(self.now));
-        let kept = Kept {
-            id,
-            kind,
-            source: self.bucket.to_owned(),
-            source_id: self.bucket_id,
-            created_at: self.now,
-            modified_at: self.now,
-            kms_key: wanted.table.kms_key.clone(),
-            cursor: 0,
-            sealed: 0,
-            open: None,
-            filled: false,
-            writing: Vec::new(),
-            table,
-        };
+        let (id, source) = (wanted.table.id.clone(), (self.bucket, self.bucket_id));
+        let (kept, files) = Kept::new(id, wanted.kind, source, wanted.table.kms_key.clone(), self.now);
         let linked = (self.bucket_id, wanted.kind as u64);
         self.s3.store.write(|tx| Ok::<_, Error>(tx.put(&TABLES_OF, self.scope, &linked, &wanted.place)?)).await?;
-        at.create(&kept, written.files).await?;
+        at.create(&kept, files).await?;
         Ok(kept)
     }
 

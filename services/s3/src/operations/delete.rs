@@ -206,9 +206,10 @@ pub async fn many(s3: &S3, cx: &Context, input: api::DeleteObjectsInput) -> Resu
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
             // There is one for each that was not refused.
-            None => {
-                outcomes.next().unwrap_or(Err(Error::AccessDenied)).map_err(|error| told(error, &input.bucket, &identifier))
-            }
+            None => outcomes
+                .next()
+                .unwrap_or(Err(Error::AccessDenied))
+                .map_err(|error| told(error, &input.bucket, &identifier)),
         };
         if s3.schedule.may_watch() {
             let code = outcome.as_ref().err().map(|(code, _)| code.clone().into_owned());

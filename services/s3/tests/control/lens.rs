@@ -282,6 +282,110 @@ async fn settings_and_rules_are_counted_by_category() {
     assert_eq!(of(&later, "SameRegionReplicationRuleCount"), Some(0), "{later}");
 }
 
+/// What the catalog has of a table of the account's own table bucket.
+async fn table(stack: &Stack, namespace: &str, table: &str) -> Option<serde_json::Value> {
+    let signature =
+        "AWS4-HMAC-SHA256 Credential=test/20260301/us-east-1/s3tables/aws4_request, SignedHeaders=host, Signature=0";
+    let warehouse = "arn%3Aaws%3As3tables%3Aus-east-1%3A000000000000%3Abucket%2Faws-s3";
+    let path = format!("/iceberg/v1/{warehouse}/namespaces/{namespace}/tables/{table}");
+    let response = plain(stack, "GET", &path, &[("authorization", signature)]).await;
+    let loaded: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+    (response.status() == 200).then(|| loaded["metadata"].clone())
+}
+
+/// How many rows each snapshot of a table has.
+fn totals(metadata: &serde_json::Value) -> Vec<&str> {
+    let snapshots = metadata["snapshots"].as_array().unwrap();
+    snapshots.iter().map(|snapshot| snapshot["summary"]["total-records"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_prefix_is_reported_in_as_many_files_as_it_takes() {
+    const PREFIXES: usize = 1_800;
+    let (stack, client) = frozen().await;
+    let mut all = configuration("all", everything());
+    let destination = all.data_export.clone().unwrap().s3_bucket_destination;
+    let enabled = api::StorageLensTableDestination { is_enabled: true, encryption: None };
+    all.expanded_prefixes_data_export = Some(api::StorageLensExpandedPrefixesDataExport {
+        s3_bucket_destination: destination,
+        storage_lens_table_destination: Some(enabled),
+    });
+    put(&client, "bucket", "big/1", &"x".repeat(PREFIXES * 1_000)).await.unwrap();
+    put_configuration(&client, all).await.unwrap();
+    for number in 0..PREFIXES - 2 {
+        put(&client, "bucket", &format!("{number}/x"), "x").await.unwrap();
+    }
+    put(&client, "bucket", "big/deep/1", "x").await.unwrap();
+    stack.clock().advance(DAY / 2 + Duration::from_secs(60));
+    let key = format!("lens/StorageLensExpandedPrefixes/{ACCOUNT}/all/V_1/manifests/dt=2026-03-01/manifest.json");
+    let manifest = wait_for("the report of all prefixes", async || get(&client, "reports", &key).await.ok()).await;
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let files = manifest["reportFiles"].as_array().unwrap();
+    assert!(files.len() > 1, "{manifest}");
+    let mut rows = Vec::new();
+    for file in files {
+        let text = get(&client, "reports", file["key"].as_str().unwrap()).await.unwrap();
+        assert_eq!(file["size"].as_u64(), Some(text.len() as u64));
+        rows.extend(text.lines().skip(1).filter(|row| row.contains(",StorageBytes,")).map(str::to_owned));
+    }
+    assert_eq!(rows.len(), PREFIXES);
+    assert!(rows.iter().all(|row| row.contains("STANDARD,PREFIX,")), "prefixes alone");
+    let deep = format!("V_1,all,2026-03-01,{ACCOUNT},us-east-1,STANDARD,PREFIX,big/deep/,bucket,StorageBytes,1");
+    assert!(rows.contains(&deep));
+    // Of the default report they are no part, nor what is deeper than it goes.
+    let default = report(&client, "all", "2026-03-01").await;
+    assert_eq!(value(&default, "STANDARD,PREFIX,big/,bucket", "StorageBytes"), Some(PREFIXES as u64 * 1_000 + 1));
+    assert_eq!(value(&default, "STANDARD,PREFIX,big/deep/,bucket", "StorageBytes"), None);
+    assert_eq!(value(&default, "STANDARD,PREFIX,7/,bucket", "StorageBytes"), None);
+    let expected = [PREFIXES.to_string()];
+    for name in ["expanded_prefixes_storage_metrics", "expanded_prefixes_activity_metrics"] {
+        let found = wait_for("the table", async || table(&stack, "lens_all_exp", name).await).await;
+        assert_eq!(totals(&found), expected, "{name}");
+    }
+    // Nobody asked for tables of the default report.
+    assert_eq!(table(&stack, "lens_all_exp", "default_storage_metrics").await, None);
+}
+
+#[tokio::test]
+async fn tables_have_the_rows_of_each_day() {
+    let (stack, client) = frozen().await;
+    put(&client, "bucket", "a", "12345").await.unwrap();
+    let mut free = configuration("My-own", api::AccountLevel::default());
+    free.data_export = Some(api::StorageLensDataExport {
+        storage_lens_table_destination: Some(api::StorageLensTableDestination { is_enabled: true, encryption: None }),
+        ..Default::default()
+    });
+    put_configuration(&client, free.clone()).await.unwrap();
+    let namespace = "lens_my-own_exp_a977dbe";
+    let storage = async || table(&stack, namespace, "default_storage_metrics").await;
+    assert_eq!(storage().await, None);
+    stack.clock().advance(DAY);
+    let first = wait_for("the first day", async || storage().await.filter(|found| !totals(found).is_empty())).await;
+    // The account and the bucket.
+    assert_eq!(totals(&first), ["2"]);
+    let fields = first["schemas"][0]["fields"].as_array().unwrap();
+    assert_eq!((&fields[2]["type"], &fields[10]["type"]), (&"timestamptz".into(), &"decimal(38, 0)".into()));
+    let properties = table(&stack, namespace, "bucket_property_metrics").await.unwrap();
+    assert_eq!(totals(&properties), ["2"]);
+    // Free metrics are none of requests.
+    assert_eq!(table(&stack, namespace, "default_activity_metrics").await, None);
+    stack.clock().advance(DAY);
+    let second =
+        wait_for("the second day", async || storage().await.filter(|found| totals(found).last() == Some(&"4")));
+    let second = second.await;
+    assert_eq!(second["table-uuid"], first["table-uuid"]);
+
+    // It stays behind its configuration, and nothing is added any more.
+    let table = free.data_export.as_mut().unwrap().storage_lens_table_destination.as_mut().unwrap();
+    table.is_enabled = false;
+    put_configuration(&client, free).await.unwrap();
+    stack.clock().advance(DAY);
+    put_configuration(&client, configuration("other", api::AccountLevel::default())).await.unwrap();
+    stack.clock().advance(DAY);
+    report(&client, "other", "2026-03-04").await;
+    assert_eq!(totals(&storage().await.unwrap()).last(), Some(&"4"));
+}
+
 #[tokio::test]
 async fn each_day_that_a_clock_passes_over_has_its_report() {
     let (stack, client) = frozen().await;
@@ -367,6 +471,21 @@ async fn a_configuration_that_contradicts_itself_is_refused() {
     })
     .await;
     assert_eq!(code, "StorageMetricsMustEnabled");
+    let code = refused(|all| {
+        let prefixes = all.account_level.bucket_level.prefix_level.as_mut().unwrap();
+        prefixes.storage_metrics.selection_criteria.as_mut().unwrap().delimiter = Some("-".into());
+        all.prefix_delimiter = Some("/".into());
+    })
+    .await;
+    assert_eq!(code, "InvalidRequest");
+    let code = refused(|all| {
+        let export = all.data_export.as_mut().unwrap();
+        let ssekms = Some(api::SSEKMS { key_id: "arn:aws:kms:us-east-1:000000000000:key/k".into() });
+        let encryption = Some(api::StorageLensDataExportEncryption { sses3: Some(Default::default()), ssekms });
+        export.storage_lens_table_destination = Some(api::StorageLensTableDestination { is_enabled: true, encryption });
+    })
+    .await;
+    assert_eq!(code, "InvalidEncryptionMethod");
     let code = refused(|all| {
         let twice = vec!["arn:aws:s3:us-east-1:000000000000:storage-lens-group/a".to_owned(); 2];
         let criteria = api::StorageLensGroupLevelSelectionCriteria { include: Some(twice), exclude: None };

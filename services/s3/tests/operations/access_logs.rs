@@ -117,6 +117,94 @@ async fn a_line_has_every_field_of_the_format() {
     );
 }
 
+/// Those for which a list was needed, in the order in which they came.
+fn needed(lines: &[Vec<String>], operation: &str) -> Vec<String> {
+    let (list_needed, operation) = (25, of(lines, operation));
+    operation.iter().map(|line| format!("{} {} {}", line[KEY], line[STATUS], line[list_needed])).collect()
+}
+
+#[tokio::test]
+async fn lines_say_whether_a_list_was_needed() {
+    let (stack, client) = logged_stack().await;
+    open(&client).await;
+    put(&client, "bare", "1").await;
+    put(&client, "by policy", "1").await;
+    let acl = Some(api::ObjectCannedACL::PublicRead);
+    for key in ["listed", "by policy too"] {
+        client.call(api::PutObject, api::PutObjectInput { acl: acl.clone(), ..put_input(key, "1") }).await.unwrap();
+    }
+    let everybody = api::PutBucketAclInput {
+        bucket: "bucket".into(),
+        acl: Some(api::BucketCannedACL::PublicReadWrite),
+        ..Default::default()
+    };
+    client.call(api::PutBucketAcl, everybody).await.unwrap();
+    // What a policy gives under conditions is given by it, and not by the list.
+    let allow = r#"{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/by*",
+        "Condition": {"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}}"#;
+    client.call(api::PutBucketPolicy, policy_input(allow)).await.unwrap();
+    read(&client, get_input("listed")).await.unwrap();
+    for (key, status) in
+        [("bare", 403), ("by%20policy", 200), ("by%20policy%20too", 200), ("listed", 200), ("none", 404)]
+    {
+        assert_eq!(plain(&stack, "GET", &format!("/bucket/{key}"), &[]).await.status(), status, "{key}");
+    }
+    assert_eq!(plain(&stack, "GET", "/bucket?list-type=2", &[]).await.status(), 200);
+    let lines = lines(&stack, &client, "bucket/", 9).await;
+    let reads = [
+        "listed 200 -",
+        "bare 403 -",
+        "by%20policy 200 -",
+        "by%20policy%20too 200 -",
+        "listed 200 Yes",
+        "none 404 Yes",
+    ];
+    assert_eq!(needed(&lines, "REST.GET.OBJECT"), reads);
+    assert_eq!(needed(&lines, "REST.GET.BUCKET"), ["- 200 Yes"]);
+    assert!(needed(&lines, "REST.PUT.OBJECT").iter().all(|line| line.ends_with(" -")), "of the owner none is needed");
+}
+
+#[tokio::test]
+async fn each_key_of_a_batch_says_whether_a_list_was_needed() {
+    let evaluated = |config: &mut fractus_host::config::HostConfig| {
+        config.auth = fractus_host::config::AuthMode::Enforced;
+        config.root_secret = Some("test".into());
+    };
+    let stack = Stack::new().with("s3", |host| fractus_s3::start(config(), host)).configure(evaluated);
+    let stack = stack.frozen_at("2026-03-01T12:00:00Z").start().await;
+    let client = client_of(&stack);
+    for name in ["bucket", "logs"] {
+        bucket(&client, name).await;
+    }
+    let delivery = r#"{"Effect": "Allow", "Principal": {"Service": "logging.s3.amazonaws.com"}, "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::logs/*"}"#;
+    let delivery = api::PutBucketPolicyInput { bucket: "logs".into(), ..policy_input(delivery) };
+    client.call(api::PutBucketPolicy, delivery).await.unwrap();
+    log(&client, "bucket").await;
+    open(&client).await;
+    let everybody = api::PutBucketAclInput {
+        bucket: "bucket".into(),
+        acl: Some(api::BucketCannedACL::PublicReadWrite),
+        ..Default::default()
+    };
+    client.call(api::PutBucketAcl, everybody).await.unwrap();
+    let statements = r#"{"Effect": "Allow", "Principal": {"AWS": "222222222222"}, "Action": "s3:DeleteObject",
+        "Resource": "arn:aws:s3:::bucket/by-policy"}, {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject",
+        "Resource": "arn:aws:s3:::bucket/kept"}"#;
+    client.call(api::PutBucketPolicy, policy_input(statements)).await.unwrap();
+    let named = |key: &str| api::ObjectIdentifier { key: key.into(), ..Default::default() };
+    let objects = ["by-list", "by-policy", "kept"].map(named).to_vec();
+    let batch = api::DeleteObjectsInput {
+        bucket: "bucket".into(),
+        delete: api::Delete { objects, quiet: None },
+        ..Default::default()
+    };
+    client_of(&stack).as_account("222222222222").call(api::DeleteObjects, batch).await.unwrap();
+    let lines = lines(&stack, &client, "bucket/", 7).await;
+    assert_eq!(needed(&lines, "BATCH.DELETE.OBJECT"), ["by-list 204 Yes", "by-policy 204 -", "kept - -"]);
+    assert_eq!(needed(&lines, "REST.POST.MULTI_OBJECT_DELETE"), ["- 200 Yes"]);
+}
+
 #[tokio::test]
 async fn times_are_those_of_the_lanes_clock() {
     let (stack, client) = logged_stack().await;

@@ -1,5 +1,6 @@
 //! Metadata tables: what is in their files, as their catalog leads to them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fractus_testkit::wait_for;
@@ -89,16 +90,40 @@ impl<'a> Avro<'a> {
         }
     }
 
-    fn text(&mut self) -> String {
+    fn bytes(&mut self) -> Vec<u8> {
         let length = self.long() as usize;
-        let (text, rest) = self.0.split_at(length);
+        let (bytes, rest) = self.0.split_at(length);
         self.0 = rest;
-        String::from_utf8(text.to_vec()).unwrap()
+        bytes.to_vec()
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8(self.bytes()).unwrap()
+    }
+
+    /// A map by numbers that may be absent.
+    fn map<T>(&mut self, value: fn(&mut Self) -> T) -> BTreeMap<i64, T> {
+        let mut found = BTreeMap::new();
+        if self.long() == 1 {
+            while let count @ 1.. = self.long() {
+                found.extend((0..count).map(|_| (self.long(), value(self))));
+            }
+        }
+        found
     }
 }
 
-/// The data files of a table: their places and how many rows the manifest says they have.
-async fn files(client: &Client, metadata: &Value) -> Vec<(String, i64)> {
+/// A data file as the manifest has it.
+#[derive(Debug, PartialEq)]
+struct File {
+    path: String,
+    rows: i64,
+    nulls: BTreeMap<i64, i64>,
+    bounds: [BTreeMap<i64, Vec<u8>>; 2],
+}
+
+/// The data files of a table.
+async fn files(client: &Client, metadata: &Value) -> Vec<File> {
     let Some(snapshot) = current(metadata) else { return Vec::new() };
     let list = bytes_at(client, snapshot["manifest-list"].as_str().unwrap()).await;
     let (count, mut list) = Avro::block(&list);
@@ -117,10 +142,13 @@ async fn files(client: &Client, metadata: &Value) -> Vec<(String, i64)> {
         entries.long();
         let (path, format, rows, bytes) = (entries.text(), entries.text(), entries.long(), entries.long());
         assert_eq!(format, "PARQUET");
+        let (values, nulls) = (entries.map(Avro::long), entries.map(Avro::long));
+        let bounds = [entries.map(Avro::bytes), entries.map(Avro::bytes)];
+        assert!(values.values().all(|count| *count == rows), "each column has a value for each row");
         // Those that were removed are told of once more.
         if status != 2 {
             assert_eq!(bytes_at(client, &path).await.len() as i64, bytes);
-            found.push((path, rows));
+            found.push(File { path, rows, nulls, bounds });
         }
     }
     found
@@ -130,9 +158,9 @@ async fn files(client: &Client, metadata: &Value) -> Vec<(String, i64)> {
 async fn rows(stack: &Stack, client: &Client, bucket: &str, table: &str) -> Vec<Value> {
     let Some(metadata) = load(stack, bucket, table).await else { return Vec::new() };
     let mut found = Vec::new();
-    for (path, count) in files(client, &metadata).await {
-        let records = fractus_s3_columns::read::all(&bytes_at(client, &path).await).unwrap();
-        assert_eq!(records.len() as i64, count);
+    for file in files(client, &metadata).await {
+        let records = fractus_s3_columns::read::all(&bytes_at(client, &file.path).await).unwrap();
+        assert_eq!(records.len() as i64, file.rows);
         found.extend(records.iter().map(|record| serde_json::from_str::<Value>(&record.json()).unwrap()));
     }
     found
@@ -302,8 +330,15 @@ async fn a_change_writes_the_file_of_its_range_anew() {
         current(&metadata).is_some().then_some(metadata)
     });
     let before = files(&client, &filled.await).await;
-    let counts: Vec<_> = before.iter().map(|(_, rows)| *rows).collect();
+    let counts: Vec<_> = before.iter().map(|file| file.rows).collect();
     assert_eq!(counts, [16, 4]);
+    // By their keys, readers pass over files; long texts are cut, and versions that are null are counted.
+    let bounds =
+        |at: usize, id: i64| before[at].bounds.each_ref().map(|all| String::from_utf8(all[&id].clone()).unwrap());
+    assert_eq!([bounds(0, 2), bounds(1, 2)], [["k00", "k15"], ["k16", "k19"]]);
+    assert_eq!(bounds(0, 12), ["t".repeat(64), format!("{}u", "t".repeat(63))]);
+    assert_eq!((before[0].nulls[&3], before[0].nulls[&11]), (0, 16));
+    assert!(!before[0].bounds[0].contains_key(&11), "a column of nulls has no bounds");
     client.call(api::PutObjectAnnotation, annotate("k18".into(), "short".into())).await.unwrap();
     put(&client, "k19", "of another version").await;
     stack.clock().advance(MINUTE * 20);

@@ -45,10 +45,34 @@ pub fn check(cx: &Context, id: &str, configuration: &api::StorageLensConfigurati
     if let Some(level) = &configuration.account_level.storage_lens_group_level {
         check_groups(cx.world.account.as_str(), level)?;
     }
-    let export = configuration.data_export.as_ref().and_then(|export| export.s3_bucket_destination.as_ref());
-    let expanded = configuration.expanded_prefixes_data_export.as_ref();
-    let expanded = expanded.and_then(|export| export.s3_bucket_destination.as_ref());
-    export.into_iter().chain(expanded).try_for_each(check_destination)
+    check_delimiters(configuration)?;
+    let (export, expanded) = (&configuration.data_export, &configuration.expanded_prefixes_data_export);
+    let buckets = [
+        export.as_ref().and_then(|export| export.s3_bucket_destination.as_ref()),
+        expanded.as_ref().and_then(|export| export.s3_bucket_destination.as_ref()),
+    ];
+    let tables = [
+        export.as_ref().and_then(|export| export.storage_lens_table_destination.as_ref()),
+        expanded.as_ref().and_then(|export| export.storage_lens_table_destination.as_ref()),
+    ];
+    buckets.into_iter().flatten().try_for_each(check_destination)?;
+    tables.into_iter().flatten().try_for_each(|table| check_encryption(table.encryption.as_ref(), false))
+}
+
+/// Both reports part keys alike. AWS does not publish how it says so.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_StorageLensConfiguration.html>
+fn check_delimiters(configuration: &api::StorageLensConfiguration) -> Result<()> {
+    let level = configuration.account_level.bucket_level.prefix_level.as_ref();
+    let criteria = level.and_then(|level| level.storage_metrics.selection_criteria.as_ref());
+    let own = criteria.and_then(|criteria| criteria.delimiter.as_ref());
+    match (&configuration.prefix_delimiter, own) {
+        (Some(of_all), Some(own)) if of_all != own => {
+            let message = "The prefix delimiter and the delimiter of the selection criteria must be the same.";
+            flaw("InvalidRequest", message)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The default dashboard is of everything.
@@ -174,9 +198,13 @@ fn check_destination(export: &api::S3BucketDestination) -> Result<()> {
     if !export.arn.contains(":s3:::") || export.arn.ends_with(':') {
         return flaw("InvalidDestination", "The S3 bucket ARN is malformed.");
     }
-    match export.encryption.as_ref().map(|encryption| (encryption.sses3.is_some(), &encryption.ssekms)) {
+    check_encryption(export.encryption.as_ref(), true)
+}
+
+fn check_encryption(encryption: Option<&api::StorageLensDataExportEncryption>, needs_method: bool) -> Result<()> {
+    match encryption.map(|encryption| (encryption.sses3.is_some(), &encryption.ssekms)) {
         Some((true, Some(_))) => flaw("InvalidEncryptionMethod", "Only one encryption method can be specified."),
-        Some((false, None)) => {
+        Some((false, None)) if needs_method => {
             let message = "The encryption method cannot be blank. Specify either `SSE-KMS` or `SSE-S3`.";
             flaw("MissingEncryptionMethod", message)
         }

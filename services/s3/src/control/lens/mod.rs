@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::errors::refused;
 use crate::control::kept::{KEPT, Kept, Kind};
+use crate::control::lens_export::output::Destinations;
 use crate::control::lens_export::requests;
 use crate::control::pages::Page;
 use crate::control::tags;
@@ -128,9 +129,7 @@ pub async fn put(
             let kept_tags = before.map(|before| before.tags).unwrap_or_default();
             let kept = Kept::new(created_at, &configuration, given.clone().unwrap_or(kept_tags))?;
             Kind::Lens.put(tx, &scope, account, region, id, &kept)?;
-            let exports =
-                configuration.data_export.as_ref().is_some_and(|export| export.s3_bucket_destination.is_some());
-            if exports && configuration.is_enabled {
+            if Destinations::of(&configuration).any() {
                 tx.put(&EXPORTS, &scope, &(account, region, id), &Due { at: midnight_after(now) })?;
             } else {
                 tx.delete(&EXPORTS, &scope, &(account, region, id))?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::activity::Row;
 use super::sizes;
+use crate::model::encryption::Encryption;
 use crate::replication::Status;
 use crate::store::Object;
 
@@ -29,9 +30,13 @@ pub enum Stored {
     Uploads,
     OldUploadBytes,
     OldUploads,
+    KmsBytes,
+    KmsObjects,
+    BucketKeyBytes,
+    BucketKeyObjects,
 }
 
-const KINDS: usize = Stored::OldUploads as usize + 1;
+const KINDS: usize = Stored::BucketKeyObjects as usize + 1;
 
 /// What is counted of a bucket, of one storage class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +61,12 @@ impl Counts {
         // Everything is encrypted, by S3's keys where by nobody else's.
         self.one(EncryptedBytes, EncryptedObjects, object.size);
         self.size(object.size);
+        if let Some(Encryption::Kms { bucket_key, .. }) = object.encryption() {
+            self.one(KmsBytes, KmsObjects, object.size);
+            if *bucket_key {
+                self.one(BucketKeyBytes, BucketKeyObjects, object.size);
+            }
+        }
         let Some(extras) = object.extras.as_deref() else { return };
         if extras.retention.is_some() || extras.legal_hold == Some(true) {
             self.one(LockedBytes, LockedObjects, object.size);
@@ -142,6 +153,11 @@ impl Counts {
             ("IncompleteMultipartUploadObjectCount", Uploads),
             ("IncompleteMPUStorageBytesOlderThan7Days", OldUploadBytes),
             ("IncompleteMPUObjectCountOlderThan7Days", OldUploads),
+            // Of tables alone, by their columns.
+            ("sse_kms_storage_bytes", KmsBytes),
+            ("sse_kms_object_count", KmsObjects),
+            ("bucket_key_sse_kms_storage_bytes", BucketKeyBytes),
+            ("bucket_key_sse_kms_object_count", BucketKeyObjects),
         ];
         rows.extend(named.map(|(name, count)| (name.into(), self.get(count))));
         if of == Of::Bucket {

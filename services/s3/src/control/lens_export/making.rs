@@ -1,39 +1,37 @@
-//! One export: what is counted of an account's buckets becomes a report, and the report objects.
+//! One export: what is counted of an account's buckets goes to the configuration's destinations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fractus_s3control_api as api;
-use md5::{Digest, Md5};
-use serde_json::json;
 
-use super::activity::Activity;
+use super::activity::{Activity, Row};
 use super::counting::Counted;
 use super::counts::{self, Counts, Of, UNCLASSED};
 use super::facts::Facts;
 use super::filter::{Group, covers};
-use super::report::{Head, Record, Report};
+use super::output::{Destinations, Output};
+use super::prefixes::{self, Prefixes};
+use super::report::{Head, Record};
 use super::wanted::Categories;
-use super::{Export, prefixes, requests};
-use crate::control::jobs::manifest::bucket_of_arn;
+use super::{Export, requests};
 use crate::control::kept::{Kept, Kind};
 use crate::error::{Error, Result};
-use crate::extras;
-use crate::model::encryption::Asked;
-use crate::report_access::{self, About, Writer};
-use crate::schedule::{Parcel, put_parcel};
 use crate::store::Bucket;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// What one configuration reports of buckets.
 struct Making<'a> {
     export: &'a Export<'a>,
     of_account: Categories,
     of_bucket: Categories,
-    prefixes: Option<prefixes::Wanted>,
+    /// The prefixes that are counted, and those that are told of by default.
+    counted: Option<prefixes::Wanted>,
+    by_default: Option<prefixes::Wanted>,
     groups: Vec<Group>,
     day: u64,
-    head: Head<'a>,
-    report: Report,
+    outputs: Vec<Output<'a>>,
     sums: Sums,
 }
 
@@ -58,24 +56,24 @@ impl Export<'_> {
         });
         let (Some(kept), groups) = found.await? else { return Ok(()) };
         let configuration: api::StorageLensConfiguration = kept.read()?;
-        let destination = configuration.data_export.as_ref().and_then(|export| export.s3_bucket_destination.as_ref());
-        let Some(destination) = destination.filter(|_| configuration.is_enabled) else { return Ok(()) };
+        let destinations = Destinations::of(&configuration);
+        if !destinations.any() {
+            return Ok(());
+        }
         let ended = self.at.minus(Duration::from_secs(1));
-        let date = ended.date_time();
-        let date = date.get(..10).unwrap_or_default();
+        let day = self.at.minus(DAY);
+        let date = day.date_time();
+        let head = Head { id: self.id, date: date.get(..10).unwrap_or_default(), day, account };
         let level = &configuration.account_level;
         let mut making = Making {
             export: self,
             of_account: Categories::of_account(level),
             of_bucket: Categories::of_bucket(&level.bucket_level),
-            prefixes: prefixes::Wanted::of(&level.bucket_level),
+            counted: prefixes::Wanted::of(&configuration),
+            by_default: prefixes::Wanted::by_default(&configuration),
             groups: wanted_groups(&configuration, groups)?,
             day: requests::day(ended),
-            head: Head { id: self.id, date, account },
-            report: match destination.format {
-                api::Format::Parquet => Report::parquet(),
-                _ => Report::csv(),
-            },
+            outputs: destinations.outputs(self, &head),
             sums: Sums::default(),
         };
         for bucket in self.buckets().await? {
@@ -84,53 +82,7 @@ impl Export<'_> {
                 making.add(&bucket).await?;
             }
         }
-        let report = making.finish();
-        self.put(destination, date, report).await
-    }
-
-    async fn put(&self, destination: &api::S3BucketDestination, date: &str, report: Report) -> Result<()> {
-        let (format, schema) = report.described();
-        let (ending, content_type, report) = report.finish();
-        let bucket = bucket_of_arn(&destination.arn);
-        let prefix = destination.prefix.as_deref().map(|prefix| prefix.trim_matches('/')).unwrap_or_default();
-        let separator = if prefix.is_empty() { "" } else { "/" };
-        let folder = format!("{prefix}{separator}StorageLens/{}/{}/V_1", self.account, self.id);
-        let key = format!("{folder}/reports/dt={date}/{}.{ending}", self.s3.host.random().uuid());
-        let manifest = json!({
-            "sourceAccountId": self.account,
-            "configId": self.id,
-            "destinationBucket": destination.arn,
-            "reportVersion": "V_1",
-            "reportDate": date,
-            "reportFormat": format,
-            "reportSchema": schema,
-            "reportFiles": [{"key": key, "size": report.len(), "md5Checksum": hex::encode(Md5::digest(&report))}],
-        });
-        let manifest = format!("{manifest:#}").into_bytes();
-        let manifest_key = format!("{folder}/manifests/dt={date}/manifest.json");
-        for (key, content_type, content) in [(key, content_type, report), (manifest_key, "application/json", manifest)]
-        {
-            let about = About::dashboard(self.world, self.account, self.region, self.id);
-            let place = (bucket, key.as_str());
-            report_access::check(self.s3, (self.world, self.scope), Writer::StorageLens, about, place, self.at).await?;
-            let wanted = extras::Wanted { encryption: encryption(destination), ..extras::Wanted::default() };
-            let parcel = Parcel { bucket, key, content_type, content, wanted };
-            if !put_parcel(self.s3, self.world, self.scope, parcel).await? {
-                return Err(Error::NoSuchBucket { bucket: bucket.to_owned() });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How the report is to be encrypted, where the configuration says so.
-fn encryption(destination: &api::S3BucketDestination) -> Asked {
-    let Some(encryption) = &destination.encryption else { return Asked::default() };
-    match &encryption.ssekms {
-        Some(kms) => {
-            Asked { algorithm: Some("aws:kms".to_owned()), kms_key: Some(kms.key_id.clone()), ..Asked::default() }
-        }
-        None => Asked { algorithm: Some("AES256".to_owned()), ..Asked::default() },
+        making.finish().await
     }
 }
 
@@ -164,7 +116,7 @@ impl Making<'_> {
 
     async fn add(&mut self, bucket: &Bucket) -> Result<()> {
         let export = self.export;
-        let counted = export.count(bucket, &self.groups, self.prefixes.as_ref()).await?;
+        let counted = export.count(bucket, &self.groups, self.counted.as_ref()).await?;
         let activity = self.requests(bucket, "").await?;
         let facts = export.s3.store.read(|snapshot| Facts::of(snapshot, export.scope, bucket)).await?;
         self.sums.facts.entry(bucket.region.clone()).or_default().merge(&facts);
@@ -176,7 +128,8 @@ impl Making<'_> {
             let wanted = &self.of_bucket;
             let own = (class == UNCLASSED).then_some(facts).into_iter().flat_map(|facts| facts.rows(wanted));
             let rows = stored.rows(Of::Bucket, wanted.performance).into_iter().chain(asked.rows(wanted)).chain(own);
-            self.report.write(&self.head, Record { class, ..of_bucket }, rows);
+            let rows = rows.collect();
+            self.write(Record { class, ..of_bucket }, rows, true).await?;
             let sum = self.sums.stored.entry((bucket.region.clone(), class.clone())).or_default();
             sum.0.merge(&stored);
             sum.1.merge(&asked);
@@ -187,22 +140,26 @@ impl Making<'_> {
     async fn add_prefixes_and_groups(&mut self, bucket: &Bucket, counted: Counted) -> Result<()> {
         let of_bucket = Record { region: &bucket.region, class: "", kind: "PREFIX", value: "", bucket: &bucket.name };
         let all_bytes = counts::bytes(&counted.all);
-        for (prefix, by_class) in counted.prefixes.map(|found| found.finish(all_bytes)).unwrap_or_default() {
+        for (prefix, by_class) in counted.prefixes.map(Prefixes::finish).unwrap_or_default() {
+            let by_default = self.by_default.as_ref();
+            let is_default =
+                by_default.is_some_and(|wanted| wanted.admits(&prefix, counts::bytes(&by_class), all_bytes));
             let activity = self.requests(bucket, &prefix).await?;
             let classes: BTreeSet<&String> = by_class.keys().chain(activity.keys()).collect();
             for class in classes {
                 let stored = by_class.get(class).copied().unwrap_or_default();
                 let asked = activity.get(class).cloned().unwrap_or_default();
                 let rows = stored.rows(Of::Bucket, self.of_bucket.performance).into_iter();
-                let rows = rows.chain(asked.rows(&self.of_bucket));
-                self.report.write(&self.head, Record { class, value: &prefix, ..of_bucket }, rows);
+                let rows = rows.chain(asked.rows(&self.of_bucket)).collect();
+                self.write(Record { class, value: &prefix, ..of_bucket }, rows, is_default).await?;
             }
         }
         for (at, by_class) in counted.groups.iter().enumerate() {
             for (class, stored) in by_class {
                 let kind = "STORAGE_LENS_GROUP_BUCKET";
-                let record = Record { class, kind, value: &self.groups[at].arn, ..of_bucket };
-                self.report.write(&self.head, record, stored.rows(Of::Group, false));
+                let arn = self.groups[at].arn.clone();
+                let record = Record { class, kind, value: &arn, ..of_bucket };
+                self.write(record, stored.rows(Of::Group, false), true).await?;
                 let place = (at, bucket.region.clone(), class.clone());
                 self.sums.groups.entry(place).or_default().merge(stored);
             }
@@ -210,20 +167,51 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// The report, with what was added up for the account.
-    fn finish(self) -> Report {
-        let Making { of_account: wanted, groups, head, mut report, sums, .. } = self;
-        for ((region, class), (stored, asked)) in &sums.stored {
-            let facts = sums.facts.get(region).filter(|_| class == UNCLASSED).copied().into_iter();
+    /// Tells of a record wherever it is to be told of. What its destination refuses is left out.
+    async fn write(&mut self, record: Record<'_>, rows: Vec<Row>, is_default: bool) -> Result<()> {
+        let mut at = 0;
+        while let Some(output) = self.outputs.get_mut(at) {
+            let is_told = if output.is_expanded { record.kind == "PREFIX" } else { is_default };
+            if is_told && is_refused(output.write(record, &rows).await)? {
+                self.outputs.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what was added up for the account, and makes known what was written.
+    async fn finish(mut self) -> Result<()> {
+        let Sums { stored, facts, groups } = std::mem::take(&mut self.sums);
+        let wanted = self.of_account;
+        for ((region, class), (stored, asked)) in &stored {
+            let facts = facts.get(region).filter(|_| class == UNCLASSED).copied().into_iter();
             let own = facts.flat_map(|facts| facts.rows(&wanted));
             let rows = stored.rows(Of::Bucket, wanted.performance).into_iter().chain(asked.rows(&wanted)).chain(own);
-            report.write(&head, Record { region, class, kind: "ACCOUNT", value: "", bucket: "" }, rows);
+            let rows = rows.collect();
+            self.write(Record { region, class, kind: "ACCOUNT", value: "", bucket: "" }, rows, true).await?;
         }
-        for ((at, region, class), stored) in &sums.groups {
-            let kind = "STORAGE_LENS_GROUP_ACCOUNT";
-            let record = Record { region, class, kind, value: &groups[*at].arn, bucket: "" };
-            report.write(&head, record, stored.rows(Of::Group, false));
+        for ((at, region, class), stored) in &groups {
+            let arn = self.groups[*at].arn.clone();
+            let record = Record { region, class, kind: "STORAGE_LENS_GROUP_ACCOUNT", value: &arn, bucket: "" };
+            self.write(record, stored.rows(Of::Group, false), true).await?;
         }
-        report
+        for output in self.outputs {
+            is_refused(output.finish().await)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether something could not be written; what the store says ends the whole export, and everything else is tried again tomorrow.
+fn is_refused(written: Result<()>) -> Result<bool> {
+    match written {
+        Ok(()) => Ok(false),
+        Err(Error::Store(error)) => Err(Error::Store(error)),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a Storage Lens export could not be written");
+            Ok(true)
+        }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! [`counting`] goes through a bucket and adds up [`counts`]: of everything, of groups ([`filter`]) and of [`prefixes`]. [`requests`]
 //! are counted as they come, as [`activity`]; [`facts`] are a bucket's settings. [`making`] brings together what a configuration
-//! has [`wanted`], and [`report`] is what becomes of it.
+//! has [`wanted`], and [`output`] is where it goes: files, each a [`report`], or tables.
 
 pub mod activity;
 mod counting;
@@ -11,10 +11,11 @@ mod counts;
 mod facts;
 mod filter;
 mod making;
+pub mod output;
 mod prefixes;
 mod report;
 pub mod requests;
-mod sizes;
+pub mod sizes;
 mod wanted;
 
 use std::sync::Arc;
@@ -115,7 +116,7 @@ async fn postpone(s3: &S3, scope: &Scope, place: (&str, &str, &str), at: Timesta
 }
 
 /// One export of one configuration.
-struct Export<'a> {
+pub struct Export<'a> {
     s3: &'a S3,
     world: &'a World,
     scope: &'a Scope,

@@ -1,4 +1,4 @@
-//! Metrics of prefixes: of those that hold a share of their bucket's bytes, down to a depth.
+//! Metrics of prefixes: of those that hold a share of their bucket's bytes, down to a depth; or of all of them.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage_lens_basics_metrics_recommendations.html>
 
@@ -7,10 +7,15 @@ use std::collections::BTreeMap;
 use fractus_s3control_api as api;
 use serde::{Deserialize, Serialize};
 
-use super::counts::{self, ByClass, Counts};
+use super::counts::{ByClass, Counts};
+use super::output::Destinations;
 
 /// How deep prefixes go, and how deep where nothing is said.
 const MAX_DEPTH: i32 = 10;
+/// How deep the prefixes of the report of all prefixes go.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage_lens_basics_metrics_recommendations.html>
+const EXPANDED_DEPTH: usize = 50;
 /// The share in percent that a prefix must hold where nothing is said.
 const MIN_PERCENTAGE: f64 = 1.0;
 /// How many prefixes of a bucket are counted: what begins after them is in the bucket's metrics alone.
@@ -25,18 +30,33 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What a bucket's level asks for, if it asks for prefixes.
-    pub fn of(level: &api::BucketLevel) -> Option<Wanted> {
-        let asked = &level.prefix_level.as_ref()?.storage_metrics;
+    /// The prefixes that a configuration counts: all of them where it reports all of them, and else those of the default report.
+    pub fn of(configuration: &api::StorageLensConfiguration) -> Option<Wanted> {
+        if Destinations::of(configuration).expanded() {
+            let delimiter = delimiter(configuration);
+            return Some(Wanted { delimiter, depth: EXPANDED_DEPTH, min_percentage: 0.0 });
+        }
+        Wanted::by_default(configuration)
+    }
+
+    /// The prefixes of the default report, if it has any.
+    pub fn by_default(configuration: &api::StorageLensConfiguration) -> Option<Wanted> {
+        let asked = prefix_level(configuration)?;
         if asked.is_enabled != Some(true) {
             return None;
         }
         let criteria = asked.selection_criteria.clone().unwrap_or_default();
         Some(Wanted {
-            delimiter: criteria.delimiter.filter(|delimiter| !delimiter.is_empty()).unwrap_or_else(|| "/".to_owned()),
+            delimiter: delimiter(configuration),
             depth: usize::try_from(criteria.max_depth.unwrap_or(MAX_DEPTH)).unwrap_or(0),
             min_percentage: criteria.min_storage_bytes_percentage.unwrap_or(MIN_PERCENTAGE),
         })
+    }
+
+    /// Whether a prefix with so many bytes is one of them.
+    pub fn admits(&self, prefix: &str, bytes: u64, bucket_bytes: u64) -> bool {
+        let depth = prefix.matches(&self.delimiter).count();
+        depth <= self.depth && bytes as f64 >= bucket_bytes as f64 * self.min_percentage / 100.0
     }
 
     /// The prefixes that a key is below, the shortest first.
@@ -73,11 +93,23 @@ impl Prefixes {
         }
     }
 
-    /// Those that hold their share of the bucket's bytes.
-    pub fn finish(self, bucket_bytes: u64) -> Vec<(String, ByClass)> {
-        let least = bucket_bytes as f64 * self.wanted.min_percentage / 100.0;
-        self.counted.into_iter().filter(|(_, by_class)| counts::bytes(by_class) as f64 >= least).collect()
+    pub fn finish(self) -> BTreeMap<String, ByClass> {
+        self.counted
     }
+}
+
+fn prefix_level(configuration: &api::StorageLensConfiguration) -> Option<&api::PrefixLevelStorageMetrics> {
+    Some(&configuration.account_level.bucket_level.prefix_level.as_ref()?.storage_metrics)
+}
+
+/// What parts the levels of a key: one place can say so for both reports.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_StorageLensConfiguration.html>
+fn delimiter(configuration: &api::StorageLensConfiguration) -> String {
+    let criteria = prefix_level(configuration).and_then(|level| level.selection_criteria.as_ref());
+    let said = [configuration.prefix_delimiter.as_ref(), criteria.and_then(|criteria| criteria.delimiter.as_ref())];
+    let said = said.into_iter().flatten().find(|delimiter| !delimiter.is_empty());
+    said.map_or_else(|| "/".to_owned(), String::clone)
 }
 
 #[cfg(test)]
@@ -86,17 +118,31 @@ mod tests {
 
     #[test]
     fn keys_are_below_prefixes_down_to_a_depth() {
-        let mut level = api::BucketLevel::default();
-        assert_eq!(Wanted::of(&level), None);
+        let mut configuration = api::StorageLensConfiguration { is_enabled: true, ..Default::default() };
+        assert_eq!(Wanted::of(&configuration), None);
         let criteria =
             api::SelectionCriteria { delimiter: None, max_depth: Some(2), min_storage_bytes_percentage: None };
         let storage_metrics =
             api::PrefixLevelStorageMetrics { is_enabled: Some(true), selection_criteria: Some(criteria) };
-        level.prefix_level = Some(api::PrefixLevel { storage_metrics });
-        let wanted = Wanted::of(&level).unwrap();
+        configuration.account_level.bucket_level.prefix_level = Some(api::PrefixLevel { storage_metrics });
+        let wanted = Wanted::of(&configuration).unwrap();
         let of = |key| wanted.of_key(key).collect::<Vec<_>>();
         assert_eq!(of("a/b/c/d"), ["a/", "a/b/"]);
         assert_eq!(of("a"), Vec::<&str>::new());
         assert_eq!(of("//x"), ["/", "//"]);
+        assert!(wanted.admits("a/b/", 1, 100) && !wanted.admits("a/b/", 1, 101) && !wanted.admits("a/b/c/", 100, 100));
+
+        let table = api::StorageLensTableDestination { is_enabled: true, encryption: None };
+        configuration.expanded_prefixes_data_export = Some(api::StorageLensExpandedPrefixesDataExport {
+            storage_lens_table_destination: Some(table),
+            s3_bucket_destination: None,
+        });
+        configuration.prefix_delimiter = Some("-".into());
+        let wanted = Wanted::of(&configuration).unwrap();
+        assert_eq!(wanted.of_key(&"a-".repeat(60)).count(), 50);
+        assert!(wanted.admits("a-b-c-", 0, 100));
+        assert_eq!(Wanted::by_default(&configuration).unwrap().depth, 2);
+        configuration.is_enabled = false;
+        assert_eq!(Wanted::of(&configuration).unwrap().depth, 2);
     }
 }

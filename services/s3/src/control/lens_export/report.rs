@@ -2,6 +2,9 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage_lens_understanding_metrics_export_schema.html>
 
+use fractus_clock::Timestamp;
+use fractus_s3control_api as api;
+
 use super::activity::Row;
 use crate::model::encoding::form_encode;
 use fractus_s3_columns::write::{Cell, ColumnKind, ColumnSpec, File};
@@ -23,10 +26,18 @@ const VALUE: &str = "metric_value";
 /// What the schema of a Parquet file is called.
 const MESSAGE: &str = "s3.storage.lens";
 
+pub const VERSION: &str = "V_1";
+/// From where on a report goes on in another file: bytes of a text, or rows.
+const BYTES_OF_FILE: usize = 16 << 20;
+const ROWS_OF_FILE: usize = 100_000;
+
 /// What every row says.
+#[derive(Clone, Copy)]
 pub struct Head<'a> {
     pub id: &'a str,
     pub date: &'a str,
+    /// When the day began that is reported.
+    pub day: Timestamp,
     pub account: &'a str,
 }
 
@@ -48,11 +59,29 @@ pub enum Report {
 }
 
 impl Report {
-    pub fn csv() -> Report {
+    pub fn of(format: &api::Format) -> Report {
+        if *format == api::Format::Parquet { Report::parquet() } else { Report::csv() }
+    }
+
+    pub fn has_rows(&self) -> bool {
+        match self {
+            Report::Csv(text) => text.lines().nth(1).is_some(),
+            Report::Parquet(file) => file.rows() > 0,
+        }
+    }
+
+    pub fn is_full(&self) -> bool {
+        match self {
+            Report::Csv(text) => text.len() >= BYTES_OF_FILE,
+            Report::Parquet(file) => file.rows() >= ROWS_OF_FILE,
+        }
+    }
+
+    fn csv() -> Report {
         Report::Csv(format!("{}\n", COLUMNS.join(",")))
     }
 
-    pub fn parquet() -> Report {
+    fn parquet() -> Report {
         let columns = COLUMNS.map(|name| {
             let kind = if name == VALUE { ColumnKind::Long } else { ColumnKind::Text };
             ColumnSpec { name, kind, required: true }
@@ -60,7 +89,7 @@ impl Report {
         Report::Parquet(Box::new(File::new(columns.into())))
     }
 
-    pub fn write(&mut self, head: &Head<'_>, record: Record<'_>, rows: impl IntoIterator<Item = Row>) {
+    pub fn write(&mut self, head: &Head<'_>, record: Record<'_>, rows: &[Row]) {
         let encoded;
         let value = match record.kind {
             "PREFIX" => {
@@ -69,15 +98,18 @@ impl Report {
             }
             _ => record.value,
         };
-        let Head { id, date, account } = *head;
+        let Head { id, date, account, .. } = *head;
         let Record { region, class, kind, bucket, .. } = record;
-        let said = ["V_1", id, date, account, region, class, kind, value, bucket];
-        for (metric, count) in rows {
+        let said = [VERSION, id, date, account, region, class, kind, value, bucket];
+        // What tables alone have goes by its column's name.
+        for (metric, count) in
+            rows.iter().filter(|(metric, _)| !metric.starts_with(|first: char| first.is_ascii_lowercase()))
+        {
             match self {
                 Report::Csv(text) => text.push_str(&format!("{},{metric},{count}\n", said.join(","))),
                 Report::Parquet(file) => {
-                    let texts = said.into_iter().chain([&*metric]).map(|text| Cell::Text(text.to_owned()));
-                    let number = Cell::Long(i64::try_from(count).unwrap_or(i64::MAX));
+                    let texts = said.into_iter().chain([&**metric]).map(|text| Cell::Text(text.to_owned()));
+                    let number = Cell::Long(i64::try_from(*count).unwrap_or(i64::MAX));
                     file.row(texts.chain([number]));
                 }
             }
@@ -114,9 +146,12 @@ mod tests {
     #[test]
     fn prefixes_are_encoded_and_schemas_are_as_aws_writes_them() {
         let mut report = Report::csv();
-        let head = Head { id: "i", date: "2026-03-01", account: "000000000000" };
+        let day = Timestamp::from_millis(0);
+        let head = Head { id: "i", date: "2026-03-01", day, account: "000000000000" };
         let record = Record { region: "us-east-1", class: "STANDARD", kind: "PREFIX", value: "a,b/", bucket: "b" };
-        report.write(&head, record, [("StorageBytes".into(), 0)]);
+        assert!(!report.has_rows());
+        report.write(&head, record, &[("sse_kms_object_count".into(), 1), ("StorageBytes".into(), 0)]);
+        assert!(report.has_rows());
         let Report::Csv(text) = &report else { panic!() };
         let line = "V_1,i,2026-03-01,000000000000,us-east-1,STANDARD,PREFIX,a%2Cb/,b,StorageBytes,0";
         assert_eq!(text.lines().nth(1), Some(line));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activity::{Activity, Count};
 use super::counts::UNCLASSED;
+use super::output::Destinations;
 use super::prefixes;
 use super::wanted::Categories;
 use crate::directory;
@@ -52,11 +53,10 @@ impl Watch {
     pub fn of(configuration: &api::StorageLensConfiguration) -> Option<Watch> {
         let level = &configuration.account_level;
         let (account, bucket) = (Categories::of_account(level), Categories::of_bucket(&level.bucket_level));
-        let export = configuration.data_export.as_ref().and_then(|export| export.s3_bucket_destination.as_ref());
-        if !configuration.is_enabled || export.is_none() || !(account.count_requests() || bucket.count_requests()) {
+        if !Destinations::of(configuration).any() || !(account.count_requests() || bucket.count_requests()) {
             return None;
         }
-        let prefixes = prefixes::Wanted::of(&level.bucket_level).filter(|_| bucket.count_requests());
+        let prefixes = prefixes::Wanted::of(configuration).filter(|_| bucket.count_requests());
         Some(Watch { prefixes, accessed: account.performance || bucket.performance })
     }
 }
