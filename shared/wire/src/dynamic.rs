@@ -147,7 +147,7 @@ impl<'a> Maker<'a> {
         let target = self.target(by, member)?;
         let mut made = Member::new(self.keep(name), index, target);
         if let Some(wire_name) = &member.location_name {
-            made.wire_name = self.keep(wire_name);
+            made = made.wire(self.keep(wire_name));
         }
         made.location = location(by, member.location.as_deref())?;
         made.flattened = member.flattened || target.flattened;
