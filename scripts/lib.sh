@@ -106,10 +106,17 @@ PROGRAM_FLAGS=(-C opt-level=3 -C strip=symbols -C relocation-model=static -C lin
 # The linker's are lld's, which Rust brings along for x86_64 alone.
 [ "$(uname -m)" = x86_64 ] || PROGRAM_FLAGS=(-C opt-level=3 -C strip=symbols -C relocation-model=static)
 # Builds released programs: the front door for `router`, else services' by their names; first what they are made of.
-build_programs() { # CARGO-ARGUMENT... -- NAME...
-  local arguments=() libraries=() flags name program
+build_programs() ( # CARGO-ARGUMENT... -- NAME...
+  arguments=() libraries=()
   while [ "$1" != -- ]; do arguments+=("$1"); shift; done
   shift
+  # Of where a panic was, a program says the crate and its file, and not where this machine keeps them; what is written in C is
+  # unwound by nobody.
+  cargo fetch --locked --target "$(rustc -vV | sed -n 's/^host: //p')"
+  for sources in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$sources/="
+  done
+  export CFLAGS="${CFLAGS:-} -fno-asynchronous-unwind-tables"
   for name in "$@"; do libraries+=(-p "fractus-$name"); done
   cargo build --release --locked "${arguments[@]}" --lib "${libraries[@]}"
   for name in "$@"; do
@@ -120,7 +127,7 @@ build_programs() { # CARGO-ARGUMENT... -- NAME...
     [ "$name" != s3 ] || flags=("${flags[@]/opt-level=3/opt-level=2}" -C llvm-args=-inlinehint-threshold=100)
     cargo rustc --release --locked "${arguments[@]}" -p "fractus-$name" --bin "$program" -- "${flags[@]}"
   done
-}
+)
 
 ensure_linker() { have cc || apt_install gcc libc6-dev || fail "a C compiler is needed"; }
 ensure_cargo() { have cargo || fail "cargo is needed (Rust 1.95 or newer): https://rustup.rs"; }

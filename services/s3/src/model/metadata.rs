@@ -21,23 +21,22 @@ pub fn given(
     headers: &HeaderMap,
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Result<BTreeMap<String, String>> {
-    let mut metadata = metadata.into_iter().peekable();
-    if metadata.peek().is_none() {
-        return Ok(BTreeMap::new());
+    let mut kept = BTreeMap::new();
+    for (name, value) in metadata {
+        kept.insert(name.to_ascii_lowercase(), value);
     }
-    let metadata: BTreeMap<String, String> = metadata.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-    let decode = |(name, value): (String, String)| {
+    names::check_metadata(kept.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    for (name, value) in &mut kept {
         if value.is_ascii() && !value.contains("=?") {
-            return (name, value);
+            continue;
         }
         let lines = headers.get_all(format!("{PREFIX}{name}")).into_iter();
         let lines: Vec<String> = lines.map(|line| latin1(line.as_bytes()).trim().to_owned()).collect();
         // A form's fields are no headers.
-        let text = if lines.is_empty() { value } else { lines.join(",") };
-        (name, read(&text))
-    };
-    Ok(metadata.into_iter().map(decode).collect())
+        let text = if lines.is_empty() { std::mem::take(value) } else { lines.join(",") };
+        *value = read(&text);
+    }
+    Ok(kept)
 }
 
 fn latin1(bytes: &[u8]) -> String {

@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -242,10 +243,9 @@ fn expected(fields: &FormFields) -> Expected {
 
 fn headers(fields: &FormFields) -> Result<ObjectHeaders> {
     let field = |name: &str| Fields(fields).get(name).map(str::to_owned);
-    let metadata = fields
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.clone())))
-        .collect::<std::collections::BTreeMap<_, _>>();
+    let named = |(name, value): (&String, &String)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.clone()));
+    let mut metadata = BTreeMap::new();
+    metadata.extend(fields.iter().filter_map(named));
     names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     Ok(ObjectHeaders {
         content_type: field("content-type"),
