@@ -3,6 +3,7 @@
 import datetime
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -142,6 +143,22 @@ def test_conditions_of_deletes_copies_and_completes(s3, bucket):
     s3.delete_object(Bucket=bucket, Key="k", IfMatch=done)
     assert code(s3.head_object, Bucket=bucket, Key="k") == (404, "404")
     complete(IfNoneMatch="*")
+
+
+@pytest.mark.parametrize("size", [4, 200_000])
+def test_one_of_many_makes_or_replaces_a_key(s3, bucket, size):
+    def put(number, **condition):
+        try:
+            return s3.put_object(Bucket=bucket, Key="k", Body=b"%04d" % number * (size // 4), **condition)["ETag"]
+        except ClientError as error:
+            assert error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict")
+
+    condition = {"IfNoneMatch": "*"}
+    for _ in range(2):
+        with ThreadPoolExecutor(8) as pool:
+            [etag] = [made for made in pool.map(lambda number: put(number, **condition), range(16)) if made]
+        assert s3.head_object(Bucket=bucket, Key="k")["ETag"] == etag
+        condition = {"IfMatch": etag}
 
 
 def test_replicas_in_another_account_and_region():

@@ -8,7 +8,7 @@ use fractus_sigv4::KeyCache;
 use fractus_testkit::Stack;
 use http::Request;
 
-use crate::{bucket, client_of, plain, read, s3, text};
+use crate::{bucket, client_of, let_lists_count, plain, read, s3, text};
 
 /// A policy with these conditions besides the bucket and the key.
 fn policy(more: &str) -> String {
@@ -124,13 +124,7 @@ async fn who_may_write_by_a_list_says_with_a_form_whose_it_is() {
     let client = client_of(&stack);
     let block = api::DeletePublicAccessBlockInput { bucket: "bucket".into(), ..Default::default() };
     client.call(api::DeletePublicAccessBlock, block).await.unwrap();
-    let rules = vec![api::OwnershipControlsRule { object_ownership: api::ObjectOwnership::ObjectWriter }];
-    let ownership = api::PutBucketOwnershipControlsInput {
-        bucket: "bucket".into(),
-        ownership_controls: api::OwnershipControls { rules },
-        ..Default::default()
-    };
-    client.call(api::PutBucketOwnershipControls, ownership).await.unwrap();
+    let_lists_count(&client).await;
     let form = [("key", "in/k".to_owned()), ("acl", "public-read".to_owned())];
     assert_eq!(post(&stack, &form, "no").await.0, 403);
     let everybody = api::PutBucketAclInput {
