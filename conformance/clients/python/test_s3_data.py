@@ -119,6 +119,26 @@ def test_pandas_style_reading_of_csv_by_select(s3, bucket):
     assert "End" in events[-1]
 
 
+def test_select_sums_what_is_cast_to_a_number(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="scores.csv", Body=b"Name,Score\nalice,80\nbob,81\n")
+
+    def select(expression):
+        answer = s3.select_object_content(
+            Bucket=bucket,
+            Key="scores.csv",
+            ExpressionType="SQL",
+            Expression=expression,
+            InputSerialization={"CSV": {"FileHeaderInfo": "USE"}},
+            OutputSerialization={"CSV": {}},
+        )
+        return b"".join(event["Records"]["Payload"] for event in answer["Payload"] if "Records" in event)
+
+    assert select("SELECT SUM(CAST(Score AS INT)), AVG(CAST(Score AS INT)) FROM S3Object") == b"161,80.5\n"
+    with pytest.raises(ClientError) as failure:
+        select("SELECT SUM(Score) FROM S3Object")
+    assert failure.value.response["Error"]["Code"] == "ExternalEvalException"
+
+
 @pytest.mark.parametrize(("kind", "pack"), [("GZIP", gzip.compress), ("BZIP2", bz2.compress)])
 def test_select_unpacks_and_tells_how_far_it_is(s3, bucket, kind, pack):
     lines = [{"id": number, "tags": {"even": number % 2 == 0}} for number in range(50_000)]

@@ -3,6 +3,7 @@
 import datetime
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -99,6 +100,9 @@ def test_the_transfer_manager_with_a_key_of_ones_own(s3, bucket):
     other = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "o" * 32}
     settings = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
     content = os.urandom(11 * MIB)
+    assert code(s3.put_object, Bucket=bucket, Key="k", Body=b"x", **key) == (403, "AccessDenied"), "as every bucket since April 2026"
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BlockedEncryptionTypes": {"EncryptionType": ["NONE"]}}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
     s3.upload_fileobj(io.BytesIO(content), bucket, "k", ExtraArgs=key, Config=settings)
     back = io.BytesIO()
     s3.download_fileobj(bucket, "k", back, ExtraArgs=key, Config=settings)
@@ -142,6 +146,23 @@ def test_conditions_of_deletes_copies_and_completes(s3, bucket):
     s3.delete_object(Bucket=bucket, Key="k", IfMatch=done)
     assert code(s3.head_object, Bucket=bucket, Key="k") == (404, "404")
     complete(IfNoneMatch="*")
+
+
+@pytest.mark.parametrize("size", [4, 200_000])
+def test_one_of_many_makes_or_replaces_a_key(s3, bucket, size):
+    def put(number, **condition):
+        try:
+            return s3.put_object(Bucket=bucket, Key="k", Body=b"%04d" % number * (size // 4), **condition)["ETag"]
+        except ClientError as error:
+            assert error.response["Error"]["Code"] in ("PreconditionFailed", "ConditionalRequestConflict")
+
+    condition = {"IfNoneMatch": "*"}
+    # No body is sent twice: what is equal has the same entity tag, and meets the condition again.
+    for numbers in (range(16), range(16, 32)):
+        with ThreadPoolExecutor(8) as pool:
+            [etag] = [made for made in pool.map(lambda number: put(number, **condition), numbers) if made]
+        assert s3.head_object(Bucket=bucket, Key="k")["ETag"] == etag
+        condition = {"IfMatch": etag}
 
 
 def test_replicas_in_another_account_and_region():

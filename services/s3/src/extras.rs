@@ -8,7 +8,8 @@ use fractus_store::{Scope, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::configurations::{self, Kind};
-use crate::error::Result;
+use crate::control::outposts::place;
+use crate::error::{Error, Result};
 use crate::ingest::Keeping;
 use crate::keys::{Granted, Need};
 use crate::model::acl::{Acl, Given, On};
@@ -238,6 +239,12 @@ impl Wanted {
             configurations::read::<api::ServerSideEncryptionConfiguration>(snapshot, scope, bucket, Kind::Encryption)?
                 .into_set();
         let default = configured.as_ref().and_then(|configuration| configuration.rules.first());
+        if self.encryption.customer.is_some()
+            && encryption::blocks_customer_keys(default)
+            && !place::is_kept(&bucket.name)
+        {
+            return Err(Error::AccessDenied);
+        }
         let partition = cx.world.partition.as_str();
         let home = KeyHome { partition, region: &bucket.region, account: &bucket.account };
         let mut found = encryption::resolve(&self.encryption, default, home, cx.random().u64())?;

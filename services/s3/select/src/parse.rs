@@ -81,6 +81,7 @@ impl Parser {
         if !self.take_word("SELECT") {
             return Err(error("ParseUnexpectedToken", "The expression does not begin with SELECT"));
         }
+        self.refuse(&["DISTINCT"])?;
         let raw = self.items()?;
         if !self.take_word("FROM") {
             return Err(error("ParseSelectMissingFrom", "The SQL expression is missing a FROM clause"));
@@ -88,16 +89,22 @@ impl Parser {
         let (from, alias) = self.table()?;
         let condition = if self.take_word("WHERE") { Some(self.expression()?) } else { None };
         let limit = if self.take_word("LIMIT") { Some(self.limit()?) } else { None };
-        for unsupported in ["GROUP", "ORDER", "HAVING", "JOIN", "UNION", "OFFSET"] {
-            if self.is_word(unsupported) {
-                let message = format!("The SQL expression contains an unsupported clause: {unsupported}");
-                return Err(error("UnsupportedSyntax", message));
-            }
-        }
+        self.refuse(&["GROUP", "ORDER", "HAVING", "JOIN", "UNION", "OFFSET"])?;
         let mut query = Query { wanted: Wanted::Everything, from, alias, condition, limit };
         query.wanted = named(raw, &query);
         super::evaluate::check(&query)?;
         Ok(query)
+    }
+
+    /// Words of SQL that S3 Select does without.
+    fn refuse(&self, clauses: &[&str]) -> Result<()> {
+        match clauses.iter().find(|clause| self.is_word(clause)) {
+            Some(clause) => {
+                let message = format!("The SQL expression contains an unsupported clause: {clause}");
+                Err(error("UnsupportedSyntax", message))
+            }
+            None => Ok(()),
+        }
     }
 
     fn limit(&mut self) -> Result<u64> {

@@ -215,6 +215,19 @@ impl KeyHome<'_> {
     }
 }
 
+/// Whether a general purpose bucket takes nothing under a caller's own key: since April 2026, unless it says otherwise.
+///
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html>
+pub fn blocks_customer_keys(rule: Option<&api::ServerSideEncryptionRule>) -> bool {
+    blocked_types(rule).is_none_or(|types| types.contains(&api::EncryptionType::SseC))
+}
+
+/// The kinds of encryption that a rule says are blocked, if it says so.
+pub fn blocked_types(rule: Option<&api::ServerSideEncryptionRule>) -> Option<&[api::EncryptionType]> {
+    let said = rule?.blocked_encryption_types.as_ref()?.encryption_type.as_deref();
+    said.filter(|types| !types.is_empty())
+}
+
 /// What becomes of a write: what it asks for, else the bucket's default; `None` is S3's own keys.
 pub fn resolve(
     asked: &Asked,
@@ -223,12 +236,6 @@ pub fn resolve(
     salt: u64,
 ) -> Result<Option<Encryption>> {
     if let Some(customer) = &asked.customer {
-        let blocked = default
-            .and_then(|rule| rule.blocked_encryption_types.as_ref()?.encryption_type.as_ref())
-            .is_some_and(|types| types.contains(&api::EncryptionType::SseC));
-        if blocked {
-            return Err(Error::AccessDenied);
-        }
         return Ok(Some(customer.remembered(salt)));
     }
     let by_default = default.and_then(|rule| rule.apply_server_side_encryption_by_default.as_ref());
@@ -351,5 +358,16 @@ mod tests {
         let asked = Asked { algorithm: Some("AES256".into()), ..Asked::default() };
         assert_eq!(resolve(&asked, Some(&rule), home, 0).unwrap(), None);
         assert_eq!(resolve(&Asked::default(), None, home, 0).unwrap(), None);
+    }
+
+    #[test]
+    fn a_callers_own_key_is_blocked_unless_the_bucket_says_otherwise() {
+        let saying = |types: Option<Vec<api::EncryptionType>>| api::ServerSideEncryptionRule {
+            blocked_encryption_types: types.map(|types| api::BlockedEncryptionTypes { encryption_type: Some(types) }),
+            ..Default::default()
+        };
+        let blocks = |types| blocks_customer_keys(Some(&saying(types)));
+        assert!(blocks_customer_keys(None) && blocks(None) && blocks(Some(Vec::new())));
+        assert!(blocks(Some(vec![api::EncryptionType::SseC])) && !blocks(Some(vec![api::EncryptionType::None])));
     }
 }

@@ -65,7 +65,8 @@ pub async fn create(s3: &S3, cx: &Context, input: api::CreateBucketInput) -> Res
                     (false, _) => Err(Error::BucketAlreadyExists { bucket }),
                     (true, "us-east-1") if existing.region == region => {
                         configurations::remove(tx, &scope, &existing, Kind::Acl, "")?;
-                        keep_list(tx, &scope, &mut existing, &wanted, cx)
+                        keep_list(tx, &scope, &mut existing, &wanted, cx)?;
+                        Ok(tx.put(&BUCKETS, &scope, &(input.bucket.as_str(),), &existing)?)
                     }
                     (true, _) => Err(Error::BucketAlreadyOwnedByYou { bucket }),
                 };

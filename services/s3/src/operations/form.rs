@@ -222,7 +222,8 @@ fn wanted(fields: &FormFields) -> Result<Wanted> {
             key_md5: field("x-amz-server-side-encryption-customer-key-md5").as_deref(),
         }
         .check()?,
-        ..Asked::default()
+        bucket_key: field("x-amz-server-side-encryption-bucket-key-enabled").map(|said| said == "true"),
+        context: field("x-amz-server-side-encryption-context"),
     };
     encryption.check()?;
     Ok(Wanted { canned_acl: field("acl"), encryption, ..Wanted::default() })

@@ -8,7 +8,7 @@ use fractus_testkit::{Client, Stack, wait_for};
 use serde_json::Value;
 
 use crate::forms::{post, v2};
-use crate::{bucket, client_of, s3};
+use crate::{bucket, client_of, let_lists_count, s3};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -124,13 +124,7 @@ async fn each_kind_of_event_is_told_by_its_own_name() {
     let untag = api::DeleteObjectTaggingInput { bucket: "bucket".into(), key: "in/k".into(), ..Default::default() };
     client.call(api::DeleteObjectTagging, untag).await.unwrap();
     told("ObjectTagging:Delete in/k").await;
-    let rules = vec![api::OwnershipControlsRule { object_ownership: api::ObjectOwnership::ObjectWriter }];
-    let ownership = api::PutBucketOwnershipControlsInput {
-        bucket: "bucket".into(),
-        ownership_controls: api::OwnershipControls { rules },
-        ..Default::default()
-    };
-    client.call(api::PutBucketOwnershipControls, ownership).await.unwrap();
+    let_lists_count(&client).await;
     let list = api::PutObjectAclInput {
         bucket: "bucket".into(),
         key: "in/k".into(),

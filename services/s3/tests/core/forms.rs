@@ -9,7 +9,7 @@ use fractus_sigv4::KeyCache;
 use fractus_testkit::Stack;
 use http::{Request, Response};
 
-use crate::{bucket, client_of, plain, read, s3, text};
+use crate::{bucket, client_of, let_lists_count, plain, read, s3, text};
 
 /// A policy with these conditions besides the bucket and the key.
 fn policy(more: &str) -> String {
@@ -164,13 +164,7 @@ async fn who_may_write_by_a_list_says_with_a_form_whose_it_is() {
     let client = client_of(&stack);
     let block = api::DeletePublicAccessBlockInput { bucket: "bucket".into(), ..Default::default() };
     client.call(api::DeletePublicAccessBlock, block).await.unwrap();
-    let rules = vec![api::OwnershipControlsRule { object_ownership: api::ObjectOwnership::ObjectWriter }];
-    let ownership = api::PutBucketOwnershipControlsInput {
-        bucket: "bucket".into(),
-        ownership_controls: api::OwnershipControls { rules },
-        ..Default::default()
-    };
-    client.call(api::PutBucketOwnershipControls, ownership).await.unwrap();
+    let_lists_count(&client).await;
     let form = [("key", "in/k".to_owned()), ("acl", "public-read".to_owned())];
     assert_eq!(post(&stack, &form, "no").await.0, 403);
     let everybody = api::PutBucketAclInput {
@@ -183,4 +177,26 @@ async fn who_may_write_by_a_list_says_with_a_form_whose_it_is() {
     assert_eq!(status, 204, "{answer}");
     let seen = plain(&stack, Request::builder(), "/bucket/in/k", String::new()).await;
     assert_eq!((seen.status().as_u16(), text(&seen).as_str()), (200, "by nobody in particular"));
+}
+
+#[tokio::test]
+async fn a_form_says_how_its_file_is_encrypted() {
+    let stack = stack(AuthMode::Off).await;
+    let policy = policy(
+        r#", {"x-amz-server-side-encryption": "aws:kms"}, ["starts-with", "$x-amz-server-side-encryption-bucket-key-enabled", ""]"#,
+    );
+    let fields = [
+        ("key", "in/k".to_owned()),
+        ("AWSAccessKeyId", "test".into()),
+        ("policy", policy.clone()),
+        ("signature", fractus_sigv4::sigv2::sign("test", &policy)),
+        ("x-amz-server-side-encryption", "aws:kms".into()),
+        ("x-amz-server-side-encryption-bucket-key-enabled", "true".into()),
+    ];
+    let (status, answer) = post(&stack, &fields, "secret").await;
+    assert_eq!(status, 204, "{answer}");
+    let head = api::HeadObjectInput { bucket: "bucket".into(), key: "in/k".into(), ..Default::default() };
+    let head = client_of(&stack).call(api::HeadObject, head).await.unwrap();
+    let kms = Some(api::ServerSideEncryption::AwsKms);
+    assert_eq!((head.server_side_encryption, head.bucket_key_enabled), (kms, Some(true)));
 }

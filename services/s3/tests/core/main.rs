@@ -29,6 +29,16 @@ pub async fn bucket(client: &Client, name: &str) {
     client.call(api::CreateBucket, input).await.unwrap();
 }
 
+pub async fn let_lists_count(client: &Client) {
+    let rules = vec![api::OwnershipControlsRule { object_ownership: api::ObjectOwnership::ObjectWriter }];
+    let ownership = api::PutBucketOwnershipControlsInput {
+        bucket: "bucket".into(),
+        ownership_controls: api::OwnershipControls { rules },
+        ..Default::default()
+    };
+    client.call(api::PutBucketOwnershipControls, ownership).await.unwrap();
+}
+
 pub async fn read(client: &Client, key: &str) -> String {
     let input = api::GetObjectInput { bucket: "bucket".into(), key: key.into(), ..Default::default() };
     let output = client.call(api::GetObject, input).await.unwrap();

@@ -492,6 +492,7 @@ async fn a_callers_own_key_seals_too_and_is_not_kept() {
     let stack = Stack::new().with("s3", |host| fractus_s3::start(config(), host)).on_disk().start().await;
     let client = client_of(&stack);
     bucket(&client, "bucket").await;
+    let_callers_bring_keys(&client).await;
     let secret = *b"a key of the caller's, 32 bytes.";
     let (key, md5) = (STANDARD.encode(secret), STANDARD.encode(Md5::digest(secret)));
     let put = |name: &str, body: String| api::PutObjectInput {

@@ -101,6 +101,18 @@ pub async fn open(client: &Client) {
     client.call(api::PutBucketOwnershipControls, ownership).await.unwrap();
 }
 
+/// New buckets take nothing under a caller's own key.
+pub async fn let_callers_bring_keys(client: &Client) {
+    let types = api::BlockedEncryptionTypes { encryption_type: Some(vec![api::EncryptionType::None]) };
+    let rule = api::ServerSideEncryptionRule { blocked_encryption_types: Some(types), ..Default::default() };
+    let input = api::PutBucketEncryptionInput {
+        bucket: "bucket".into(),
+        server_side_encryption_configuration: api::ServerSideEncryptionConfiguration { rules: vec![rule] },
+        ..Default::default()
+    };
+    client.call(api::PutBucketEncryption, input).await.unwrap();
+}
+
 pub fn policy_input(statement: &str) -> api::PutBucketPolicyInput {
     let policy = format!(r#"{{"Version": "2012-10-17", "Statement": [{statement}]}}"#);
     api::PutBucketPolicyInput { bucket: "bucket".into(), policy, ..Default::default() }

@@ -190,13 +190,16 @@ async fn what_a_customers_key_encrypts_is_read_with_it_alone() {
     bucket(&client, "bucket").await;
     let (key, md5) = customer_key(1);
     let algorithm = Some("AES256".to_owned());
-    let input = api::PutObjectInput {
+    let input = || api::PutObjectInput {
         sse_customer_algorithm: algorithm.clone(),
         sse_customer_key: Some(key.clone()),
         sse_customer_key_md5: Some(md5.clone()),
         ..put_input("k", "secret")
     };
-    let stored = client.call(api::PutObject, input).await.unwrap();
+    let blocked = client.call(api::PutObject, input()).await.unwrap_err();
+    assert_eq!((blocked.status, blocked.code.as_ref()), (403, "AccessDenied"));
+    let_callers_bring_keys(&client).await;
+    let stored = client.call(api::PutObject, input()).await.unwrap();
     assert_eq!((stored.sse_customer_key_md5.as_ref(), stored.server_side_encryption), (Some(&md5), None));
     let with = |(key, md5): (String, String)| api::GetObjectInput {
         sse_customer_algorithm: algorithm.clone(),
@@ -231,6 +234,7 @@ async fn a_multipart_upload_under_a_customers_key_wants_it_with_every_part() {
     let stack = stack().await;
     let client = client_of(&stack);
     bucket(&client, "bucket").await;
+    let_callers_bring_keys(&client).await;
     let (key, md5) = customer_key(1);
     let algorithm = Some("AES256".to_owned());
     let create = api::CreateMultipartUploadInput {
