@@ -2,21 +2,19 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
 
-use std::collections::VecDeque;
-
 use fractus_host::Context;
 use parking_lot::Mutex;
 
 /// Requests whose lines are still to be written, as many as there may be at a time: the id, the bucket's and the key.
-static NEEDED: Mutex<VecDeque<(String, u64, String)>> = Mutex::new(VecDeque::new());
+static NEEDED: Mutex<Vec<(String, u64, String)>> = Mutex::new(Vec::new());
 const MOST: usize = 4_096;
 
 pub fn note(cx: &Context, bucket_id: u64, key: &str) {
     let mut needed = NEEDED.lock();
     if needed.len() >= MOST {
-        needed.pop_front();
+        needed.remove(0);
     }
-    needed.push_back((cx.request_id.clone(), bucket_id, key.to_owned()));
+    needed.push((cx.request_id.clone(), bucket_id, key.to_owned()));
 }
 
 /// Whether a key of a batch needed one.
