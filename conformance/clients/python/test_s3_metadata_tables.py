@@ -312,8 +312,10 @@ def test_storage_lens_writes_its_tables_every_day(own_stack, hosts):
     s3.put_object(Bucket="source", Key="a/d", Body=b"1" * 300_000, ServerSideEncryption="aws:kms", BucketKeyEnabled=True)
     s3.get_object(Bucket="source", Key="a/b/c")["Body"].read()
     clock(running, action="advance", seconds=43_260)
-    catalog = wait_for(lambda: ("lens_mine_exp",) in (one := catalog_at(running)).list_namespaces() and one, seconds=60)
-    # Each table of a configuration comes to be by itself; that of the settings is the last one.
+    # A table bucket is there once it has a table.
+    wait_for(lambda: client_at(running, "s3tables").list_table_buckets()["tableBuckets"], seconds=60)
+    catalog = catalog_at(running)
+    # Each table of a configuration comes to be by itself.
     names = ("default_storage_metrics", "default_activity_metrics", "bucket_property_metrics")
     names += ("expanded_prefixes_storage_metrics", "expanded_prefixes_activity_metrics")
     wait_for(lambda: {name for _, name in catalog.list_tables("lens_mine_exp")} == set(names), seconds=60)

@@ -41,10 +41,14 @@ impl Record {
 
     /// A map by numbers that may be absent, as an array of records.
     #[must_use]
-    pub fn some_map(self, entries: Vec<(i32, Record)>) -> Self {
-        let count = entries.len() as i64;
-        let block = if count == 0 { self.long(1) } else { self.long(1).long(count) };
-        let all = entries.into_iter().fold(block, |all, (key, value)| all.long(i64::from(key)).raw(&value.0));
+    pub fn some_map(self, entries: &[(i32, Record)]) -> Self {
+        let mut all = self.long(1);
+        if !entries.is_empty() {
+            all = all.long(entries.len() as i64);
+        }
+        for (key, value) in entries {
+            all = all.long(i64::from(*key)).raw(&value.0);
+        }
         all.long(0)
     }
 

@@ -141,7 +141,7 @@ impl Table {
             ("format-version", "2"),
             ("content", "data"),
         ];
-        let manifest = container(&entry_schema(), &about, &entries, sync);
+        let manifest = container(ENTRY, &about, &entries, sync);
         let manifest_path = format!("metadata/{unique}-m0.avro");
         let list_path = format!("metadata/snap-{snapshot}-{sequence}-{unique}.avro");
         let mut line = Record::default().text(&self.full(&manifest_path)).long(manifest.len() as i64);
@@ -156,7 +156,7 @@ impl Table {
             ("sequence-number", &sequence.to_string()),
             ("format-version", "2"),
         ];
-        let list = container(&list_schema(), &about, &[line], sync);
+        let list = container(LIST, &about, &[line], sync);
         let summary = summary(counts);
         kept.append(&mut added);
         self.files = kept;
@@ -303,54 +303,47 @@ pub fn schema(fields: &[Field]) -> Json {
     json!({"type": "struct", "schema-id": 0, "fields": fields.collect::<Vec<_>>()})
 }
 
-fn avro_field(name: &str, kind: Json, id: i32) -> Json {
-    if kind.is_array() {
-        return json!({"name": name, "type": kind, "default": null, "field-id": id});
-    }
-    json!({"name": name, "type": kind, "field-id": id})
-}
+/// The schema of a manifest's entries, with the members that [`statistics`] writes at its end.
+const ENTRY: &str = r#"{"type":"record","name":"manifest_entry","fields":[
+{"name":"status","type":"int","field-id":0},
+{"name":"snapshot_id","type":["null","long"],"default":null,"field-id":1},
+{"name":"sequence_number","type":["null","long"],"default":null,"field-id":3},
+{"name":"file_sequence_number","type":["null","long"],"default":null,"field-id":4},
+{"name":"data_file","field-id":2,"type":{"type":"record","name":"r2","fields":[
+{"name":"content","type":"int","field-id":134},
+{"name":"file_path","type":"string","field-id":100},
+{"name":"file_format","type":"string","field-id":101},
+{"name":"partition","type":{"type":"record","name":"r102","fields":[]},"field-id":102},
+{"name":"record_count","type":"long","field-id":103},
+{"name":"file_size_in_bytes","type":"long","field-id":104},
+{"name":"value_counts","default":null,"field-id":109,"type":["null",{"type":"array","logicalType":"map",
+"items":{"type":"record","name":"k119_v120","fields":[
+{"name":"key","type":"int","field-id":119},{"name":"value","type":"long","field-id":120}]}}]},
+{"name":"null_value_counts","default":null,"field-id":110,"type":["null",{"type":"array","logicalType":"map",
+"items":{"type":"record","name":"k121_v122","fields":[
+{"name":"key","type":"int","field-id":121},{"name":"value","type":"long","field-id":122}]}}]},
+{"name":"lower_bounds","default":null,"field-id":125,"type":["null",{"type":"array","logicalType":"map",
+"items":{"type":"record","name":"k126_v127","fields":[
+{"name":"key","type":"int","field-id":126},{"name":"value","type":"bytes","field-id":127}]}}]},
+{"name":"upper_bounds","default":null,"field-id":128,"type":["null",{"type":"array","logicalType":"map",
+"items":{"type":"record","name":"k129_v130","fields":[
+{"name":"key","type":"int","field-id":129},{"name":"value","type":"bytes","field-id":130}]}}]}]}}]}"#;
 
-fn entry_schema() -> String {
-    let partition = json!({"type": "record", "name": "r102", "fields": []});
-    let members = [
-        avro_field("content", json!("int"), 134),
-        avro_field("file_path", json!("string"), 100),
-        avro_field("file_format", json!("string"), 101),
-        avro_field("partition", partition, 102),
-        avro_field("record_count", json!("long"), 103),
-        avro_field("file_size_in_bytes", json!("long"), 104),
-    ];
-    let members: Vec<_> = members.into_iter().chain(statistics::fields()).collect();
-    let file = json!({"type": "record", "name": "r2", "fields": members});
-    let fields = json!([
-        avro_field("status", json!("int"), 0),
-        avro_field("snapshot_id", json!(["null", "long"]), 1),
-        avro_field("sequence_number", json!(["null", "long"]), 3),
-        avro_field("file_sequence_number", json!(["null", "long"]), 4),
-        avro_field("data_file", file, 2),
-    ]);
-    json!({"type": "record", "name": "manifest_entry", "fields": fields}).to_string()
-}
-
-fn list_schema() -> String {
-    let fields = [
-        ("manifest_path", "string", 500),
-        ("manifest_length", "long", 501),
-        ("partition_spec_id", "int", 502),
-        ("content", "int", 517),
-        ("sequence_number", "long", 515),
-        ("min_sequence_number", "long", 516),
-        ("added_snapshot_id", "long", 503),
-        ("added_files_count", "int", 504),
-        ("existing_files_count", "int", 505),
-        ("deleted_files_count", "int", 506),
-        ("added_rows_count", "long", 512),
-        ("existing_rows_count", "long", 513),
-        ("deleted_rows_count", "long", 514),
-    ];
-    let fields: Vec<_> = fields.iter().map(|(name, kind, id)| avro_field(name, json!(kind), *id)).collect();
-    json!({"type": "record", "name": "manifest_file", "fields": fields}).to_string()
-}
+/// The schema of the lines of the list of manifests.
+const LIST: &str = r#"{"type":"record","name":"manifest_file","fields":[
+{"name":"manifest_path","type":"string","field-id":500},
+{"name":"manifest_length","type":"long","field-id":501},
+{"name":"partition_spec_id","type":"int","field-id":502},
+{"name":"content","type":"int","field-id":517},
+{"name":"sequence_number","type":"long","field-id":515},
+{"name":"min_sequence_number","type":"long","field-id":516},
+{"name":"added_snapshot_id","type":"long","field-id":503},
+{"name":"added_files_count","type":"int","field-id":504},
+{"name":"existing_files_count","type":"int","field-id":505},
+{"name":"deleted_files_count","type":"int","field-id":506},
+{"name":"added_rows_count","type":"long","field-id":512},
+{"name":"existing_rows_count","type":"long","field-id":513},
+{"name":"deleted_rows_count","type":"long","field-id":514}]}"#;
 
 #[cfg(test)]
 mod tests {
@@ -373,6 +366,14 @@ mod tests {
             removed: removed.iter().map(|path| (*path).to_owned()).collect(),
         };
         table.commit(&FIELDS, commit)
+    }
+
+    #[test]
+    fn schemas_are_json() {
+        let entry: Json = serde_json::from_str(ENTRY).unwrap();
+        assert_eq!(entry["fields"][4]["type"]["fields"][9]["name"], "upper_bounds");
+        let list: Json = serde_json::from_str(LIST).unwrap();
+        assert_eq!(list["fields"].as_array().map(Vec::len), Some(13));
     }
 
     /// Whatever is read of a kept snapshot stays, and everything that is not goes once.

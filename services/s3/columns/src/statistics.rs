@@ -3,8 +3,6 @@
 //!
 //! <https://iceberg.apache.org/spec/#manifests> and <https://iceberg.apache.org/spec/#binary-single-value-serialization>
 
-use serde_json::{Value as Json, json};
-
 use super::avro::Record;
 use super::table::{Field, Kind, Value};
 
@@ -34,10 +32,10 @@ impl Column {
         }
     }
 
-    /// The bounds as they are stored; a text that has nothing above it has no upper one.
-    fn stored(&self, kind: Kind) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
-        let Some((lower, upper)) = &self.bounds else { return (None, None) };
-        (stored(kind, lower, false), stored(kind, upper, true))
+    /// A bound as it is stored; a text that has nothing above it has no upper one.
+    fn bound(&self, kind: Kind, is_upper: bool) -> Option<Vec<u8>> {
+        let (lower, upper) = self.bounds.as_ref()?;
+        stored(kind, if is_upper { upper } else { lower }, is_upper)
     }
 }
 
@@ -75,40 +73,26 @@ fn cut(text: &str, is_upper: bool) -> Option<String> {
     }
 }
 
-/// The members of [`fields`], as a record has them.
-pub(crate) fn of_columns<'a>(columns: impl Iterator<Item = (&'a Field, &'a Column)> + Clone) -> Vec<u8> {
-    let of_values = columns.clone().map(|(field, column)| (field.id, Record::default().long(column.values)));
-    let of_nulls = columns.clone().map(|(field, column)| (field.id, Record::default().long(column.nulls)));
-    let bounds = |is_upper: bool| {
-        columns.clone().filter_map(move |(field, column)| {
-            let (lower, upper) = column.stored(field.kind);
-            Some((field.id, Record::default().bytes(&if is_upper { upper } else { lower }?)))
-        })
-    };
-    let members = [of_values.collect(), of_nulls.collect(), bounds(false).collect(), bounds(true).collect()];
-    members.into_iter().fold(Record::default(), |record, member: Vec<_>| record.some_map(member)).finish()
+/// The last members of a file in a list: how many values its columns have, how many nulls, and their lower and upper bounds.
+pub(crate) fn of_columns(columns: &[(&Field, &Column)]) -> Vec<u8> {
+    let mut record = Record::default();
+    for member in 0..4 {
+        let mut entries = Vec::new();
+        for (field, column) in columns {
+            let value = match member {
+                0 => Some(Record::default().long(column.values)),
+                1 => Some(Record::default().long(column.nulls)),
+                _ => column.bound(field.kind, member == 3).map(|bound| Record::default().bytes(&bound)),
+            };
+            entries.extend(value.map(|value| (field.id, value)));
+        }
+        record = record.some_map(&entries);
+    }
+    record.finish()
 }
 
-/// The members of a file where nothing is known of its columns.
+/// The same of a file of whose columns nothing is known.
 pub(crate) const NOTHING: [u8; 4] = [0; 4];
-
-/// What a list's schema says of them.
-pub(crate) fn fields() -> [Json; 4] {
-    let member = |name: &str, id: i32, key: i32, kind: &str| {
-        let entry = json!({"type": "record", "name": format!("k{key}_v{}", key + 1), "fields": [
-            {"name": "key", "type": "int", "field-id": key},
-            {"name": "value", "type": kind, "field-id": key + 1},
-        ]});
-        let map = json!({"type": "array", "items": entry, "logicalType": "map"});
-        json!({"name": name, "type": ["null", map], "default": null, "field-id": id})
-    };
-    [
-        member("value_counts", 109, 119, "long"),
-        member("null_value_counts", 110, 121, "long"),
-        member("lower_bounds", 125, 126, "bytes"),
-        member("upper_bounds", 128, 129, "bytes"),
-    ]
-}
 
 #[cfg(test)]
 mod tests {
@@ -126,15 +110,15 @@ mod tests {
     fn bounds_are_stored_as_their_kind_is() {
         let longs = of(&[Value::Long(3), Value::Null, Value::Long(-2)]);
         assert_eq!((longs.values, longs.nulls), (3, 1));
-        let (lower, upper) = longs.stored(Kind::Long);
-        assert_eq!((lower, upper), (Some((-2_i64).to_le_bytes().to_vec()), Some(vec![3, 0, 0, 0, 0, 0, 0, 0])));
-        assert_eq!(longs.stored(Kind::Decimal), (Some(vec![0xfe]), Some(vec![3])));
+        let bounds = |column: &Column, kind| [false, true].map(|is_upper| column.bound(kind, is_upper));
+        assert_eq!(bounds(&longs, Kind::Long), [-2_i64, 3].map(|bound| Some(bound.to_le_bytes().to_vec())));
+        assert_eq!(bounds(&longs, Kind::Decimal), [Some(vec![0xfe]), Some(vec![3])]);
         let decimal = |number| stored(Kind::Decimal, &Value::Long(number), false).unwrap();
         assert_eq!([decimal(0), decimal(127), decimal(128)], [vec![0], vec![127], vec![0, 128]]);
         assert_eq!([decimal(-1), decimal(-128), decimal(-129)], [vec![0xff], vec![0x80], vec![0xff, 0x7f]]);
         let booleans = of(&[Value::Boolean(true), Value::Boolean(true)]);
-        assert_eq!(booleans.stored(Kind::Boolean), (Some(vec![1]), Some(vec![1])));
-        assert_eq!(of(&[Value::Null]).stored(Kind::Text), (None, None));
+        assert_eq!(bounds(&booleans, Kind::Boolean), [Some(vec![1]), Some(vec![1])]);
+        assert_eq!(bounds(&of(&[Value::Null]), Kind::Text), [None, None]);
     }
 
     #[test]

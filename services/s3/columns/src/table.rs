@@ -98,12 +98,14 @@ impl DataFile {
     /// What the list of a table's files says of the columns; of maps nothing.
     pub fn statistics(&self) -> Vec<u8> {
         let mut leaves = self.leaves.iter();
-        let columns = self.fields.iter().filter_map(|field| {
-            let is_map = matches!(field.kind, Kind::Map(..));
-            let leaf = if is_map { leaves.nth(1) } else { leaves.next() };
-            leaf.filter(|_| !is_map).map(|leaf| (field, &leaf.statistics))
-        });
-        statistics::of_columns(columns.collect::<Vec<_>>().into_iter())
+        let mut columns = Vec::new();
+        for field in self.fields {
+            match field.kind {
+                Kind::Map(..) => drop(leaves.nth(1)),
+                _ => columns.extend(leaves.next().map(|leaf| (field, &leaf.statistics))),
+            }
+        }
+        statistics::of_columns(&columns)
     }
 
     /// The bytes of the file; `name` is what its schema is called.

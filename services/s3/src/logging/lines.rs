@@ -98,7 +98,7 @@ pub fn line(cx: &Context, bucket: &Bucket, raw_key: &str, answer: &Answer<'_>, t
         object_size: if raw_key.is_empty() { None } else { object_size(cx, answer) },
         // AWS's own examples tell of a bucket's requests no turn-around.
         turn_around: (!raw_key.is_empty()).then_some(turn_around),
-        ..of(cx, bucket, about, answer)
+        ..of(cx, bucket, about, answer, lists::take(cx, bucket.id))
     }
 }
 
@@ -129,17 +129,18 @@ pub async fn copied(s3: &S3, cx: &Context, scope: &Scope, answer: &Answer<'_>) -
         version_id: source.version_id.as_deref(),
         access_point: through.map(|through| through.0.arn.as_str()),
     };
-    Some(Line { sends: false, object_size, ..of(cx, &bucket, about, answer) })
+    let needed_list = lists::take_source(cx, bucket.id, &source.key);
+    Some(Line { sends: false, object_size, ..of(cx, &bucket, about, answer, needed_list) })
 }
 
-fn of(cx: &Context, bucket: &Bucket, about: About<'_>, answer: &Answer<'_>) -> Line {
+fn of(cx: &Context, bucket: &Bucket, about: About<'_>, answer: &Answer<'_>, needed_list: bool) -> Line {
     let uri = cx.original_uri();
     let request = format!("{} {} HTTP/1.1", cx.method(), uri.path_and_query().map_or("/", |path| path.as_str()));
     let received = cx.now().minus(cx.timing().total(cx.clock()));
     // What the router says of the TLS that it took off.
     let tls = cx.header("x-forwarded-tls").filter(|_| cx.scheme() == "https");
     // Where it was refused, no list helped.
-    let needed_list = lists::take(cx, bucket.id) && answer.status != http::StatusCode::FORBIDDEN;
+    let needed_list = needed_list && answer.status != http::StatusCode::FORBIDDEN;
     let (version, cipher) = tls.and_then(|tls| tls.split_once(' ')).unwrap_or(("-", "-"));
     let head = [
         canonical_user(&bucket.account),

@@ -95,7 +95,6 @@ impl Columns {
                 columns.add(word);
             }
         }
-        columns.metrics.sort_unstable();
         columns
     }
 
@@ -107,7 +106,10 @@ impl Columns {
             (Some(_), name) if name.ends_with("_bytes") => table::Kind::Decimal,
             (Some(_), _) => table::Kind::Long,
         };
-        self.metrics.extend(metric.filter(|metric| !metric.is_empty()).map(|metric| (metric, self.fields.len())));
+        if let Some(metric) = metric.filter(|metric| !metric.is_empty()) {
+            let at = self.metrics.partition_point(|(other, _)| *other < metric);
+            self.metrics.insert(at, (metric, self.fields.len()));
+        }
         let id = self.fields.len() as i32 + 1;
         self.fields.push(Field { id, name, kind, required: false, doc: "" });
     }

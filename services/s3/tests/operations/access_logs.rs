@@ -188,6 +188,8 @@ async fn each_key_of_a_batch_says_whether_a_list_was_needed() {
         ..Default::default()
     };
     client.call(api::PutBucketAcl, everybody).await.unwrap();
+    let listed = api::PutObjectInput { acl: Some(api::ObjectCannedACL::PublicRead), ..put_input("source", "1") };
+    client.call(api::PutObject, listed).await.unwrap();
     let statements = r#"{"Effect": "Allow", "Principal": {"AWS": "222222222222"}, "Action": "s3:DeleteObject",
         "Resource": "arn:aws:s3:::bucket/by-policy"}, {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject",
         "Resource": "arn:aws:s3:::bucket/kept"}"#;
@@ -199,8 +201,18 @@ async fn each_key_of_a_batch_says_whether_a_list_was_needed() {
         delete: api::Delete { objects, quiet: None },
         ..Default::default()
     };
-    client_of(&stack).as_account("222222222222").call(api::DeleteObjects, batch).await.unwrap();
-    let lines = lines(&stack, &client, "bucket/", 7).await;
+    let other = client_of(&stack).as_account("222222222222");
+    other.call(api::DeleteObjects, batch).await.unwrap();
+    let copy = api::CopyObjectInput {
+        bucket: "bucket".into(),
+        key: "copy".into(),
+        copy_source: "bucket/source".into(),
+        ..Default::default()
+    };
+    other.call(api::CopyObject, copy).await.unwrap();
+    let lines = lines(&stack, &client, "bucket/", 10).await;
+    assert_eq!(needed(&lines, "REST.COPY.OBJECT_GET"), ["source 200 Yes"]);
+    assert_eq!(needed(&lines, "REST.COPY.OBJECT"), ["copy 200 Yes"]);
     assert_eq!(needed(&lines, "BATCH.DELETE.OBJECT"), ["by-list 204 Yes", "by-policy 204 -", "kept - -"]);
     assert_eq!(needed(&lines, "REST.POST.MULTI_OBJECT_DELETE"), ["- 200 Yes"]);
 }

@@ -126,9 +126,8 @@ impl Making<'_> {
             let stored = counted.all.get(class).copied().unwrap_or_default();
             let asked = activity.get(class).cloned().unwrap_or_default();
             let wanted = &self.of_bucket;
-            let own = (class == UNCLASSED).then_some(facts).into_iter().flat_map(|facts| facts.rows(wanted));
-            let rows = stored.rows(Of::Bucket, wanted.performance).into_iter().chain(asked.rows(wanted)).chain(own);
-            let rows = rows.collect();
+            let own = Some(&facts).filter(|_| class == UNCLASSED);
+            let rows = rows(wanted, &stored, &asked, own);
             self.write(Record { class, ..of_bucket }, rows, true).await?;
             let sum = self.sums.stored.entry((bucket.region.clone(), class.clone())).or_default();
             sum.0.merge(&stored);
@@ -149,8 +148,7 @@ impl Making<'_> {
             for class in classes {
                 let stored = by_class.get(class).copied().unwrap_or_default();
                 let asked = activity.get(class).cloned().unwrap_or_default();
-                let rows = stored.rows(Of::Bucket, self.of_bucket.performance).into_iter();
-                let rows = rows.chain(asked.rows(&self.of_bucket)).collect();
+                let rows = rows(&self.of_bucket, &stored, &asked, None);
                 self.write(Record { class, value: &prefix, ..of_bucket }, rows, is_default).await?;
             }
         }
@@ -186,10 +184,8 @@ impl Making<'_> {
         let Sums { stored, facts, groups } = std::mem::take(&mut self.sums);
         let wanted = self.of_account;
         for ((region, class), (stored, asked)) in &stored {
-            let facts = facts.get(region).filter(|_| class == UNCLASSED).copied().into_iter();
-            let own = facts.flat_map(|facts| facts.rows(&wanted));
-            let rows = stored.rows(Of::Bucket, wanted.performance).into_iter().chain(asked.rows(&wanted)).chain(own);
-            let rows = rows.collect();
+            let own = facts.get(region).filter(|_| class == UNCLASSED);
+            let rows = rows(&wanted, stored, asked, own);
             self.write(Record { region, class, kind: "ACCOUNT", value: "", bucket: "" }, rows, true).await?;
         }
         for ((at, region, class), stored) in &groups {
@@ -202,6 +198,16 @@ impl Making<'_> {
         }
         Ok(())
     }
+}
+
+/// All that is known of a record.
+fn rows(wanted: &Categories, stored: &Counts, asked: &Activity, facts: Option<&Facts>) -> Vec<Row> {
+    let mut rows = stored.rows(Of::Bucket, wanted.performance);
+    rows.append(&mut asked.rows(wanted));
+    if let Some(facts) = facts {
+        rows.append(&mut facts.rows(wanted));
+    }
+    rows
 }
 
 /// Whether something could not be written; what the store says ends the whole export, and everything else is tried again tomorrow.
