@@ -244,7 +244,7 @@ fn expected(fields: &FormFields) -> Expected {
 
 fn headers(fields: &FormFields) -> Result<ObjectHeaders> {
     let field = |name: &str| Fields(fields).get(name).map(str::to_owned);
-    let named = |(name, value): (&String, &String)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.clone()));
+    let named = |(name, value): &(String, String)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.clone()));
     let mut metadata = BTreeMap::new();
     metadata.extend(fields.iter().filter_map(named));
     names::check_metadata(metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
