@@ -351,10 +351,11 @@ async fn tables_have_the_rows_of_each_day() {
     let (stack, client) = frozen().await;
     put(&client, "bucket", "a", "12345").await.unwrap();
     let mut free = configuration("My-own", api::AccountLevel::default());
-    free.data_export = Some(api::StorageLensDataExport {
-        storage_lens_table_destination: Some(api::StorageLensTableDestination { is_enabled: true, encryption: None }),
-        ..Default::default()
-    });
+    let export = free.data_export.as_mut().unwrap();
+    export.storage_lens_table_destination =
+        Some(api::StorageLensTableDestination { is_enabled: true, encryption: None });
+    // What cannot be written elsewhere is in nobody's way.
+    export.s3_bucket_destination.as_mut().unwrap().arn = "arn:aws:s3:::nowhere".into();
     put_configuration(&client, free.clone()).await.unwrap();
     let namespace = "lens_my-own_exp_a977dbe";
     let storage = async || table(&stack, namespace, "default_storage_metrics").await;

@@ -12,9 +12,7 @@ use super::output::Destinations;
 
 /// How deep prefixes go, and how deep where nothing is said.
 const MAX_DEPTH: i32 = 10;
-/// How deep the prefixes of the report of all prefixes go.
-///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage_lens_basics_metrics_recommendations.html>
+/// How deep the prefixes of the report of all prefixes go: it is said of AWS's, whose own pages that are at hand do not say.
 const EXPANDED_DEPTH: usize = 50;
 /// The share in percent that a prefix must hold where nothing is said.
 const MIN_PERCENTAGE: f64 = 1.0;
