@@ -23,6 +23,7 @@ use crate::destinations::Destinations;
 use crate::error::{ANONYMOUS, Error};
 use crate::keys::Keys;
 use crate::lifecycle::Lifecycle;
+use crate::logging::lists;
 use crate::metadata::catalog;
 use crate::object_lambda::lambda::Functions;
 use crate::object_lambda::waiting::Waiting;
@@ -83,6 +84,9 @@ fn has_no_content(operation: &str) -> bool {
 impl Service for S3 {
     /// A bucket in the host name goes into the path; a browser's form upload is no operation of the model.
     fn prepare(&self, head: &mut http::request::Parts, host: &str) -> Prepared {
+        if self.schedule.may_watch() {
+            head.extensions.insert(lists::Needed::default());
+        }
         if catalog::is_for_tables(head) {
             head.extensions.insert(catalog::OfTables);
             return Prepared::Raw;

@@ -98,7 +98,7 @@ pub fn line(cx: &Context, bucket: &Bucket, raw_key: &str, answer: &Answer<'_>, t
         object_size: if raw_key.is_empty() { None } else { object_size(cx, answer) },
         // AWS's own examples tell of a bucket's requests no turn-around.
         turn_around: (!raw_key.is_empty()).then_some(turn_around),
-        ..of(cx, bucket, about, answer, lists::take(cx, bucket.id))
+        ..of(cx, bucket, about, answer, lists::any(cx, bucket.id))
     }
 }
 

@@ -2,43 +2,40 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
 
+use std::sync::Arc;
+
 use fractus_host::Context;
 use parking_lot::Mutex;
 
-/// Requests whose lines are still to be written, as many as there may be at a time: the id, the bucket's and the key.
-static NEEDED: Mutex<Vec<(String, u64, String)>> = Mutex::new(Vec::new());
-const MOST: usize = 4_096;
+/// What needed a list, with each request that may be logged: the bucket's id, and the key.
+#[derive(Clone, Default)]
+pub struct Needed(Arc<Mutex<Vec<(u64, String)>>>);
 
-pub fn note(cx: &Context, bucket_id: u64, key: &str) {
-    let mut needed = NEEDED.lock();
-    if needed.len() >= MOST {
-        needed.remove(0);
-    }
-    needed.push((cx.request_id.clone(), bucket_id, key.to_owned()));
+fn of(cx: &Context) -> Option<&Mutex<Vec<(u64, String)>>> {
+    cx.extensions().get::<Needed>().map(|needed| &*needed.0)
 }
 
-fn is_of(note: &(String, u64, String), cx: &Context, bucket_id: u64) -> bool {
-    note.0 == cx.request_id && note.1 == bucket_id
+pub fn note(cx: &Context, bucket_id: u64, key: &str) {
+    if let Some(needed) = of(cx) {
+        needed.lock().push((bucket_id, key.to_owned()));
+    }
 }
 
 /// Whether a key of a batch needed one.
 pub fn needed(cx: &Context, bucket_id: u64, key: &str) -> bool {
-    NEEDED.lock().iter().any(|note| is_of(note, cx, bucket_id) && note.2 == key)
+    of(cx).is_some_and(|needed| needed.lock().iter().any(|note| note.0 == bucket_id && note.1 == key))
 }
 
-/// Whether what a copy reads needed one; nobody asks again.
+/// Whether what a copy reads needed one; what is written to the same bucket is told without it.
 pub fn take_source(cx: &Context, bucket_id: u64, key: &str) -> bool {
-    let mut needed = NEEDED.lock();
-    let found = needed.iter().position(|note| is_of(note, cx, bucket_id) && note.2 == key);
+    let Some(mut needed) = of(cx).map(Mutex::lock) else { return false };
+    let found = needed.iter().position(|note| note.0 == bucket_id && note.1 == key);
     found.map(|at| needed.remove(at)).is_some()
 }
 
-/// Whether a request needed one in a bucket; nobody asks again.
-pub fn take(cx: &Context, bucket_id: u64) -> bool {
-    let mut needed = NEEDED.lock();
-    let before = needed.len();
-    needed.retain(|note| !is_of(note, cx, bucket_id));
-    needed.len() < before
+/// Whether anything in a bucket needed one.
+pub fn any(cx: &Context, bucket_id: u64) -> bool {
+    of(cx).is_some_and(|needed| needed.lock().iter().any(|note| note.0 == bucket_id))
 }
 
 /// As a line has it.
