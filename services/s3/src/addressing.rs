@@ -233,12 +233,15 @@ pub fn take_in_headers(head: &mut http::request::Parts) {
     }
 }
 
-/// A path's bucket and its key, both empty where they are not there, and as they came. Byte by byte: every request's path is
-/// taken apart, and names are too short for a search that has to be set up.
+/// A path's bucket and its key, both empty where they are not there, and as they came.
 pub fn split(path: &str) -> (&str, &str) {
-    let is_slash = |byte: u8| byte == b'/';
-    let path = &path[path.bytes().position(|byte| !is_slash(byte)).unwrap_or(path.len())..];
-    match path.bytes().position(is_slash) {
+    segment(&path[path.bytes().position(|byte| byte != b'/').unwrap_or(path.len())..])
+}
+
+/// What stands before a path's first slash, and what behind it. Byte by byte: every request's path is taken apart, and names
+/// are too short for a search that has to be set up.
+pub fn segment(path: &str) -> (&str, &str) {
+    match path.bytes().position(|byte| byte == b'/') {
         Some(end) => (&path[..end], &path[end + 1..]),
         None => (path, ""),
     }

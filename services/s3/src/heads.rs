@@ -180,10 +180,10 @@ pub fn tell(cx: &Context, mut failure: Failure) -> Failure {
 }
 
 fn resource(path: &str) -> &'static str {
-    match (path.trim_start_matches('/').is_empty(), of_object(path)) {
-        (true, _) => "SERVICE",
-        (false, None) => "BUCKET",
-        (false, Some(_)) => "OBJECT",
+    match addressing::split(path) {
+        ("", _) => "SERVICE",
+        (_, "") => "BUCKET",
+        _ => "OBJECT",
     }
 }
 

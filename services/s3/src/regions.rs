@@ -70,7 +70,7 @@ fn signed(cx: &Context) -> Option<Signed> {
 #[cold]
 fn elsewhere(cx: &Context, bucket: &Bucket) -> Result<()> {
     let Some(signed) = signed(cx) else { return Ok(()) };
-    let addressed = cx.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
+    let (addressed, _) = addressing::split(cx.uri().path());
     // Sources of copies, and what S3 does by itself, may be anywhere; so may what the stack's services are sent to.
     let is_meant = addressed == bucket.name
         && cx.caller.kind != CallerKind::Service

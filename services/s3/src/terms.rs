@@ -80,7 +80,7 @@ pub fn may_be_charged(cx: &Context) -> bool {
 
 /// Says in the answer that the requester was charged, where that is so.
 pub async fn add_charged(s3: &S3, cx: &Context, response: &mut Response<ByteStream>) {
-    let name = cx.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
+    let (name, _) = addressing::split(cx.uri().path());
     let scope = scope(cx);
     let charged = s3.store.read(|snapshot| {
         let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(name,))? else { return Ok::<_, Error>(false) };

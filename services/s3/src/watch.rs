@@ -14,6 +14,7 @@ use fractus_store::{Collection, Order, Range, Scope, Transaction};
 use fractus_wire::ByteStream;
 use http::{Method, Response};
 
+use crate::addressing;
 use crate::analytics::{self, Activity};
 use crate::configurations::{self, Kind};
 use crate::control::lens_export::requests;
@@ -87,8 +88,7 @@ fn number(text: Option<&str>) -> u64 {
 impl Seen {
     /// Nothing where nobody watches.
     async fn of(s3: &S3, cx: &Context, answer: &Answer<'_>, turn_around: Duration) -> Option<Seen> {
-        let path = cx.uri().path().trim_start_matches('/');
-        let (name, raw_key) = path.split_once('/').unwrap_or((path, ""));
+        let (name, raw_key) = addressing::split(cx.uri().path());
         let scope = scope(cx);
         let found = s3.store.read(|snapshot| {
             let Some(bucket) = snapshot.get(&BUCKETS, &scope, &(name,))? else { return Ok::<_, Error>(None) };

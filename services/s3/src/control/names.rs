@@ -135,11 +135,8 @@ pub fn of_path(path: &str) -> Option<(Named, String)> {
         let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
         return Some((of_arn(&format!("{arn}/{name}"))?.0, format!("/{rest}")));
     }
-    let (first, rest) = if path.starts_with('/') { ("", path) } else { addressing::split(path) };
-    if !first.contains('%') {
-        return Some((named(first)?, format!("/{rest}")));
-    }
-    let first = percent_decode_str(first).decode_utf8().ok()?;
+    let (first, rest) = addressing::segment(path);
+    let first = if first.contains('%') { percent_decode_str(first).decode_utf8().ok()? } else { first.into() };
     Some((named(&first)?, format!("/{rest}")))
 }
 
